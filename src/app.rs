@@ -1,0 +1,221 @@
+//! Puts the application together from its settings, and serves it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{HttpServer, rt};
+use listenfd::ListenFd;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{self, AppEnv, Config, Listen};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::models::password::Passwords;
+use crate::services::images::Images;
+use crate::services::mailer::Mailer;
+use crate::services::post_office::{self, Bell};
+use crate::services::sessions::Sessions;
+use crate::threads::Threads;
+use crate::web::cookies::{self, Cookies};
+use crate::web::headers::{self, Headers};
+use crate::web::{error_pages, form, request_log, same_origin};
+
+/// A request's head has to arrive within this time (slow senders).
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than nginx keeps its connections, and that longer than the load balancer's 60 s: whoever is in front closes first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// What is under way at shutdown may take so long.
+const DRAIN_SECONDS: u64 = 30;
+
+/// Everything that a handler may need.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The time.
+    pub clock: Clock,
+    /// The database.
+    pub db: Db,
+    /// Sessions of people who are logged in.
+    pub sessions: Sessions,
+    /// Pictures of posts.
+    pub images: Images,
+    /// The way out for mails.
+    pub mailer: Mailer,
+    /// Wakes the worker that delivers mails.
+    pub bell: Bell,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// For other work that keeps a core busy.
+    pub threads: Threads,
+    /// Reads and writes cookies.
+    pub cookies: Cookies,
+    /// Security headers.
+    pub headers: Headers,
+    stopping: AtomicBool,
+}
+
+/// A service as the welcome page names it.
+pub struct ServiceName {
+    /// What it is for.
+    pub role: &'static str,
+    /// What does it here.
+    pub here: &'static str,
+    /// What does it on AWS.
+    pub aws: &'static str,
+}
+
+/// The application while it serves.
+pub struct Running {
+    /// The application.
+    pub app: Data<App>,
+    /// Where it listens, by TCP.
+    pub addresses: Vec<SocketAddr>,
+    server: ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+    stop_post_office: watch::Sender<bool>,
+    post_office: JoinHandle<()>,
+}
+
+impl App {
+    /// Puts the application together. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When a setting leads to something that cannot be used here.
+    pub fn new(config: Config, clock: Clock) -> Result<App> {
+        // Connections to Redis, S3 and SMTP servers are not made yet; an address that is set must not be ignored silently.
+        let sessions = Sessions::in_memory();
+        let images = match &config.images {
+            config::Images::Folder(folder) => Images::in_folder(folder.clone()),
+            config::Images::S3 { .. } => Images::in_folder(config.data_dir.join("images")),
+        };
+        let mailer = match &config.mail {
+            config::Mail::Folder(folder) => Mailer::to_folder(&config.mail_from, folder.clone())?,
+            config::Mail::Smtp(_) => Mailer::to_folder(&config.mail_from, config.data_dir.join("mail"))?,
+        };
+        Ok(App {
+            clock,
+            db: Db::open(&config.database)?,
+            sessions,
+            images,
+            mailer,
+            bell: Bell::default(),
+            passwords: Passwords::new()?,
+            threads: Threads::new(),
+            cookies: Cookies::new(&config),
+            headers: Headers::new(&config),
+            stopping: AtomicBool::new(false),
+            config,
+        })
+    }
+
+    /// Whether the process is on its way out.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// The folder whose mails /inbox shows.
+    pub fn inbox(&self) -> Option<&Path> {
+        self.mailer.folder().filter(|_| self.config.env == AppEnv::Development)
+    }
+
+    /// What does what, here and on AWS.
+    pub fn service_names(&self) -> Vec<ServiceName> {
+        let name = |role, here, aws| ServiceName { role, here, aws };
+        vec![
+            name(
+                "Users and posts",
+                if matches!(self.db, Db::Sqlite(_)) { "SQLite" } else { "MySQL" },
+                "RDS MySQL",
+            ),
+            name("Sessions and cache", "in the process", "ElastiCache (Redis)"),
+            name("Pictures", "a folder", "S3"),
+            name("Mail", "a folder", "SES"),
+            name("Logs", "standard output", "Logstash"),
+        ]
+    }
+}
+
+/// Starts serving.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn start(app: App) -> Result<Running> {
+    let app = Data::new(app);
+    let (stop_post_office, stopped) = watch::channel(false);
+    let post_office = rt::spawn(post_office::run(
+        app.db.clone(),
+        app.mailer.clone(),
+        app.clock.clone(),
+        app.bell.clone(),
+        stopped,
+    ));
+    let data = app.clone();
+    let server = HttpServer::new(move || {
+        // The last one wrapped is the first to see a request.
+        actix_web::App::new()
+            .app_data(data.clone())
+            .configure(crate::routes::configure)
+            .wrap(from_fn(form::read))
+            .wrap(from_fn(same_origin::check))
+            .wrap(from_fn(error_pages::dress))
+            .wrap(from_fn(cookies::send))
+            .wrap(from_fn(headers::add))
+            .wrap(from_fn(request_log::log))
+    })
+    .client_request_timeout(HEAD_TIMEOUT)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(DRAIN_SECONDS)
+    .disable_signals();
+    let listening = match &app.config.listen {
+        Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),
+        Listen::Unix(path) => {
+            // Left by a process that was killed; a socket in use would be taken over just the same by its successor.
+            let _ = std::fs::remove_file(path);
+            server.bind_uds(path)
+        }
+        Listen::Inherited => {
+            let mut inherited = ListenFd::from_env();
+            match (inherited.take_unix_listener(0), inherited.take_tcp_listener(0)) {
+                (Ok(Some(socket)), _) => server.listen_uds(socket),
+                (_, Ok(Some(socket))) => server.listen(socket),
+                (_, Err(error)) | (Err(error), _) => Err(error),
+                _ => Err(std::io::Error::other("LISTEN_FDS is set, but there is no socket")),
+            }
+        }
+    };
+    let server = listening.map_err(|error| {
+        Error::internal(format!(
+            "cannot listen on {}: {error}; end the program that does, or set LISTEN to another address",
+            app.config.listen
+        ))
+    })?;
+    let addresses = server.addrs();
+    let server = server.run();
+    Ok(Running {
+        app,
+        addresses,
+        server: server.handle(),
+        serving: rt::spawn(server),
+        stop_post_office,
+        post_office,
+    })
+}
+
+impl Running {
+    /// Takes no new requests, finishes what is under way, delivers the mail in hand.
+    pub async fn stop(self) {
+        self.app.stopping.store(true, Ordering::Relaxed);
+        self.server.stop(true).await;
+        // The receiver is gone only if the worker is.
+        let _ = self.stop_post_office.send(true);
+        let _ = self.post_office.await;
+        let _ = self.serving.await;
+    }
+}

@@ -1,0 +1,205 @@
+//! The commands: serve (when none is named), migrate, seed, secret, admin.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{self, App};
+use crate::clock::Clock;
+use crate::config::{self, AppEnv, Config};
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::models::email::Email;
+use crate::models::secret::random_hex;
+use crate::models::user::User;
+use crate::seeds;
+use crate::services::logs;
+
+/// People sign up, post and follow each other: the sample application of the AWS tutorials.
+#[derive(Parser)]
+#[command(name = "sample-app", version, after_help = config::help())]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the application (what happens when no command is named)
+    Serve,
+    /// Bring the database up to date; development does it by itself
+    Migrate,
+    /// Fill the database with 100 people who post and follow each other; their passwords are public
+    Seed {
+        /// Also in production
+        #[arg(long)]
+        force: bool,
+    },
+    /// Print a new value for SECRET_KEY_BASE
+    Secret,
+    /// Make somebody an admin, or an ordinary person again
+    Admin {
+        #[command(subcommand)]
+        change: AdminChange,
+    },
+}
+
+#[derive(Subcommand)]
+enum AdminChange {
+    /// Make this person an admin
+    Grant {
+        /// Address of an activated account
+        email: String,
+    },
+    /// Make this person an ordinary one again; the last admin stays
+    Revoke {
+        /// Address of an admin
+        email: String,
+    },
+}
+
+/// Does what the command line says.
+pub async fn run() -> ExitCode {
+    match execute(Cli::parse().command.unwrap_or(Command::Serve)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> std::result::Result<(), String> {
+    if matches!(command, Command::Secret) {
+        println!("{}", random_hex::<64>().map_err(say)?);
+        return Ok(());
+    }
+    let config = Config::from_env().map_err(|errors| errors.to_string())?;
+    for warning in &config.warnings {
+        eprintln!("Note: {warning}");
+    }
+    match command {
+        Command::Serve => serve(config).await,
+        Command::Migrate => migrate(&config).await,
+        Command::Seed { force } => seed(&config, force).await,
+        Command::Admin { change: AdminChange::Grant { email } } => set_admin(&config, &email, true).await,
+        Command::Admin { change: AdminChange::Revoke { email } } => set_admin(&config, &email, false).await,
+        Command::Secret => Ok(()),
+    }
+    .map_err(say)
+}
+
+async fn serve(config: Config) -> Result<()> {
+    logs::start(&config);
+    let app = App::new(config, Clock::default())?;
+    prepare_schema(&app).await?;
+    // Before the first request, so that no signal is missed in between.
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
+    let running = app::start(app).await?;
+    greet(&running.app).await;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    println!("Finishing what is under way ...");
+    running.stop().await;
+    Ok(())
+}
+
+/// Development migrates by itself; production is migrated by the deploy, once, and must not start without.
+async fn prepare_schema(app: &App) -> Result<()> {
+    if app.config.env == AppEnv::Development {
+        return app.db.migrate().await.map(|_| ());
+    }
+    match app.db.pending_migrations().await {
+        Ok(0) => Ok(()),
+        Ok(pending) => Err(Error::internal(format!(
+            "the database lacks {pending} migrations; run `sample-app migrate` first"
+        ))),
+        // People get a 503 until it is back; that needs no restart.
+        Err(error) => {
+            eprintln!("Note: the database does not answer yet: {error}");
+            Ok(())
+        }
+    }
+}
+
+async fn greet(app: &App) {
+    println!("Sample App is ready: {}", app.config.app_url.origin());
+    if app.inbox().is_some() {
+        println!("Mails do not leave this machine; read them at {}", app.config.app_url.link("/inbox"));
+    }
+    if app.config.env == AppEnv::Development && !seeds::has_people(&app.db).await.unwrap_or(true) {
+        println!(
+            "Nobody is here yet: sign up, or run `cargo run -- seed` for a hundred people who post and follow."
+        );
+    }
+}
+
+async fn migrate(config: &Config) -> Result<()> {
+    match Db::open(&config.database)?.migrate().await? {
+        0 => println!("The database is up to date."),
+        applied => println!("The database is up to date; {applied} migrations were applied."),
+    }
+    Ok(())
+}
+
+async fn seed(config: &Config, force: bool) -> Result<()> {
+    if config.env == AppEnv::Production && !force {
+        return Err(Error::internal(
+            "these accounts have public passwords, one of them is an admin; in production only with --force",
+        ));
+    }
+    let db = Db::open(&config.database)?;
+    if config.env == AppEnv::Development {
+        db.migrate().await?;
+    }
+    if seeds::plant(&db, &Clock::default()).await? {
+        println!(
+            "100 people are here. Log in as {} with the password {}.",
+            seeds::ADMIN_EMAIL,
+            seeds::ADMIN_PASSWORD
+        );
+    } else {
+        println!("{} is here already; nothing was changed.", seeds::ADMIN_EMAIL);
+    }
+    Ok(())
+}
+
+async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
+    let parsed = Email::parse(email).map_err(|problem| Error::internal(format!("{email} {problem}")))?;
+    let changed = Db::open(&config.database)?
+        .transaction(async |db| {
+            let found = User::find_by_email(db, &parsed).await?;
+            let Some(user) = found.filter(|user| user.activated_at.is_some()) else {
+                return Err(Error::internal(format!(
+                    "there is no activated account with the address {email}"
+                )));
+            };
+            User::set_admin(db, user.id, admin).await
+        })
+        .await?;
+    match (changed, admin) {
+        (false, _) => {
+            Err(Error::internal(format!("{email} is the last admin; grant it to somebody else first")))
+        }
+        (true, true) => {
+            println!("{email} is an admin now.");
+            Ok(())
+        }
+        (true, false) => {
+            println!("{email} is no admin any more.");
+            Ok(())
+        }
+    }
+}
+
+/// Without the word that sorts it: who reads this sits at a terminal.
+fn say(error: Error) -> String {
+    match error {
+        Error::Internal(source) => source.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,298 @@
+//! Every setting of the program, read once, typed and checked. Owns the environment: nothing else reads it.
+//!
+//! A setting goes by its own name and by those that the two tutorials and Elastic Beanstalk export. Names only
+//! give values, none outranks another: two that agree are fine, two that do not are an error. Whatever is wrong is
+//! collected and told at once, by name and with what to do; no message quotes a value, so none can leak a secret.
+//! The names stand in [`SETTINGS`], which `--help`, `.env.sample` and the README follow.
+
+mod database;
+mod mail;
+mod reader;
+mod secret;
+mod services;
+mod settings;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use self::reader::Reader;
+use self::values::{Fault, host_and_port, number, path_of};
+
+pub use self::database::{Database, MySql, SslMode};
+pub use self::mail::{Mail, Smtp, SmtpTls};
+pub use self::secret::Secret;
+pub use self::services::{Avatars, Images, Logstash, Redis};
+pub use self::settings::{SETTINGS, Setting, help, markdown_table};
+pub use self::values::AppUrl;
+
+/// All settings, complete and checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Development, which fills in what is absent, or production, which refuses to.
+    pub env: AppEnv,
+    /// Where the server answers.
+    pub listen: Listen,
+    /// The public address: the only source of links in mails and of the cookies' security.
+    pub app_url: AppUrl,
+    /// Signs cookies; at least 64 characters.
+    pub secret_key_base: Secret,
+    /// The folder of everything embedded.
+    pub data_dir: PathBuf,
+    /// Users, microposts, relationships, outbox.
+    pub database: Database,
+    /// Sessions and cache.
+    pub redis: Redis,
+    /// Pictures of microposts.
+    pub images: Images,
+    /// Where mail leaves.
+    pub mail: Mail,
+    /// The address that mail comes from.
+    pub mail_from: String,
+    /// Where log lines are shipped besides stdout.
+    pub logstash: Option<Logstash>,
+    /// How many proxies stand in front: the client is that many addresses from the right of X-Forwarded-For.
+    pub trusted_proxies: usize,
+    /// Where the pictures of people come from.
+    pub avatars: Avatars,
+    /// What is logged, as a tracing filter.
+    pub log: String,
+    /// What works, but not as somebody may believe: one line each, to be shown at start.
+    pub warnings: Vec<String>,
+}
+
+/// How strict the program is about what is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppEnv {
+    /// Everything has a default.
+    Development,
+    /// Services, public address and secret must be named.
+    Production,
+}
+
+/// Where the server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// On the socket that systemd hands over as file descriptor 3.
+    Inherited,
+    /// On a TCP port; 0 lets the system choose one.
+    Tcp {
+        /// A host name or an IP address, IPv6 without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// On a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Inherited => write!(f, "the inherited socket"),
+            Listen::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Everything that is wrong with the settings, one line each: `NAME: what is wrong; what to do`.
+#[derive(Debug, thiserror::Error)]
+#[error("The settings need attention:\n  {}", .0.join("\n  "))]
+pub struct Errors(Vec<String>);
+
+impl Config {
+    /// Reads the settings from the environment of the process.
+    ///
+    /// # Errors
+    /// Everything that is missing, unreadable or contradictory, at once.
+    pub fn from_env() -> Result<Config, Errors> {
+        Config::load(&as_text(std::env::vars_os()))
+    }
+
+    /// Reads the settings from `vars`, where an empty value counts as absent. Touches nothing outside, except that
+    /// development without a SECRET_KEY_BASE makes one and keeps it in DATA_DIR.
+    ///
+    /// # Errors
+    /// Everything that is missing, unreadable or contradictory, at once.
+    pub fn load(vars: &BTreeMap<String, String>) -> Result<Config, Errors> {
+        let mut reader = Reader::new(vars);
+        let r = &mut reader;
+
+        let env = app_env(r);
+        let (listen, port) = listen(r, vars);
+        let app_url = app_url(r, port);
+        let secret = secret_key_base(r);
+        let data_dir = r.text("DATA_DIR").map_or_else(|| PathBuf::from("var"), PathBuf::from);
+        let database = database::database(r, &data_dir);
+        let redis = services::redis(r);
+        let images = services::images(r, &data_dir);
+        let mail = mail::mail(r, &data_dir);
+        let mail_from = mail::mail_from(r, app_url.as_ref());
+        let logstash = services::logstash(r);
+        let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
+        let avatars = services::avatars(r);
+        let log = r.text("LOG").unwrap_or("info").to_owned();
+
+        let (errors, warnings) = reader.finish();
+        let (Some(app_url), Some(database), Some(redis), Some(images), Some(mail), []) =
+            (app_url, database, redis, images, mail, errors.as_slice())
+        else {
+            return Err(Errors(errors));
+        };
+        // Last, so that nothing is written for settings that are refused.
+        let secret_key_base = match secret {
+            Some(secret) => secret,
+            None => secret::kept_in(&data_dir).map_err(|error| {
+                Errors(vec![format!(
+                    "SECRET_KEY_BASE: cannot be kept in DATA_DIR ({error}); repair that, or set it"
+                )])
+            })?,
+        };
+        Ok(Config {
+            env,
+            listen,
+            app_url,
+            secret_key_base,
+            data_dir,
+            database,
+            redis,
+            images,
+            mail,
+            mail_from,
+            logstash,
+            trusted_proxies,
+            avatars,
+            log,
+            warnings,
+        })
+    }
+}
+
+impl Listen {
+    fn port(&self) -> Option<u16> {
+        match self {
+            Listen::Tcp { port, .. } => Some(*port),
+            Listen::Inherited | Listen::Unix(_) => None,
+        }
+    }
+}
+
+/// The variables as text. Bytes that are not UTF-8 become U+FFFD, which the reader refuses, with its name, in our
+/// settings; nobody else's are looked at.
+fn as_text(vars: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
+    let text = |value: OsString| value.to_string_lossy().into_owned();
+    vars.map(|(name, value)| (text(name), text(value))).collect()
+}
+
+fn app_env(r: &mut Reader<'_>) -> AppEnv {
+    let stated = r.value("APP_ENV", |text| match text {
+        "development" => Ok(AppEnv::Development),
+        "production" => Ok(AppEnv::Production),
+        _ => Err("is neither development nor production; set one of the two"),
+    });
+    r.env = match stated {
+        Some(env) => env,
+        // Misspelt, perhaps on a server: check the rest as strictly as there.
+        None if r.is_set("APP_ENV") => AppEnv::Production,
+        None => AppEnv::Development,
+    };
+    r.env
+}
+
+/// Where to answer, and the port that a local visitor would use, where one is known.
+fn listen(r: &mut Reader<'_>, vars: &BTreeMap<String, String>) -> (Listen, Option<u16>) {
+    let address = r.given("LISTEN", listen_address);
+    let port = r.value("PORT", |text| number(text).ok_or("is not a port; set a number up to 65535"));
+    let stated = address.as_ref().and_then(|address| address.value.port()).or(port);
+    if inherits_a_socket(vars) {
+        return (Listen::Inherited, stated);
+    }
+    let listen = match (address, port) {
+        (Some(address), Some(port)) => {
+            // On Beanstalk the proxy in front goes to PORT, wherever we may prefer to be.
+            if address.value.port() != Some(port) {
+                r.contradiction("port", "PORT", address.by);
+            }
+            address.value
+        }
+        (Some(address), None) => address.value,
+        (None, port) => Listen::Tcp { host: "127.0.0.1".to_owned(), port: port.unwrap_or(3000) },
+    };
+    let port = listen.port();
+    (listen, port)
+}
+
+fn listen_address(text: &str) -> Result<Listen, Fault> {
+    const FORM: Fault = "is not HOST:PORT, [::1]:PORT or unix:PATH; write it as one of them";
+    if text.starts_with("unix:") {
+        let path = path_of(text, "unix").ok_or(FORM)?;
+        // The kernel's limit (sockaddr_un), which otherwise shows up as an odd error at bind.
+        let fits = path.as_os_str().len() <= 107;
+        return if fits {
+            Ok(Listen::Unix(path))
+        } else {
+            Err("is longer than 107 bytes; choose a shorter path")
+        };
+    }
+    match host_and_port(text) {
+        Some((host, Some(port))) => Ok(Listen::Tcp { host, port }),
+        _ => Err(FORM),
+    }
+}
+
+/// Whether systemd started us with a socket, by its own protocol (sd_listen_fds): the two variables are inherited
+/// by our children too, hence the process id.
+fn inherits_a_socket(vars: &BTreeMap<String, String>) -> bool {
+    let number = |name| vars.get(name).filter(|text| !text.is_empty()).map(|text| text.parse::<u32>().ok());
+    let offered = number("LISTEN_FDS").flatten().is_some_and(|count| count >= 1);
+    let to_us = number("LISTEN_PID").is_none_or(|pid| pid == Some(std::process::id()));
+    offered && to_us
+}
+
+fn app_url(r: &mut Reader<'_>, port: Option<u16>) -> Option<AppUrl> {
+    let given = [r.given("APP_URL", str::parse), r.given("AWS_INTRO_SAMPLE_HOST", url_of_host)];
+    let Some(url) = r.one_of("public address (a host name alone means https://)", given) else {
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let local = format!("http://localhost{port}").parse().ok()?;
+        return r.absent("APP_URL", local, "set the address that people will type, https://HOST");
+    };
+    if r.env == AppEnv::Production && !url.value.is_https() {
+        r.warn(
+            url.by,
+            "is http://, so passwords and cookies travel readable; what is missing is a certificate: give the load \
+             balancer one (AWS Certificate Manager) and a listener on 443, then write https:// here",
+        );
+    }
+    Some(url.value)
+}
+
+/// The tutorial gives a host name and means https; a whole URL is taken as it stands.
+fn url_of_host(text: &str) -> Result<AppUrl, Fault> {
+    if text.contains("://") { text.parse() } else { format!("https://{text}").parse() }
+        .map_err(|_| "is not a host name; set HOST, or https://HOST, without path")
+}
+
+/// `None` in development means that one has to be made.
+fn secret_key_base(r: &mut Reader<'_>) -> Option<Secret> {
+    let secret = r.value("SECRET_KEY_BASE", |text| match text.chars().count() {
+        secret::LENGTH.. => Ok(Secret::from(text.to_owned())),
+        _ => Err("is shorter than 64 characters; set one that `sample-app secret` made"),
+    });
+    if secret.is_none() {
+        r.absent("SECRET_KEY_BASE", (), "set one that `sample-app secret` made, the same on every instance");
+    }
+    secret
+}
+
+fn up_to_ten(text: &str) -> Result<usize, Fault> {
+    number(text)
+        .map(usize::from)
+        .filter(|count| *count <= 10)
+        .ok_or("is not a number from 0 to 10; set how many proxies stand in front (2 on Beanstalk with a load balancer)")
+}

@@ -1,0 +1,249 @@
+//! Which database, from one URL or from the families of names that the tutorials and Elastic Beanstalk export.
+
+use std::path::{Path, PathBuf};
+
+use super::Secret;
+use super::reader::{Given, Reader};
+use super::values::{Fault, ServiceUrl, path_of};
+
+/// Where users, microposts and all other rows are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// In a file.
+    Sqlite(PathBuf),
+    /// On a server: RDS, Aurora, MariaDB.
+    MySql(MySql),
+}
+
+/// A connection to MySQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MySql {
+    /// A host name or an IP address, IPv6 without brackets.
+    pub host: String,
+    /// 3306 unless said otherwise.
+    pub port: u16,
+    /// The database user.
+    pub user: String,
+    /// Its password; empty where a URL gives none.
+    pub password: Secret,
+    /// The name of the database.
+    pub database: String,
+    /// How much of TLS is insisted on.
+    pub ssl_mode: SslMode,
+    /// The authorities that may have signed the server's certificate, as a PEM file; else the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How much of TLS is insisted on, in MySQL's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    /// Plain text.
+    Disabled,
+    /// TLS where the server offers it, else plain text.
+    Preferred,
+    /// TLS, with whatever certificate.
+    Required,
+    /// TLS, with a certificate that a known authority signed.
+    VerifyCa,
+    /// And that names this host.
+    VerifyIdentity,
+}
+
+const FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]/DATABASE or sqlite:PATH; write it so, with \
+    / ? # @ : and % of user and password percent-encoded (%2F %3F %23 %40 %3A %25) and without parameters \
+    (for TLS there is DATABASE_SSL_MODE)";
+const FIX: &str = "set mysql://USER:PASSWORD@HOST/DATABASE, or one family of its other names (`sample-app --help`), or \
+    sqlite:PATH";
+
+/// A connection as one source describes it, each part with the name that gave it.
+struct Account {
+    host: Given<String>,
+    port: Given<u16>,
+    user: Given<String>,
+    password: Given<Secret>,
+    database: Given<String>,
+}
+
+/// Names that describe a connection together.
+struct Family {
+    host: &'static str,
+    port: Option<&'static str>,
+    user: &'static str,
+    password: &'static str,
+    database: &'static str,
+    /// What stands in for all but the password.
+    usual: Option<Usual>,
+}
+
+struct Usual {
+    host: &'static str,
+    user: &'static str,
+    database: &'static str,
+}
+
+const FAMILIES: [Family; 3] = [
+    Family {
+        host: "MYSQL_DATABASE_HOST",
+        port: None,
+        user: "MYSQL_DATABASE_USER",
+        password: "MYSQL_DATABASE_PASSWORD",
+        database: "MYSQL_DATABASE_DB",
+        usual: None,
+    },
+    Family {
+        host: "RDS_HOSTNAME",
+        port: Some("RDS_PORT"),
+        user: "RDS_USERNAME",
+        password: "RDS_PASSWORD",
+        database: "RDS_DB_NAME",
+        usual: None,
+    },
+    Family {
+        host: "AWS_INTRO_SAMPLE_DATABASE_HOST",
+        port: None,
+        user: "AWS_INTRO_SAMPLE_DATABASE_USERNAME",
+        password: "AWS_INTRO_SAMPLE_DATABASE_PASSWORD",
+        database: "AWS_INTRO_SAMPLE_DATABASE_NAME",
+        // The book's private DNS zone and its config/database.yml.
+        usual: Some(Usual { host: "db.home", user: "sample_app", database: "sample_app" }),
+    },
+];
+
+/// What DATABASE_URL can describe.
+enum Source {
+    File(PathBuf),
+    Server(Account),
+}
+
+/// The database, or `None` where an error was reported.
+pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> {
+    let url = r.value("DATABASE_URL", source);
+    let ssl_mode = r.value("DATABASE_SSL_MODE", ssl_mode);
+    let ca_file = r.text("DATABASE_CA_FILE").map(PathBuf::from);
+    let families: Vec<Account> = FAMILIES.iter().filter_map(|family| family.account(r)).collect();
+
+    let url = match url {
+        Some(Source::File(path)) => {
+            for account in families {
+                r.contradiction("database", account.host.by, "DATABASE_URL");
+            }
+            return Some(Database::Sqlite(path));
+        }
+        Some(Source::Server(account)) => Some(account),
+        None => None,
+    };
+    let mut accounts = url.into_iter().chain(families);
+    let Some(account) = accounts.next() else {
+        return r.absent("DATABASE_URL", Database::Sqlite(data_dir.join("sample_app.db")), FIX);
+    };
+    for other in accounts {
+        r.same("host", &account.host, &other.host);
+        r.same("port", &account.port, &other.port);
+        r.same("user", &account.user, &other.user);
+        r.same("password", &account.password, &other.password);
+        r.same("database", &account.database, &other.database);
+    }
+    Some(Database::MySql(with_tls(r, account, ssl_mode, ca_file)))
+}
+
+fn source(text: &str) -> Result<Source, Fault> {
+    if text.starts_with("sqlite:") {
+        return path_of(text, "sqlite").map(Source::File).ok_or(FORM);
+    }
+    let url = ServiceUrl::parse(text).filter(|url| url.scheme == "mysql").ok_or(FORM)?;
+    let user = url.user.ok_or(FORM)?;
+    if url.path.is_empty() || url.path.contains('/') {
+        return Err(FORM);
+    }
+    Ok(Source::Server(Account {
+        host: by_url(url.host),
+        port: by_url(url.port.unwrap_or(3306)),
+        user: by_url(user),
+        password: by_url(url.password.unwrap_or_else(|| Secret::from(String::new()))),
+        database: by_url(url.path),
+    }))
+}
+
+fn by_url<T>(value: T) -> Given<T> {
+    Given { by: "DATABASE_URL", value }
+}
+
+impl Family {
+    /// The account, if any of the names is set; each that is then missing is reported.
+    fn account(&self, r: &mut Reader<'_>) -> Option<Account> {
+        let names = [Some(self.password), Some(self.host), Some(self.user), Some(self.database), self.port];
+        let first = names.into_iter().flatten().find(|name| r.is_set(name))?;
+        let usual = self.usual.as_ref();
+
+        let address = match usual {
+            Some(usual) if !r.is_set(self.host) => {
+                Some((Given { by: first, value: usual.host.to_owned() }, Given { by: first, value: 3306 }))
+            }
+            _ => {
+                r.required(self.host, first);
+                r.host_and_port(self.host, self.port, 3306)
+            }
+        };
+        let mut part = |name, usual: Option<&str>| match usual {
+            Some(usual) if !r.is_set(name) => Some(Given { by: first, value: usual.to_owned() }),
+            _ => r.required(name, first),
+        };
+        let user = part(self.user, usual.map(|usual| usual.user));
+        let password = part(self.password, None);
+        let database = part(self.database, usual.map(|usual| usual.database));
+
+        // Only now, so that all that is missing has been reported.
+        let (host, port) = address?;
+        let password = password?;
+        let password = Given { by: password.by, value: Secret::from(password.value) };
+        Some(Account { host, port, user: user?, password, database: database? })
+    }
+}
+
+fn ssl_mode(text: &str) -> Result<SslMode, Fault> {
+    match text.to_ascii_lowercase().replace('-', "_").as_str() {
+        "disabled" => Ok(SslMode::Disabled),
+        "preferred" => Ok(SslMode::Preferred),
+        "required" => Ok(SslMode::Required),
+        "verify_ca" => Ok(SslMode::VerifyCa),
+        "verify_identity" => Ok(SslMode::VerifyIdentity),
+        _ => Err("is none of disabled, preferred, required, verify_ca and verify_identity; set one of them"),
+    }
+}
+
+/// Puts TLS to the account: on RDS's own host names the strictest unless said otherwise, elsewhere MySQL's default.
+fn with_tls(
+    r: &mut Reader<'_>,
+    account: Account,
+    stated: Option<SslMode>,
+    ca_file: Option<PathBuf>,
+) -> MySql {
+    let host = account.host.value;
+    let on_rds = host.trim_end_matches('.').ends_with(".rds.amazonaws.com");
+    let ssl_mode = stated.unwrap_or(if on_rds { SslMode::VerifyIdentity } else { SslMode::Preferred });
+    let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
+    // RDS Proxy alone has certificates of the public Amazon authorities.
+    if on_rds && verifies && ca_file.is_none() && !host.contains(".proxy-") {
+        r.warn(
+            "DATABASE_CA_FILE",
+            "is missing and RDS certificates are signed by authorities that no system knows, so the connection will \
+             probably be refused; download https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem and set \
+             its path",
+        );
+    }
+    if ca_file.is_some() && !verifies {
+        r.warn(
+            "DATABASE_CA_FILE",
+            "is not looked at, because DATABASE_SSL_MODE verifies nothing; set it to verify_ca or verify_identity",
+        );
+    }
+    MySql {
+        host,
+        port: account.port.value,
+        user: account.user.value,
+        password: account.password.value,
+        database: account.database.value,
+        ssl_mode,
+        ca_file,
+    }
+}

@@ -1,0 +1,141 @@
+//! Where mail leaves and whom it comes from.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use super::reader::{Given, Reader};
+use super::values::{Fault, ServiceUrl, host, path_of};
+use super::{AppUrl, Secret};
+
+/// Where mail leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mail {
+    /// Into a folder, one .eml file each.
+    Folder(PathBuf),
+    /// To a mail server such as SES.
+    Smtp(Smtp),
+}
+
+/// A mail server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Smtp {
+    /// How TLS begins; never without.
+    pub tls: SmtpTls,
+    /// A host name or an IP address, IPv6 without brackets.
+    pub host: String,
+    /// 465 with implicit TLS or 587 with STARTTLS, unless said otherwise.
+    pub port: u16,
+    /// Set together with the password, or neither.
+    pub username: Option<String>,
+    /// Of SES: the SMTP password of the region, which is not the secret access key.
+    pub password: Option<Secret>,
+}
+
+/// How TLS begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// With the connection.
+    Implicit,
+    /// By the STARTTLS command, and nothing is sent before it.
+    StartTls,
+}
+
+const SMTP_PORTS: Fault = "has a port that does not tell how TLS begins; set SMTP_URL to smtps://.. (465 and 2465) or \
+    smtp://.. for STARTTLS (587 and 2587), instead of these names";
+
+pub(super) fn mail(r: &mut Reader<'_>, data_dir: &Path) -> Option<Mail> {
+    let url = r.given("SMTP_URL", mail_url);
+    let book = book_mail(r);
+    match r.one_of("mail account", [url, book]) {
+        Some(mail) => Some(mail.value),
+        None => {
+            let folder = Mail::Folder(data_dir.join("mail"));
+            r.absent(
+                "SMTP_URL",
+                folder,
+                "set smtps://USER:PASSWORD@HOST, or the AWS_INTRO_SAMPLE_SMTP_ names, or file:PATH",
+            )
+        }
+    }
+}
+
+fn mail_url(text: &str) -> Result<Mail, Fault> {
+    const FORM: Fault = "is not of the form smtps://USER:PASSWORD@HOST[:465], smtp://USER:PASSWORD@HOST[:587] or \
+        file:PATH; write it so, with / ? # @ : and % of user and password percent-encoded (%2F %3F %23 %40 %3A %25)";
+    if let Some(folder) = path_of(text, "file") {
+        return Ok(Mail::Folder(folder));
+    }
+    let url = ServiceUrl::parse(text).filter(|url| url.path.is_empty()).ok_or(FORM)?;
+    if url.user.is_some() != url.password.is_some() {
+        return Err(FORM);
+    }
+    let (tls, usual) = match url.scheme.as_str() {
+        "smtps" => (SmtpTls::Implicit, 465),
+        "smtp" => (SmtpTls::StartTls, 587),
+        _ => return Err(FORM),
+    };
+    let port = url.port.unwrap_or(usual);
+    // Either way round the two sides would wait for each other.
+    if tls_of(port).is_some_and(|usual| usual != tls) {
+        return Err(
+            "has a scheme that does not fit its port; smtps:// goes with 465 and 2465, smtp:// with 587 and 2587",
+        );
+    }
+    Ok(Mail::Smtp(Smtp { tls, host: url.host, port, username: url.user, password: url.password }))
+}
+
+/// The book's names. Its domain belongs to [`mail_from`]; alone it is only half a way for mail.
+fn book_mail(r: &mut Reader<'_>) -> Option<Given<Mail>> {
+    const ADDRESS: &str = "AWS_INTRO_SAMPLE_SMTP_ADDRESS";
+    let mut names = vec![ADDRESS, "AWS_INTRO_SAMPLE_SMTP_USERNAME", "AWS_INTRO_SAMPLE_SMTP_PASSWORD"];
+    if !r.is_set("SMTP_URL") {
+        names.push("AWS_INTRO_SAMPLE_SMTP_DOMAIN");
+    }
+    let first = names.into_iter().find(|name| r.is_set(name))?;
+    r.required(ADDRESS, first);
+    let username = r.required("AWS_INTRO_SAMPLE_SMTP_USERNAME", first);
+    let password = r.required("AWS_INTRO_SAMPLE_SMTP_PASSWORD", first);
+    let (host, port) = r.host_and_port(ADDRESS, None, 465)?;
+    let Some(tls) = tls_of(port.value) else {
+        r.error(ADDRESS, SMTP_PORTS);
+        return None;
+    };
+    let smtp = Smtp {
+        tls,
+        host: host.value,
+        port: port.value,
+        username: Some(username?.value),
+        password: Some(Secret::from(password?.value)),
+    };
+    Some(Given { by: ADDRESS, value: Mail::Smtp(smtp) })
+}
+
+/// The ports of SES and of everybody else, where they tell how TLS begins.
+fn tls_of(port: u16) -> Option<SmtpTls> {
+    match port {
+        465 | 2465 => Some(SmtpTls::Implicit),
+        587 | 2587 => Some(SmtpTls::StartTls),
+        _ => None,
+    }
+}
+
+/// The address that mail comes from: stated, or no-reply at the book's domain, or at the host of the public address.
+pub(super) fn mail_from(r: &mut Reader<'_>, app_url: Option<&AppUrl>) -> String {
+    let stated = r.value("MAIL_FROM", mail_address);
+    let domain = r.value("AWS_INTRO_SAMPLE_SMTP_DOMAIN", |text| host(text).ok_or("is not a domain; set one"));
+    stated.unwrap_or_else(|| {
+        let domain = domain.unwrap_or_else(|| match app_url.map_or("localhost", AppUrl::host) {
+            // Mail addresses have IP addresses in brackets; an IPv6 one comes with them.
+            address if address.parse::<Ipv4Addr>().is_ok() => format!("[{address}]"),
+            host => host.to_owned(),
+        });
+        format!("no-reply@{domain}")
+    })
+}
+
+fn mail_address(text: &str) -> Result<String, Fault> {
+    let plain = |c: char| c.is_ascii_graphic() && !"<>()[],;:\\\"@".contains(c);
+    let address = text.rsplit_once('@').filter(|(local, _)| !local.is_empty() && local.chars().all(plain));
+    let address = address.and_then(|(local, domain)| Some(format!("{local}@{}", host(domain)?)));
+    address.ok_or("is not a mail address; set it alone, NAME@DOMAIN, without a name or brackets around it")
+}

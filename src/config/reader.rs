@@ -1,0 +1,187 @@
+//! Takes values by name and keeps account of what is wrong with them. Owns the wording that all settings share.
+
+use std::collections::BTreeMap;
+
+use super::AppEnv;
+use super::settings;
+use super::values::{Fault, host_and_port, port};
+
+/// A value and the name that gave it.
+pub(super) struct Given<T> {
+    pub(super) by: &'static str,
+    pub(super) value: T,
+}
+
+/// The variables, and what was found wrong with them so far.
+pub(super) struct Reader<'a> {
+    pub(super) env: AppEnv,
+    vars: &'a BTreeMap<String, String>,
+    /// Names that look like settings and are none, with the one that was perhaps meant.
+    strangers: Vec<(&'a str, Option<&'static str>)>,
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(vars: &'a BTreeMap<String, String>) -> Self {
+        let set = vars.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str());
+        let strangers =
+            set.filter(|name| settings::is_stranger(name)).map(|name| (name, settings::nearest(name)));
+        let mut reader = Reader {
+            env: AppEnv::Development,
+            vars,
+            strangers: strangers.collect(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+        };
+        for (name, nearest) in reader.strangers.clone() {
+            let what_to_do = nearest.map_or_else(
+                || "see `sample-app --help` for those that are".to_owned(),
+                |nearest| format!("did you mean {nearest}?"),
+            );
+            reader.warn(name, &format!("is not a setting and changes nothing; {what_to_do}"));
+        }
+        reader
+    }
+
+    /// The errors and the warnings.
+    pub(super) fn finish(self) -> (Vec<String>, Vec<String>) {
+        (self.errors, self.warnings)
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.vars.get(name).is_some_and(|value| !value.is_empty())
+    }
+
+    /// The value of a name, unless it is absent or damaged. Damage is reported, not repaired: a line end that came
+    /// with a copied password would otherwise be searched for at the service.
+    pub(super) fn text(&mut self, name: &'static str) -> Option<&'a str> {
+        let value = self.vars.get(name).filter(|value| !value.is_empty())?;
+        if value.contains('\u{FFFD}') {
+            self.error(name, "is not UTF-8 text; set it again");
+        } else if value.trim() != value || value.contains(char::is_control) {
+            self.error(name, "has a blank at an end or a control character (a line end?) in it; remove that");
+        } else {
+            return Some(value);
+        }
+        None
+    }
+
+    /// What `parse` makes of the value of a name, together with the name.
+    pub(super) fn given<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<Given<T>> {
+        match parse(self.text(name)?) {
+            Ok(value) => Some(Given { by: name, value }),
+            Err(fault) => {
+                self.error(name, fault);
+                None
+            }
+        }
+    }
+
+    /// What `parse` makes of the value of a name.
+    pub(super) fn value<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Option<T> {
+        self.given(name, parse).map(|given| given.value)
+    }
+
+    /// The value of a name that has to be there because `beside` is.
+    pub(super) fn required(&mut self, name: &'static str, beside: &'static str) -> Option<Given<String>> {
+        if !self.is_set(name) {
+            self.missing(name, &[name], &format!(" beside {beside}; set it too, or remove that"));
+        }
+        self.given(name, |text| Ok(text.to_owned()))
+    }
+
+    /// Host and port, where the host may bring its port along and another name may give it.
+    pub(super) fn host_and_port(
+        &mut self,
+        host_name: &'static str,
+        port_name: Option<&'static str>,
+        usual: u16,
+    ) -> Option<(Given<String>, Given<u16>)> {
+        let stated = port_name.and_then(|name| {
+            self.given(name, |text| port(text).ok_or("is not a port; set a number from 1 to 65535"))
+        });
+        let address = self.given(host_name, |text| {
+            let address = host_and_port(text).filter(|(_, port)| *port != Some(0));
+            address.ok_or("is not HOST or HOST:PORT; write it so, without scheme and path")
+        })?;
+        let (host, own) = address.value;
+        let own = own.map(|value| Given { by: host_name, value });
+        let port = self.one_of("port", [own, stated]).unwrap_or(Given { by: host_name, value: usual });
+        Some((Given { by: host_name, value: host }, port))
+    }
+
+    /// The value that all names agree on, if any gives one. A name that disagrees with the first is an error.
+    pub(super) fn one_of<T: PartialEq>(
+        &mut self,
+        what: &str,
+        given: impl IntoIterator<Item = Option<Given<T>>>,
+    ) -> Option<Given<T>> {
+        let mut given = given.into_iter().flatten();
+        let first = given.next()?;
+        for other in given {
+            self.same(what, &first, &other);
+        }
+        Some(first)
+    }
+
+    /// Reports two names that give different values for the same thing.
+    pub(super) fn same<T: PartialEq>(&mut self, what: &str, one: &Given<T>, other: &Given<T>) {
+        if one.value != other.value {
+            self.contradiction(what, other.by, one.by);
+        }
+    }
+
+    pub(super) fn contradiction(&mut self, what: &str, name: &str, other: &str) {
+        self.error(
+            name,
+            &format!("gives another {what} than {other}; remove one of the two, or make them equal"),
+        );
+    }
+
+    /// What a setting is when none of its names gives a value: the default in development, an error in production.
+    /// A name that is set gave none only because it was wrong, which has been said by then.
+    pub(super) fn absent<T>(&mut self, setting: &'static str, default: T, what_to_do: &str) -> Option<T> {
+        let names = settings::names_of(setting);
+        if names.iter().any(|name| self.is_set(name)) {
+            return None;
+        }
+        if self.env == AppEnv::Production {
+            self.missing(setting, &names, &format!("; {what_to_do}"));
+            return None;
+        }
+        Some(default)
+    }
+
+    /// Reports what is missing and points at a name that was perhaps meant to be one of its `names`.
+    fn missing(&mut self, name: &str, names: &[&'static str], rest: &str) {
+        let meant = |stranger: &(&str, Option<&'static str>)| match stranger {
+            (set, Some(nearest)) if names.contains(nearest) => {
+                Some(format!(" ({set} is set and is not a setting: did you mean {nearest}?)"))
+            }
+            _ => None,
+        };
+        let meant: String = self.strangers.iter().filter_map(meant).collect();
+        self.error(name, &format!("is missing{rest}{meant}"));
+    }
+
+    pub(super) fn error(&mut self, name: &str, fault: &str) {
+        let line = format!("{name}: {fault}");
+        // A name can be asked for more than once; it is wrong only once.
+        if !self.errors.contains(&line) {
+            self.errors.push(line);
+        }
+    }
+
+    pub(super) fn warn(&mut self, name: &str, what: &str) {
+        self.warnings.push(format!("{name}: {what}"));
+    }
+}

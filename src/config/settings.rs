@@ -1,0 +1,229 @@
+//! The table of settings: every name that is read, its default and its meaning. `--help`, `.env.sample` and the
+//! README say what stands here, and tests hold them to it.
+
+use std::fmt::Write as _;
+
+/// One setting, as a reader meets it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Its own name.
+    pub name: &'static str,
+    /// The other names that it is built from, separated by commas.
+    pub also: &'static str,
+    /// The value that development uses when none is given; empty where there is none.
+    pub default: &'static str,
+    /// What it says, which forms it takes, and whether production needs it.
+    pub about: &'static str,
+}
+
+/// Every setting, in the order of [`super::Config`].
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "APP_ENV",
+        also: "",
+        default: "development",
+        about: "development, or production, which does not start before everything it needs has been set.",
+    },
+    Setting {
+        name: "LISTEN",
+        also: "PORT",
+        default: "127.0.0.1:3000",
+        about: "Where to answer: HOST:PORT, [::1]:PORT or unix:PATH. PORT alone means 127.0.0.1:PORT. A socket handed \
+                over by systemd wins over both.",
+    },
+    Setting {
+        name: "APP_URL",
+        also: "AWS_INTRO_SAMPLE_HOST",
+        default: "http://localhost:3000",
+        about: "The public address, in links and for cookies; by default it has the port of LISTEN. \
+                AWS_INTRO_SAMPLE_HOST is a host name and means https://. Needed in production.",
+    },
+    Setting {
+        name: "SECRET_KEY_BASE",
+        also: "",
+        default: "",
+        about: "At least 64 characters that sign cookies; `sample-app secret` makes them. Development makes its own \
+                once and keeps it in DATA_DIR. Needed in production, the same on every instance.",
+    },
+    Setting {
+        name: "DATA_DIR",
+        also: "",
+        default: "var",
+        about: "The folder of all that is embedded: database, images, mails, secret.",
+    },
+    Setting {
+        name: "DATABASE_URL",
+        also: "MYSQL_DATABASE_HOST, MYSQL_DATABASE_USER, MYSQL_DATABASE_PASSWORD, MYSQL_DATABASE_DB, RDS_HOSTNAME, \
+               RDS_PORT, RDS_DB_NAME, RDS_USERNAME, RDS_PASSWORD, AWS_INTRO_SAMPLE_DATABASE_PASSWORD, \
+               AWS_INTRO_SAMPLE_DATABASE_HOST, AWS_INTRO_SAMPLE_DATABASE_USERNAME, AWS_INTRO_SAMPLE_DATABASE_NAME",
+        default: "sqlite:var/sample_app.db",
+        about: "mysql://USER:PASSWORD@HOST[:3306]/DATABASE or sqlite:PATH. Of the families of other names one is \
+                enough; every host may bring its :PORT. AWS_INTRO_SAMPLE_DATABASE_PASSWORD alone means user and \
+                database sample_app on host db.home. Needed in production.",
+    },
+    Setting {
+        name: "DATABASE_SSL_MODE",
+        also: "",
+        default: "preferred",
+        about: "disabled, preferred, required, verify_ca or verify_identity, as MySQL means them. By default \
+                verify_identity for hosts under .rds.amazonaws.com, else preferred.",
+    },
+    Setting {
+        name: "DATABASE_CA_FILE",
+        also: "",
+        default: "",
+        about: "PEM file of the authorities that sign the database's certificate, else the system's are asked. RDS \
+                needs https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem",
+    },
+    Setting {
+        name: "REDIS_URL",
+        also: "REDIS_HOST, REDIS_PORT, AWS_INTRO_SAMPLE_REDIS_ADDRESS",
+        default: "memory:",
+        about: "Sessions and cache: redis[s]://[[USER]:PASSWORD@]HOST[:6379][/NUMBER], or memory: for one process \
+                alone. Needed in production.",
+    },
+    Setting {
+        name: "IMAGES_URL",
+        also: "AWS_INTRO_SAMPLE_S3_BUCKET, AWS_INTRO_SAMPLE_S3_REGION",
+        default: "file:var/images",
+        about: "Pictures of microposts: s3://BUCKET or file:PATH. Needed in production.",
+    },
+    Setting {
+        name: "SMTP_URL",
+        also: "AWS_INTRO_SAMPLE_SMTP_ADDRESS, AWS_INTRO_SAMPLE_SMTP_DOMAIN, AWS_INTRO_SAMPLE_SMTP_USERNAME, \
+               AWS_INTRO_SAMPLE_SMTP_PASSWORD",
+        default: "file:var/mail",
+        about: "Outgoing mail: smtps://USER:PASSWORD@HOST[:465], smtp://USER:PASSWORD@HOST[:587] for STARTTLS, or \
+                file:PATH. AWS_INTRO_SAMPLE_SMTP_ADDRESS means port 465 and may bring another. Needed in production.",
+    },
+    Setting {
+        name: "MAIL_FROM",
+        also: "AWS_INTRO_SAMPLE_SMTP_DOMAIN",
+        default: "no-reply@localhost",
+        about: "The address that mail comes from; by default no-reply at AWS_INTRO_SAMPLE_SMTP_DOMAIN, else at the \
+                host of APP_URL.",
+    },
+    Setting {
+        name: "LOGSTASH_URL",
+        also: "LOGSTASH_HOST",
+        default: "",
+        about: "Where log lines are shipped besides stdout: tcp://HOST[:5044] or tls://HOST[:5044]. Nothing is shipped \
+                when it is absent.",
+    },
+    Setting {
+        name: "TRUSTED_PROXIES",
+        also: "",
+        default: "0",
+        about: "How many proxies stand in front, 0 to 10, to find the visitor's address: 1 behind nginx, 2 behind a load \
+                balancer and nginx.",
+    },
+    Setting {
+        name: "AVATARS",
+        also: "",
+        default: "drawn",
+        about: "drawn by the application, or gravatar, which tells gravatar.com who visits.",
+    },
+    Setting {
+        name: "LOG",
+        also: "",
+        default: "info",
+        about: "What is logged: error, warn, info, debug, trace, or a filter such as info,sample_app=debug.",
+    },
+];
+
+/// Beginnings of names that can only be meant for this program, so that an unknown one is a slip.
+const PREFIXES: [&str; 5] = ["AWS_INTRO_SAMPLE_", "MYSQL_DATABASE_", "RDS_", "LOGSTASH_", "REDIS_"];
+
+/// The settings part of `--help`: each with its default, what it says and its other names, 100 columns wide.
+pub fn help() -> String {
+    let mut help = String::from("Settings are environment variables; an empty one counts as absent:\n");
+    for setting in SETTINGS {
+        let default = if setting.default.is_empty() { "" } else { "=" };
+        let _ = writeln!(help, "\n  {}{default}{}", setting.name, setting.default);
+        wrap(&mut help, setting.about);
+        if !setting.also.is_empty() {
+            wrap(&mut help, &format!("Also from {}.", setting.also));
+        }
+    }
+    help
+}
+
+/// The table of settings for the README, as Markdown.
+pub fn markdown_table() -> String {
+    let code = |name: &str| {
+        if name.is_empty() { String::new() } else { format!("`{name}`") }
+    };
+    let mut table = String::from("| Setting | Also from | Default | What it says |\n|---|---|---|---|\n");
+    for setting in SETTINGS {
+        let also: Vec<String> = setting.also.split(", ").map(code).collect();
+        let (name, default) = (code(setting.name), code(setting.default));
+        let _ = writeln!(table, "| {name} | {} | {default} | {} |", also.join(", "), setting.about);
+    }
+    table
+}
+
+/// All names of a setting, its own first; of a name that is none, only that.
+pub(super) fn names_of(name: &'static str) -> Vec<&'static str> {
+    let also = SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.also);
+    std::iter::once(name).chain(also.split(", ").filter(|name| !name.is_empty())).collect()
+}
+
+/// Whether a name looks like a setting of a tutorial and is none.
+pub(super) fn is_stranger(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !known_names().any(|known| known == name)
+}
+
+/// The setting that a stranger was probably meant to be: one with the same beginning and at most three letters
+/// changed, or one that it cuts short or runs on from.
+pub(super) fn nearest(stranger: &str) -> Option<&'static str> {
+    let prefix = PREFIXES.iter().find(|prefix| stranger.starts_with(**prefix))?;
+    let distance = |known: &str| match known.starts_with(stranger) || stranger.starts_with(known) {
+        true => 1,
+        false => edits(stranger, known),
+    };
+    known_names()
+        .filter(|known| known.starts_with(prefix))
+        .map(|known| (distance(known), known))
+        .filter(|(distance, _)| *distance <= 3)
+        .min()
+        .map(|(_, known)| known)
+}
+
+fn known_names() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().flat_map(|setting| names_of(setting.name))
+}
+
+/// The Levenshtein distance: how many letters to insert, delete or replace.
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, b) in row.iter_mut().skip(1).zip(to.bytes()) {
+            let best = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
+            diagonal = std::mem::replace(cell, best);
+            left = best;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// Appends `text` in lines of at most 100 columns, six of them the indent.
+fn wrap(out: &mut String, text: &str) {
+    let mut column = 0;
+    for word in text.split(' ') {
+        if column == 0 || column + 1 + word.len() > 100 {
+            out.push_str(if column == 0 { "      " } else { "\n      " });
+            column = 6;
+        } else {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += word.len();
+    }
+    out.push('\n');
+}

@@ -1,0 +1,96 @@
+//! DATABASE_URL, TLS to the database and the attached RDS.
+
+use super::*;
+
+/// The connection that a URL describes, without TLS settings.
+fn account(url: &str) -> Option<(String, u16, String, Secret, String)> {
+    let mysql = mysql(load(&[("DATABASE_URL", url)]).ok()?)?;
+    Some((mysql.host, mysql.port, mysql.user, mysql.password, mysql.database))
+}
+
+#[test]
+fn a_database_url_is_taken_apart_and_decoded() {
+    let all = |host: &str, port, user: &str, password, database: &str| {
+        Some((host.to_owned(), port, user.to_owned(), secret(password), database.to_owned()))
+    };
+    assert_eq!(account("mysql://u:p@db.home/d"), all("db.home", 3306, "u", "p", "d"));
+    assert_eq!(
+        account("mysql://u%40x:p%2F%23%3A%25@DB.home:3307/d"),
+        all("db.home", 3307, "u@x", "p/#:%", "d")
+    );
+    assert_eq!(account("mysql://root@[::1]/d"), all("::1", 3306, "root", "", "d"));
+    for bad in [
+        "mysql://u:p@h",
+        "mysql://u:p@h/",
+        "mysql://u:p@h/d/e",
+        "mysql://:p@h/d",
+        "mysql://h/d",
+        "mysql:///d",
+        "mysql:d",
+        "mysql://u:p@h/d?ssl-mode=disabled",
+        "mysql://u:p#x@h/d",
+        "mysql://u:p/x@h/d",
+        "mysql://u:p@h:0/d",
+        "mysql://u:p%0a@h/d",
+        "mysql://u:p%ff@h/d",
+        "postgres://u:p@h/d",
+        "sqlite:",
+        "sqlite::memory:",
+        "sqlite:app.db?mode=rwc",
+        "app.db",
+    ] {
+        assert_eq!(names(&errors(&[("DATABASE_URL", bad)])), ["DATABASE_URL"], "{bad}");
+    }
+}
+
+#[test]
+fn embedded_paths_are_taken_with_and_without_slashes() -> Tested {
+    for (url, path) in
+        [("sqlite:a b.db", "a b.db"), ("sqlite:///srv/a.db", "/srv/a.db"), ("sqlite://a.db", "a.db")]
+    {
+        assert_eq!(load(&[("DATABASE_URL", url)])?.database, Database::Sqlite(path.into()), "{url}");
+    }
+    Ok(())
+}
+
+#[test]
+fn ssl_modes_have_mysqls_names() -> Tested {
+    let all = [
+        ("DISABLED", SslMode::Disabled),
+        ("preferred", SslMode::Preferred),
+        ("Required", SslMode::Required),
+        ("verify-ca", SslMode::VerifyCa),
+        ("VERIFY_IDENTITY", SslMode::VerifyIdentity),
+    ];
+    for (name, mode) in all {
+        let config = load(&[("DATABASE_URL", "mysql://u:p@h/d"), ("DATABASE_SSL_MODE", name)])?;
+        assert_eq!(mysql(config).map(|mysql| mysql.ssl_mode), Some(mode), "{name}");
+    }
+    assert_eq!(names(&errors(&[("DATABASE_SSL_MODE", "on")])), ["DATABASE_SSL_MODE"]);
+    Ok(())
+}
+
+#[test]
+fn an_attached_rds_database_is_verified() -> Tested {
+    let dot = load(&[("DATABASE_URL", "mysql://u:p@db.abc.eu-central-1.rds.amazonaws.com./d")])?;
+    assert_eq!(
+        mysql(dot).map(|mysql| mysql.ssl_mode),
+        Some(SslMode::VerifyIdentity),
+        "the name of the same host"
+    );
+    let config = load(RDS)?;
+    assert_eq!(names(&config.warnings), ["DATABASE_CA_FILE"]);
+    assert!(config.warnings.iter().any(|warning| warning.contains("global-bundle.pem")));
+    let mysql = mysql(config).ok_or("not MySQL")?;
+    assert_eq!((mysql.host.as_str(), mysql.port), ("db.abc.eu-central-1.rds.amazonaws.com", 3307));
+    assert_eq!((mysql.user.as_str(), mysql.database.as_str()), ("eb", "ebdb"));
+    assert_eq!((mysql.password, mysql.ssl_mode), (secret("hunter2-rds"), SslMode::VerifyIdentity));
+
+    let with_ca = Config::load(&vars(&[&[("SECRET_KEY_BASE", KEY), ("DATABASE_CA_FILE", "/ca.pem")], RDS]))?;
+    assert_eq!(with_ca.warnings, Vec::<String>::new());
+    let proxy = load(&[("DATABASE_URL", "mysql://u:p@p.proxy-abc.eu-central-1.rds.amazonaws.com/d")])?;
+    assert_eq!(proxy.warnings, Vec::<String>::new(), "RDS Proxy has public certificates");
+    let unused = load(&[("DATABASE_URL", "mysql://u:p@db.home/d"), ("DATABASE_CA_FILE", "/ca.pem")])?;
+    assert_eq!(names(&unused.warnings), ["DATABASE_CA_FILE"], "a CA that is not looked at");
+    Ok(())
+}

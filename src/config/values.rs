@@ -1,0 +1,145 @@
+//! The forms that values take: hosts, ports, paths and URLs. Knows no names and reads nothing.
+
+use std::net::Ipv6Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use super::Secret;
+
+/// What is wrong with a value and what to do, to stand behind its name. Fixed text, so that it cannot quote it.
+pub(super) type Fault = &'static str;
+
+/// The public address of the application: scheme, host and port, nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppUrl(Url);
+
+impl AppUrl {
+    /// `https://host`, with the port where it is not the usual one.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+
+    /// Whether visitors come by https, so that cookies can be Secure.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// The host alone; an IPv6 address in brackets.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// The absolute link to a path with its query, as mails need it.
+    pub fn link(&self, path_and_query: &str) -> String {
+        format!("{}/{}", self.origin(), path_and_query.strip_prefix('/').unwrap_or(path_and_query))
+    }
+}
+
+impl FromStr for AppUrl {
+    type Err = &'static str;
+
+    /// Takes `http[s]://HOST[:PORT]`; gives what is wrong otherwise.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.path() == "/"
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && url.username().is_empty()
+                && url.password().is_none()
+        });
+        url.map(AppUrl)
+            .ok_or("is not of the form https://HOST[:PORT]; write it so, without path, parameters and user")
+    }
+}
+
+/// The address of a service, taken apart; user and password percent-decoded.
+pub(super) struct ServiceUrl {
+    pub(super) scheme: String,
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    /// Without the slash in front, percent-decoded.
+    pub(super) path: String,
+}
+
+impl ServiceUrl {
+    /// Takes `scheme://[user[:password]@]host[:port][/path]`. Parameters behind it are refused: some libraries would
+    /// let them switch off what our own settings switch on, certificate checks among it.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok().filter(|url| url.query().is_none() && url.fragment().is_none())?;
+        let user = Some(decode(url.username())?).filter(|user| !user.is_empty());
+        let password = match url.password() {
+            Some(password) => Some(Secret::from(decode(password)?)),
+            None => None,
+        };
+        Some(ServiceUrl {
+            scheme: url.scheme().to_owned(),
+            user,
+            password,
+            host: host(url.host_str()?)?,
+            port: url.port(),
+            path: decode(url.path().trim_start_matches('/'))?,
+        })
+        .filter(|url| url.port != Some(0))
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let text = percent_decode_str(text).decode_utf8().ok()?;
+    (!text.contains(char::is_control)).then(|| text.into_owned())
+}
+
+/// `HOST`, or `HOST:PORT`, where the host can be an IPv6 address: alone or, with a port, in brackets.
+pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+    if let Some(host) = host(text) {
+        return Some((host, None));
+    }
+    let (name, port) = text.rsplit_once(':')?;
+    // Without brackets nobody could tell where an IPv6 address ends and its port begins.
+    let name = Some(name).filter(|name| name.starts_with('[') || !name.contains(':'))?;
+    Some((host(name)?, Some(number(port)?)))
+}
+
+/// A host name in lower case and ASCII, or an IP address, IPv6 without brackets.
+pub(super) fn host(text: &str) -> Option<String> {
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Some(address.to_string());
+    }
+    match Host::parse(text).ok()? {
+        // URLs allow more, such as the quotes that `docker --env-file` leaves around a value.
+        Host::Domain(name) => {
+            let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            name.chars().all(usual).then_some(name)
+        }
+        Host::Ipv4(address) => Some(address.to_string()),
+        Host::Ipv6(address) => Some(address.to_string()),
+    }
+}
+
+/// `host:port` as URLs write it.
+pub(super) fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// A port that one can connect to.
+pub(super) fn port(text: &str) -> Option<u16> {
+    number(text).filter(|port| *port != 0)
+}
+
+/// Digits and nothing else: `str::parse` would take `+1` too.
+pub(super) fn number(text: &str) -> Option<u16> {
+    text.chars().all(|c| c.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// The path in `scheme:PATH`; `scheme://PATH` is what others write for the same. The path is taken as it stands, but
+/// parameters, which other programs understand there, are refused and so is `:memory:`.
+pub(super) fn path_of(text: &str, scheme: &str) -> Option<PathBuf> {
+    let rest = text.strip_prefix(scheme)?.strip_prefix(':')?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    (!path.is_empty() && !path.starts_with(':') && !path.contains('?')).then(|| PathBuf::from(path))
+}

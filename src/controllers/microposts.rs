@@ -1,0 +1,64 @@
+//! Posts: writing and deleting one's own.
+
+use std::io::BufReader;
+
+use actix_web::http::StatusCode;
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::static_pages::Feed;
+use crate::error::Result;
+use crate::models::micropost::{Content, Micropost};
+use crate::models::picture;
+use crate::models::validation::Errors;
+use crate::web::flash::Kind;
+use crate::web::form::Form;
+use crate::web::params::Id;
+use crate::web::upload::{PostForm, Upload};
+use crate::web::visitor::SignedIn;
+
+/// POST /microposts. The picture is stored before the post is written, so that no post lacks its picture.
+pub async fn create(me: SignedIn, req: HttpRequest, form: Form, body: Payload) -> Result<HttpResponse> {
+    let app = &me.app;
+    let form = PostForm::read(&form, req.headers(), body).await?;
+    let mut errors = Errors::default();
+    let content = errors.check("content", Content::parse(&form.content));
+    let too_large = matches!(form.picture, Upload::TooLarge);
+    let picture = match form.picture {
+        Upload::None => None,
+        Upload::TooLarge => {
+            errors.add("picture", "should be less than 5MB");
+            None
+        }
+        Upload::File(file) => {
+            let read = app.threads.run(move || picture::read(BufReader::new(file))).await?;
+            errors.check("picture", read.map_err(|refusal| refusal.to_string()))
+        }
+    };
+    let (Some(content), true) = (content, errors.is_empty()) else {
+        let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
+        return me.page_as(status, &Feed::with_rejected_post(&me, form.content, errors).await?);
+    };
+    let key = match picture {
+        Some(picture) => Some(app.images.put(picture).await?),
+        None => None,
+    };
+    let (user_id, now) = (me.me.id, app.clock.now());
+    let written = app
+        .db
+        .transaction(async |db| Micropost::create(db, user_id, &content, key.as_deref(), now).await)
+        .await;
+    if written.is_err() {
+        app.images.delete(key).await;
+    }
+    written?;
+    me.go_saying("/", Kind::Success, "Micropost created!")
+}
+
+/// DELETE /microposts/{id}. Somebody else's is not found.
+pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
+    let app = &me.app;
+    let picture = app.db.transaction(async |db| Micropost::delete(db, id.0, me.me.id).await).await?;
+    app.images.delete(picture).await;
+    me.go_back_saying(Kind::Success, "Micropost deleted")
+}

@@ -1,0 +1,55 @@
+//! Following: who follows whom, follow, unfollow. Where JavaScript runs, the button and the counts change in place: htmx
+//! picks them out of the page that the answer leads to, so there is one answer for all browsers.
+
+use actix_web::HttpResponse;
+use askama::Template;
+
+use crate::error::{Error, Result};
+use crate::models::page::{Page, PageNumber};
+use crate::models::relationship;
+use crate::models::user::User;
+use crate::views::Layout;
+use crate::web::form::Form;
+use crate::web::params::{Id, parse_id};
+use crate::web::visitor::SignedIn;
+
+/// POST /relationships
+pub async fn create(me: SignedIn, form: Form) -> Result<HttpResponse> {
+    let followed_id = parse_id(form.get("followed_id")).ok_or(Error::NotFound)?;
+    relationship::follow(&me.app.db, me.me.id, followed_id, me.app.clock.now()).await?;
+    me.go(&format!("/users/{followed_id}"))
+}
+
+/// DELETE /relationships/{id}
+pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
+    let followed_id = relationship::unfollow(&me.app.db, id.0, me.me.id).await?;
+    me.go(&format!("/users/{followed_id}"))
+}
+
+#[derive(Template)]
+#[template(path = "relationships/index.html")]
+struct Index {
+    layout: Layout,
+    title: &'static str,
+    path: String,
+    user: User,
+    users: Page<User>,
+}
+
+/// GET /users/{id}/following
+pub async fn following(me: SignedIn, id: Id, page: PageNumber) -> Result<HttpResponse> {
+    let mut db = me.app.db.conn().await?;
+    let user = User::find_activated(&mut db, id.0).await?;
+    let users = relationship::following(&mut db, &user, page).await?.or_not_found()?;
+    let path = format!("/users/{}/following", user.id);
+    me.page(&Index { layout: me.layout("Following"), title: "Following", path, user, users })
+}
+
+/// GET /users/{id}/followers
+pub async fn followers(me: SignedIn, id: Id, page: PageNumber) -> Result<HttpResponse> {
+    let mut db = me.app.db.conn().await?;
+    let user = User::find_activated(&mut db, id.0).await?;
+    let users = relationship::followers(&mut db, &user, page).await?.or_not_found()?;
+    let path = format!("/users/{}/followers", user.id);
+    me.page(&Index { layout: me.layout("Followers"), title: "Followers", path, user, users })
+}

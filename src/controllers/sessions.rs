@@ -1,0 +1,66 @@
+//! Logging in and out.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use askama::Template;
+
+use crate::error::Result;
+use crate::models::email::Email;
+use crate::models::user::User;
+use crate::views::Layout;
+use crate::web::flash::Kind;
+use crate::web::form::Form;
+use crate::web::sign_in::audit;
+use crate::web::visitor::Visitor;
+
+#[derive(Template)]
+#[template(path = "sessions/new.html")]
+struct New {
+    layout: Layout,
+    email: String,
+    remember_me: bool,
+}
+
+/// GET /login
+pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
+    visitor.page(&New { layout: visitor.layout("Log in"), email: String::new(), remember_me: false })
+}
+
+/// POST /login. Takes as long and says the same for an unknown address as for a wrong password (ASVS 6.3.8).
+pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
+    let app = &visitor.app;
+    let (typed_email, password) = (form.get("session[email]"), form.get("session[password]"));
+    let remember_me = form.get("session[remember_me]") == "1";
+    let user = match Email::parse(typed_email) {
+        Ok(email) => User::find_by_email(&mut app.db.conn().await?, &email).await?,
+        Err(_) => None,
+    };
+    let digest = user.as_ref().map(|user| user.password_digest.as_str());
+    let fits = app.passwords.matches(password, digest).await?;
+    let Some(user) = user.filter(|_| fits) else {
+        audit("log_in_refused", None);
+        let layout = visitor.layout_with("Log in", Kind::Danger, "Invalid email/password combination");
+        let page = New { layout, email: typed_email.to_owned(), remember_me };
+        return visitor.page_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    };
+    if user.activated_at.is_none() {
+        let message = "Account not activated. Check your email for the activation link.";
+        return visitor.go_saying("/", Kind::Warning, message);
+    }
+    if let Some(renewed) = app.passwords.renew(password, &user.password_digest).await? {
+        let mut db = app.db.conn().await?;
+        User::renew_digest(&mut db, user.id, &user.password_digest, &renewed).await?;
+    }
+    visitor.log_in(&user, remember_me).await?;
+    let next = visitor.take_return_path().unwrap_or_else(|| format!("/users/{}", user.id));
+    visitor.go(&next)
+}
+
+/// DELETE /logout. Twice in a row is fine: a second window.
+pub async fn destroy(visitor: Visitor) -> Result<HttpResponse> {
+    visitor.log_out().await?;
+    if let Some(me) = &visitor.me {
+        audit("log_out", Some(me.id));
+    }
+    visitor.go("/")
+}

@@ -1,0 +1,76 @@
+//! The home page and those that say the same to everybody.
+
+use actix_web::HttpResponse;
+use askama::Template;
+
+use crate::app::ServiceName;
+use crate::error::Result;
+use crate::models::micropost::Micropost;
+use crate::models::page::{Page, PageNumber};
+use crate::models::validation::Errors;
+use crate::views::Layout;
+use crate::web::visitor::{SignedIn, Visitor};
+
+#[derive(Template)]
+#[template(path = "static_pages/welcome.html")]
+struct Welcome {
+    layout: Layout,
+    services: Vec<ServiceName>,
+}
+
+/// The home page of somebody who is logged in.
+#[derive(Template)]
+#[template(path = "static_pages/feed.html")]
+pub struct Feed {
+    layout: Layout,
+    feed: Page<Micropost>,
+    errors: Errors,
+    content: String,
+}
+
+/// GET /
+pub async fn home(visitor: Visitor, page: PageNumber) -> Result<HttpResponse> {
+    match visitor.me {
+        Some(ref me) => {
+            let feed = Feed::load(&visitor, me.id, page).await?;
+            visitor.page(&feed)
+        }
+        None => visitor.page(&Welcome { layout: visitor.layout(""), services: visitor.app.service_names() }),
+    }
+}
+
+impl Feed {
+    async fn load(visitor: &Visitor, user_id: i64, page: PageNumber) -> Result<Feed> {
+        let mut db = visitor.app.db.conn().await?;
+        let feed = Micropost::feed(&mut db, user_id, page).await?.or_not_found()?;
+        Ok(Feed { layout: visitor.layout(""), feed, errors: Errors::default(), content: String::new() })
+    }
+
+    /// The same page, with a post that was not accepted.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn with_rejected_post(me: &SignedIn, content: String, errors: Errors) -> Result<Feed> {
+        let feed = Feed::load(me, me.me.id, PageNumber::FIRST).await?;
+        Ok(Feed { errors, content, ..feed })
+    }
+}
+
+macro_rules! static_page {
+    ($handler:ident, $page:ident, $path:literal, $title:literal) => {
+        #[derive(Template)]
+        #[template(path = $path)]
+        struct $page {
+            layout: Layout,
+        }
+
+        #[doc = concat!("GET /", stringify!($handler))]
+        pub async fn $handler(visitor: Visitor) -> Result<HttpResponse> {
+            visitor.page(&$page { layout: visitor.layout($title) })
+        }
+    };
+}
+
+static_page!(help, Help, "static_pages/help.html", "Help");
+static_page!(about, About, "static_pages/about.html", "About");
+static_page!(contact, Contact, "static_pages/contact.html", "Contact");

@@ -1,0 +1,210 @@
+//! People: sign-up, list, profile, settings, and the admin's delete.
+
+use actix_web::HttpResponse;
+use askama::Template;
+
+use crate::error::{Error, Result};
+use crate::mails;
+use crate::models::email::Email;
+use crate::models::mail_token::{MailToken, Purpose};
+use crate::models::micropost::Micropost;
+use crate::models::name::Name;
+use crate::models::outbox;
+use crate::models::page::{Page, PageNumber};
+use crate::models::password::NewPassword;
+use crate::models::relationship;
+use crate::models::user::{SignedUp, User};
+use crate::models::validation::Errors;
+use crate::views::Layout;
+use crate::web::flash::Kind;
+use crate::web::form::Form;
+use crate::web::params::Id;
+use crate::web::sign_in::audit;
+use crate::web::visitor::{Admin, SignedIn, Visitor};
+
+#[derive(Template)]
+#[template(path = "users/index.html")]
+struct Index {
+    layout: Layout,
+    users: Page<User>,
+}
+
+/// GET /users
+pub async fn index(me: SignedIn, page: PageNumber) -> Result<HttpResponse> {
+    let mut db = me.app.db.conn().await?;
+    let users = User::page(&mut db, page).await?.or_not_found()?;
+    me.page(&Index { layout: me.layout("All users"), users })
+}
+
+#[derive(Template)]
+#[template(path = "users/show.html")]
+struct Show {
+    layout: Layout,
+    user: User,
+    microposts: Page<Micropost>,
+    /// Id of the visitor's follow of this person.
+    follow: Option<i64>,
+}
+
+/// GET /users/{id}
+pub async fn show(visitor: Visitor, id: Id, page: PageNumber) -> Result<HttpResponse> {
+    let mut db = visitor.app.db.conn().await?;
+    let user = User::find_activated(&mut db, id.0).await?;
+    let microposts = Micropost::by(&mut db, &user, page).await?.or_not_found()?;
+    let follow = match &visitor.me {
+        Some(me) => relationship::find(&mut db, me.id, user.id).await?,
+        None => None,
+    };
+    visitor.page(&Show { layout: visitor.layout(&user.name), user, microposts, follow })
+}
+
+/// The form for a new account, and the settings.
+#[derive(Template)]
+#[template(path = "users/new.html")]
+struct New {
+    layout: Layout,
+    errors: Errors,
+    name: String,
+    email: String,
+}
+
+/// GET /signup
+pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
+    let layout = visitor.layout("Sign up");
+    visitor.page(&New { layout, errors: Errors::default(), name: String::new(), email: String::new() })
+}
+
+/// POST /users. Answers alike whether or not the address has an account (ASVS 6.3.8): only its owner learns, by mail.
+pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
+    let (name, email) = (form.get("user[name]"), form.get("user[email]"));
+    let mut errors = Errors::default();
+    let checked = (
+        errors.check("name", Name::parse(name)),
+        errors.check("email", Email::parse(email)),
+        NewPassword::parse(form.get("user[password]"), form.get("user[password_confirmation]"), &mut errors),
+    );
+    let (Some(name), Some(email), Some(password)) = checked else {
+        let (name, email) = (name.to_owned(), email.to_owned());
+        return visitor.form_again(&New { layout: visitor.layout("Sign up"), errors, name, email });
+    };
+    let app = &visitor.app;
+    let (digest, now) = (app.passwords.hash(&password).await?, app.clock.now());
+    app.db
+        .transaction(async |db| {
+            let mail = match User::sign_up(db, &name, &email, &digest, now).await? {
+                SignedUp::Waiting(id) => {
+                    let token = MailToken::issue(db, id, Purpose::Activation, email.as_str(), now).await?;
+                    mails::activation(&app.config, email.as_str(), name.as_str(), &token)?
+                }
+                SignedUp::Taken => match User::find_by_email(db, &email).await? {
+                    Some(owner) => mails::address_taken(&app.config, &owner)?,
+                    None => return Ok(()),
+                },
+                SignedUp::Racing => return Ok(()),
+            };
+            outbox::push(db, &mail, now).await
+        })
+        .await?;
+    app.bell.ring();
+    visitor.go_saying("/", Kind::Info, "Please check your email to activate your account.")
+}
+
+#[derive(Template)]
+#[template(path = "users/edit.html")]
+struct Edit {
+    layout: Layout,
+    errors: Errors,
+    name: String,
+    email: String,
+}
+
+/// GET /users/{id}/edit
+pub async fn edit(me: SignedIn, id: Id) -> Result<HttpResponse> {
+    only_oneself(&me, id)?;
+    let (name, email) = (me.me.name.clone(), me.me.email.clone());
+    me.page(&Edit { layout: me.layout("Edit user"), errors: Errors::default(), name, email })
+}
+
+/// PATCH /users/{id}. An empty password means "unchanged"; a new password or address asks for the current password.
+pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
+    only_oneself(&me, id)?;
+    let (app, user) = (&me.app, &me.me);
+    let mut errors = Errors::default();
+    let name = errors.check("name", Name::parse(form.get("user[name]")));
+    let email = errors.check("email", Email::parse(form.get("user[email]")));
+    let (typed, confirmation) = (form.get("user[password]"), form.get("user[password_confirmation]"));
+    let wants_password = !typed.is_empty() || !confirmation.is_empty();
+    let password = if wants_password { NewPassword::parse(typed, confirmation, &mut errors) } else { None };
+    let new_email = email.filter(|email| email.as_str() != user.email);
+    if wants_password || new_email.is_some() {
+        let current = form.get("user[current_password]");
+        if !app.passwords.matches(current, Some(&user.password_digest)).await? {
+            errors.add("current_password", "is needed to change the password or the address");
+        }
+    }
+    let (Some(name), true) = (name, errors.is_empty()) else {
+        let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
+        return me.form_again(&Edit { layout: me.layout("Edit user"), errors, name, email });
+    };
+    let digest = match password {
+        Some(password) => Some(app.passwords.hash(&password).await?),
+        None => None,
+    };
+    let now = app.clock.now();
+    let user = app
+        .db
+        .transaction(async |db| {
+            User::rename(db, user.id, &name, now).await?;
+            if let Some(digest) = &digest {
+                User::change_password(db, user.id, digest, now).await?;
+            }
+            if let Some(email) = &new_email {
+                ask_new_address(&me, db, email).await?;
+            }
+            User::find(db, user.id).await?.ok_or(Error::NotFound)
+        })
+        .await?;
+    if digest.is_some() {
+        audit("password_changed", Some(user.id));
+        me.log_in_again(&user).await?;
+    }
+    app.bell.ring();
+    let saved = match new_email {
+        Some(_) => {
+            "Profile updated. Your new address counts once you follow the link in the mail sent there."
+        }
+        None => "Profile updated",
+    };
+    me.go_saying(&format!("/users/{}", user.id), Kind::Success, saved)
+}
+
+/// A new address counts once its own link was followed; the old one is told (ASVS 6.3.7). Who has the address already
+/// learns of it, and the one who asks does not.
+async fn ask_new_address(me: &SignedIn, db: &mut crate::db::Conn, email: &Email) -> Result<()> {
+    let (app, user, now) = (&me.app, &me.me, me.app.clock.now());
+    let mail = match User::find_by_email(db, email).await? {
+        Some(owner) => mails::address_taken(&app.config, &owner)?,
+        None => {
+            let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;
+            mails::email_change(&app.config, user, email.as_str(), &token)?
+        }
+    };
+    outbox::push(db, &mail, now).await?;
+    outbox::push(db, &mails::email_is_changing(&app.config, user, email.as_str())?, now).await
+}
+
+/// DELETE /users/{id}
+pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
+    let app = &admin.app;
+    let Some(pictures) = app.db.transaction(async |db| User::delete(db, id.0).await).await? else {
+        return admin.go_saying("/users", Kind::Danger, "The last admin cannot be deleted");
+    };
+    app.images.delete(pictures).await;
+    audit("user_deleted", Some(id.0));
+    admin.go_saying("/users", Kind::Success, "User deleted")
+}
+
+/// Somebody else's settings: home, as in the original.
+fn only_oneself(me: &SignedIn, id: Id) -> Result<()> {
+    if me.me.is(id.0) { Ok(()) } else { Err(Error::NotAllowed) }
+}

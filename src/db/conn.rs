@@ -1,0 +1,192 @@
+//! One connection, and the macros that run one query on whichever database it leads to.
+
+use std::future::Future;
+use std::time::Duration;
+
+use deadpool::managed::Object;
+use futures_util::TryFutureExt;
+use sqlx::mysql::MySqlQueryResult;
+use sqlx::sqlite::SqliteQueryResult;
+
+use super::pool::{MySqlConnections, SqliteConnections};
+use crate::error::{Error, Result};
+
+/// How long an answer may take. Longer than the server's own statement time-out (pool.rs), so it strikes only when the
+/// server does not answer at all: frozen, or the network swallows it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection taken from the pool. Dropped while a query or a transaction is under way (the client went away, a
+/// time-out struck), it is closed rather than given back: sqlx cannot resume in the middle of an answer
+/// (transact-rs/sqlx issues 563 and 4349), and closing is also what rolls a transaction back.
+pub struct Conn {
+    link: Option<Link>,
+    settled: bool,
+    in_transaction: bool,
+}
+
+/// What a [`Conn`] leads to; only [`on!`] looks at it.
+pub enum Link {
+    /// A SQLite file.
+    Sqlite(Object<SqliteConnections>),
+    /// A MySQL server.
+    MySql(Object<MySqlConnections>),
+}
+
+/// What a statement that returns no rows did.
+#[derive(Clone, Copy)]
+pub struct Outcome {
+    /// Rows it changed.
+    pub rows: u64,
+    /// Id of the row that it inserted.
+    pub id: i64,
+}
+
+impl Conn {
+    pub(super) fn new(link: Link) -> Conn {
+        Conn { link: Some(link), settled: true, in_transaction: false }
+    }
+
+    /// For [`on!`]: the link, marked as being in the middle of something.
+    #[doc(hidden)]
+    pub fn ask(&mut self) -> Result<&mut Link> {
+        self.settled = false;
+        self.link.as_mut().ok_or_else(|| Error::unavailable("the connection was closed"))
+    }
+
+    /// For [`on!`]: waits for the answer; the connection is fit for another query only if the server gave one.
+    #[doc(hidden)]
+    pub async fn answer<T>(query: impl Future<Output = sqlx::Result<T>>) -> (bool, Result<T>) {
+        match tokio::time::timeout(ANSWER_TIMEOUT, query).await {
+            Err(_) => (false, Err(Error::unavailable("the database did not answer in time"))),
+            Ok(Ok(value)) => (true, Ok(value)),
+            Ok(Err(error)) => {
+                let answered = matches!(error, sqlx::Error::Database(_) | sqlx::Error::RowNotFound);
+                (answered, Err(error.into()))
+            }
+        }
+    }
+
+    #[doc(hidden)]
+    pub fn settle<T>(&mut self, (settled, answer): (bool, Result<T>)) -> Result<T> {
+        self.settled = settled;
+        answer
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<()> {
+        self.in_transaction = true;
+        // SQLite: take the write lock at once; a reader that turns writer half-way may be refused (SQLITE_BUSY).
+        let begin = match self.link {
+            Some(Link::Sqlite(_)) => "BEGIN IMMEDIATE",
+            _ => "BEGIN",
+        };
+        on!(self, |c| sqlx::raw_sql(begin).execute(c).map_ok(|_| ()))
+    }
+
+    pub(super) async fn commit(mut self) -> Result<()> {
+        self.finish("COMMIT").await
+    }
+
+    pub(super) async fn rollback(mut self) -> Result<()> {
+        self.finish("ROLLBACK").await
+    }
+
+    async fn finish(&mut self, word: &'static str) -> Result<()> {
+        on!(self, |c| sqlx::raw_sql(word).execute(c).map_ok(|_| ()))?;
+        self.in_transaction = false;
+        Ok(())
+    }
+}
+
+impl Drop for Conn {
+    fn drop(&mut self) {
+        if self.settled && !self.in_transaction {
+            return;
+        }
+        match self.link.take() {
+            Some(Link::Sqlite(object)) => drop(Object::take(object)),
+            Some(Link::MySql(object)) => drop(Object::take(object)),
+            None => {}
+        }
+    }
+}
+
+impl From<MySqlQueryResult> for Outcome {
+    fn from(result: MySqlQueryResult) -> Outcome {
+        Outcome { rows: result.rows_affected(), id: result.last_insert_id().cast_signed() }
+    }
+}
+
+impl From<SqliteQueryResult> for Outcome {
+    fn from(result: SqliteQueryResult) -> Outcome {
+        Outcome { rows: result.rows_affected(), id: result.last_insert_rowid() }
+    }
+}
+
+/// Runs one query on the database that the connection leads to, whichever it is:
+/// `on!(db, |c| sqlx::query_as::<_, User>("..").bind(id).fetch_optional(c))`. The macros below are shorter.
+macro_rules! on {
+    ($conn:expr, |$c:ident| $($query:tt)+) => {{
+        let conn: &mut $crate::db::Conn = $conn;
+        let answer = match conn.ask()? {
+            $crate::db::Link::Sqlite(object) => {
+                let $c = &mut **object;
+                $crate::db::Conn::answer($($query)+).await
+            }
+            $crate::db::Link::MySql(object) => {
+                let $c = &mut **object;
+                $crate::db::Conn::answer($($query)+).await
+            }
+        };
+        conn.settle(answer)
+    }};
+}
+
+/// `execute!(db, "UPDATE .. WHERE id = ?", id)`: an [`Outcome`].
+macro_rules! execute {
+    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
+        $crate::db::on!($conn, |c| futures_util::TryFutureExt::map_ok(
+            sqlx::query($sql)$(.bind($value))*.execute(c),
+            $crate::db::Outcome::from
+        ))
+    };
+}
+
+/// `fetch_all!(db, "SELECT .. WHERE a > ?", a)`: a `Vec` of rows.
+macro_rules! fetch_all {
+    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
+        $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_all(c))
+    };
+}
+
+/// `fetch_optional!(db, "SELECT .. WHERE id = ?", id)`: a row, if there is one.
+macro_rules! fetch_optional {
+    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
+        $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_optional(c))
+    };
+}
+
+/// `fetch_one!(db, "SELECT COUNT(*) ..")`: the row that there always is.
+macro_rules! fetch_one {
+    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
+        $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_one(c))
+    };
+}
+
+/// Reads a struct from a row by the names of its fields, on both databases. (sqlx's derive would compile SQLite a
+/// second time, for the compiler's own use.)
+macro_rules! row {
+    ($row:ident { $($field:ident),+ $(,)? }) => {
+        $crate::db::row!(@for sqlx::mysql::MySqlRow, $row { $($field),+ });
+        $crate::db::row!(@for sqlx::sqlite::SqliteRow, $row { $($field),+ });
+    };
+    (@for $db_row:ty, $row:ident { $($field:ident),+ }) => {
+        impl sqlx::FromRow<'_, $db_row> for $row {
+            fn from_row(row: &$db_row) -> sqlx::Result<Self> {
+                use sqlx::Row;
+                Ok($row { $($field: row.try_get(stringify!($field))?),+ })
+            }
+        }
+    };
+}
+
+pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, on, row};

@@ -1,0 +1,114 @@
+//! Brings the schema up to date from the files in migrations/, which are part of the binary.
+
+use std::time::Duration;
+
+use rust_embed::RustEmbed;
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+use super::{Db, Link};
+use crate::error::{Error, Result};
+
+/// How long `migrate` waits for another migration of the same database before it gives up.
+pub const MIGRATE_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[derive(RustEmbed)]
+#[folder = "migrations"]
+#[include = "*.sql"]
+struct Files;
+
+impl Db {
+    /// Applies the migrations that are missing, one process at a time. Gives how many there were.
+    ///
+    /// # Errors
+    /// When another migration holds the lock for longer than [`MIGRATE_LOCK_TIMEOUT`], or the database refuses one.
+    pub async fn migrate(&self) -> Result<usize> {
+        let migrator = self.migrator();
+        let mut conn = self.conn().await?;
+        // `ask` without `settle`: the connection is closed afterwards, and with it go its settings and its lock.
+        match conn.ask()? {
+            Link::Sqlite(object) => apply(&migrator, &mut **object).await,
+            Link::MySql(object) => {
+                let mysql = &mut **object;
+                // sqlx's own lock waits for ever. GET_LOCK is per server, so the name carries the database.
+                let lock = "SELECT GET_LOCK(CONCAT('sample_app migrate ', LEFT(DATABASE(), 40)), ?)";
+                let locked: Option<i64> = sqlx::query_scalar(lock)
+                    .bind(MIGRATE_LOCK_TIMEOUT.as_secs().cast_signed())
+                    .fetch_one(&mut *mysql)
+                    .await?;
+                if locked != Some(1) {
+                    return Err(Error::unavailable(format!(
+                        "another migration of this database has been running for more than {} seconds; \
+                         let it finish, or end its connection (SHOW PROCESSLIST), then run migrate again",
+                        MIGRATE_LOCK_TIMEOUT.as_secs()
+                    )));
+                }
+                // A migration may take long (pool.rs limits pages), but must not queue up behind a busy table for ever.
+                let limits = "SET SESSION lock_wait_timeout = 30 /*M! , max_statement_time = 0 */";
+                sqlx::raw_sql(limits).execute(&mut *mysql).await?;
+                apply(&migrator, mysql).await
+            }
+        }
+    }
+
+    /// How many migrations the database lacks.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn pending_migrations(&self) -> Result<usize> {
+        let migrator = self.migrator();
+        let mut conn = self.conn().await?;
+        match conn.ask()? {
+            Link::Sqlite(object) => pending(&migrator, &mut **object).await,
+            Link::MySql(object) => pending(&migrator, &mut **object).await,
+        }
+    }
+
+    fn migrator(&self) -> Migrator {
+        let folder = match self {
+            Db::Sqlite(_) => "sqlite/",
+            Db::MySql(_) => "mysql/",
+        };
+        let mut migrator =
+            Migrator::with_migrations(Files::iter().filter_map(|file| migration(folder, &file)).collect());
+        migrator.set_locking(false);
+        // An older binary keeps running on a newer schema during a deploy (expand, then contract later).
+        migrator.set_ignore_missing(true);
+        migrator
+    }
+}
+
+/// `mysql/0001_create_users.sql` -> version 1, "create users".
+fn migration(folder: &str, file: &str) -> Option<Migration> {
+    let (version, description) = file.strip_prefix(folder)?.strip_suffix(".sql")?.split_once('_')?;
+    let sql = String::from_utf8(Files::get(file)?.data.into_owned()).ok()?;
+    Some(Migration::new(
+        version.parse().ok()?,
+        description.replace('_', " ").into(),
+        MigrationType::Simple,
+        AssertSqlSafe(sql).into_sql_str(),
+        false,
+    ))
+}
+
+async fn apply<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
+    let before = pending(migrator, conn).await?;
+    migrator.run_direct(None, conn, false).await.map_err(explain)?;
+    Ok(before)
+}
+
+async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
+    conn.ensure_migrations_table(&migrator.table_name).await.map_err(explain)?;
+    let applied = conn.list_applied_migrations(&migrator.table_name).await.map_err(explain)?;
+    Ok(migrator.iter().filter(|m| applied.iter().all(|a| a.version != m.version)).count())
+}
+
+fn explain(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Dirty(version) => Error::internal(format!(
+            "migration {version} stopped half-way in an earlier run; put right by hand what it left, delete its row \
+             from _sqlx_migrations and run migrate again"
+        )),
+        other => Error::internal(other),
+    }
+}

@@ -1,0 +1,133 @@
+//! One error for everything that a request can run into, and the one `Result`. The log gets the detail; the visitor
+//! gets the page that web/error_pages.rs makes of it.
+
+use std::borrow::Cow;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+
+/// `Result` of nearly everything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Anything underneath an [`Error`].
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, by what the visitor is to be told.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The page or row is not there, or not for this visitor to know of.
+    #[error("not found")]
+    NotFound,
+    /// The request cannot be understood; the sentence says why, for the visitor.
+    #[error("bad request: {0}")]
+    BadRequest(Cow<'static, str>),
+    /// The request comes from where it must not; the sentence says why, for the visitor.
+    #[error("forbidden: {0}")]
+    Forbidden(Cow<'static, str>),
+    /// A page that needs a log-in.
+    #[error("not logged in")]
+    LogInFirst,
+    /// Somebody else's settings, or an admin's action: back to the home page, as in the original.
+    #[error("not allowed")]
+    NotAllowed,
+    /// More than is taken in; the sentence says how much is.
+    #[error("too large: {0}")]
+    TooLarge(Cow<'static, str>),
+    /// Body did not arrive in time.
+    #[error("the request took too long to arrive")]
+    TooSlow,
+    /// Too often; may be tried again after so many seconds.
+    #[error("too many requests")]
+    TooMany {
+        /// For the header `Retry-After`.
+        retry_after: u64,
+    },
+    /// A service behind the application does not answer.
+    #[error("unavailable: {0}")]
+    Unavailable(Source),
+    /// The database refused.
+    #[error("database: {0}")]
+    Database(sqlx::Error),
+    /// A fault of ours.
+    #[error("internal: {0}")]
+    Internal(Source),
+}
+
+impl Error {
+    /// A service that does not answer, with what is known of it.
+    pub fn unavailable(source: impl Into<Source>) -> Error {
+        Error::Unavailable(source.into())
+    }
+
+    /// A fault of ours, with what is known of it.
+    pub fn internal(source: impl Into<Source>) -> Error {
+        Error::Internal(source.into())
+    }
+
+    /// Whether a unique key was violated: the database says "taken".
+    pub fn is_unique_violation(&self) -> bool {
+        self.database().is_some_and(|error| error.is_unique_violation())
+    }
+
+    /// Whether the database undid a transaction in favour of another one: MySQL 1213 (deadlock) and 1205 (lock wait).
+    pub fn gave_way(&self) -> bool {
+        self.mysql_number().is_some_and(|number| matches!(number, 1213 | 1205))
+    }
+
+    fn mysql_number(&self) -> Option<u16> {
+        let error = self.database()?.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()?;
+        Some(error.number())
+    }
+
+    fn database(&self) -> Option<&dyn sqlx::error::DatabaseError> {
+        match self {
+            Error::Database(error) => error.as_database_error(),
+            _ => None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Error {
+        match error {
+            sqlx::Error::RowNotFound => Error::NotFound,
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Error::unavailable(error),
+            sqlx::Error::Database(ref e) if is_passing(e.as_ref()) => Error::unavailable(error),
+            other => Error::Database(other),
+        }
+    }
+}
+
+/// Whether the database says "not now" rather than "never": statement time-outs (MySQL 3024, MariaDB 1969), too many
+/// connections (1040), shutting down (1053), read-only after a fail-over (1290, 1792, 1836), SQLite busy (5) or full (13).
+fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(mysql) => matches!(mysql.number(), 3024 | 1969 | 1040 | 1053 | 1290 | 1792 | 1836),
+        None => {
+            // Extended SQLite codes keep the plain one in their lowest byte.
+            let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
+            matches!(code & 0xff, 5 | 6 | 13)
+        }
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Error::NotFound => StatusCode::NOT_FOUND,
+            Error::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Error::Forbidden(_) => StatusCode::FORBIDDEN,
+            Error::LogInFirst | Error::NotAllowed => StatusCode::SEE_OTHER,
+            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Database(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A bare answer; web/error_pages.rs dresses it.
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}

@@ -1,0 +1,15 @@
+//! One file a table: its rows, its queries, its rules. Models know nothing of HTTP.
+
+pub mod email;
+pub mod mail_token;
+pub mod micropost;
+pub mod name;
+pub mod outbox;
+pub mod page;
+pub mod password;
+pub mod picture;
+pub mod relationship;
+pub mod remembered_device;
+pub mod secret;
+pub mod user;
+pub mod validation;

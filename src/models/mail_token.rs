@@ -1,0 +1,118 @@
+//! Links sent by mail: single use, newest only, they expire (OWASP Forgot Password Cheat Sheet; ASVS 6.4).
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::secret::{Digest, Secret};
+use crate::db::{Conn, execute, fetch_optional, row};
+use crate::error::Result;
+
+/// What a link is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Activates an account. Good for 3 days.
+    Activation,
+    /// Sets a new password. Good for 2 hours.
+    PasswordReset,
+    /// Confirms a new address. Good for 3 days.
+    EmailChange,
+}
+
+impl Purpose {
+    /// How long a link is good.
+    pub fn lifetime(self) -> TimeDelta {
+        match self {
+            Purpose::Activation | Purpose::EmailChange => TimeDelta::days(3),
+            Purpose::PasswordReset => TimeDelta::hours(2),
+        }
+    }
+
+    /// How it is written in the table, and the first segment of its link.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Purpose::Activation => "account_activations",
+            Purpose::PasswordReset => "password_resets",
+            Purpose::EmailChange => "email_changes",
+        }
+    }
+}
+
+/// A link that was found.
+#[derive(Debug, Clone)]
+pub struct MailToken {
+    id: i64,
+    /// Whose it is.
+    pub user_id: i64,
+    /// The address that it went to.
+    pub email: String,
+    expires_at: DateTime<Utc>,
+}
+
+row!(MailToken { id, user_id, email, expires_at });
+
+impl MailToken {
+    /// Makes a link for somebody; an earlier one of the same kind is good no more.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn issue(
+        db: &mut Conn,
+        user_id: i64,
+        purpose: Purpose,
+        email: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Secret> {
+        let secret = Secret::random()?;
+        Self::revoke(db, user_id, purpose).await?;
+        execute!(
+            db,
+            "INSERT INTO mail_tokens (user_id, purpose, digest, email, expires_at) VALUES (?, ?, ?, ?, ?)",
+            user_id,
+            purpose.as_str(),
+            secret.digest().to_vec(),
+            email,
+            now + purpose.lifetime(),
+        )?;
+        Ok(secret)
+    }
+
+    /// Finds the link that somebody followed: the token and the address in it must fit together. It may have expired.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find(
+        db: &mut Conn,
+        purpose: Purpose,
+        token: &str,
+        email: &str,
+    ) -> Result<Option<MailToken>> {
+        fetch_optional!(
+            db,
+            "SELECT id, user_id, email, expires_at FROM mail_tokens WHERE digest = ? AND purpose = ? AND email = ?",
+            Digest::of(token).to_vec(),
+            purpose.as_str(),
+            email,
+        )
+    }
+
+    /// Uses the link up. Of any number of requests at the same time, one gets `true`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn consume(&self, db: &mut Conn) -> Result<bool> {
+        Ok(execute!(db, "DELETE FROM mail_tokens WHERE id = ?", self.id)?.rows == 1)
+    }
+
+    /// Ends the link of that kind that somebody may have.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revoke(db: &mut Conn, user_id: i64, purpose: Purpose) -> Result<()> {
+        execute!(db, "DELETE FROM mail_tokens WHERE user_id = ? AND purpose = ?", user_id, purpose.as_str())?;
+        Ok(())
+    }
+
+    /// Whether its time is over.
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at <= now
+    }
+}

@@ -1,0 +1,166 @@
+//! Short texts, with or without a picture: the table `microposts`.
+
+use chrono::{DateTime, Utc};
+
+use super::page::{Page, PageNumber};
+use super::user::User;
+use super::validation::{BLANK, UNUSABLE, has_unusable_characters, too_long};
+use crate::db::{Conn, execute, fetch_all, fetch_one, row};
+use crate::error::{Error, Result};
+
+/// Longest text, in characters.
+pub const MAX: usize = 140;
+
+/// A post with the name of who wrote it, as lists show it.
+pub struct Micropost {
+    /// Number in the URLs.
+    pub id: i64,
+    /// Who wrote it.
+    pub user_id: i64,
+    /// Their name.
+    pub user_name: String,
+    /// Their address, for those who have their avatar at Gravatar.
+    pub user_email: String,
+    /// The text.
+    pub content: String,
+    /// Key of the picture in the image store.
+    pub picture: Option<String>,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+}
+
+row!(Micropost { id, user_id, user_name, user_email, content, picture, created_at });
+
+/// A page of [`Micropost`]s: their ids are picked from an index alone, and only the rows of the winners are read.
+macro_rules! select_newest {
+    ($ids:literal) => {
+        concat!(
+            "SELECT m.id, m.user_id, users.name AS user_name, users.email AS user_email, m.content, m.picture, ",
+            "m.created_at FROM (",
+            $ids,
+            " LIMIT ? OFFSET ?) newest JOIN microposts m ON m.id = newest.id JOIN users ON users.id = m.user_id ",
+            "ORDER BY m.created_at DESC, m.id DESC"
+        )
+    };
+}
+
+/// A text that fits: 1 to [`MAX`] characters (code points), not blank.
+#[derive(Debug)]
+pub struct Content(String);
+
+impl Content {
+    /// Reads what was typed. A browser sends a line break as two characters; it counts as one.
+    ///
+    /// # Errors
+    /// What is wrong with it, to follow the word "Content".
+    pub fn parse(typed: &str) -> Result<Content, String> {
+        let content = typed.replace("\r\n", "\n");
+        let content = content.trim();
+        if content.is_empty() {
+            return Err(BLANK.into());
+        }
+        if has_unusable_characters(content, true) {
+            return Err(UNUSABLE.into());
+        }
+        if content.chars().count() > MAX {
+            return Err(too_long(MAX));
+        }
+        Ok(Content(content.to_owned()))
+    }
+}
+
+impl Micropost {
+    /// Writes a post. The author's count comes first: inserting locks the author's row for reading (foreign key), and
+    /// two posts at once would then wait for each other's lock for ever.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn create(
+        db: &mut Conn,
+        user_id: i64,
+        content: &Content,
+        picture: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        execute!(db, "UPDATE users SET microposts_count = microposts_count + 1 WHERE id = ?", user_id)?;
+        execute!(
+            db,
+            "INSERT INTO microposts (user_id, content, picture, created_at) VALUES (?, ?, ?, ?)",
+            user_id,
+            &content.0,
+            picture,
+            now,
+        )?;
+        Ok(())
+    }
+
+    /// Deletes a post of this author. Gives the key of its picture, which nobody needs any more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such post, or it is somebody else's.
+    pub async fn delete(db: &mut Conn, id: i64, user_id: i64) -> Result<Option<String>> {
+        execute!(db, "UPDATE users SET microposts_count = microposts_count - 1 WHERE id = ?", user_id)?;
+        let (picture,): (Option<String>,) =
+            fetch_one!(db, "SELECT picture FROM microposts WHERE id = ? AND user_id = ?", id, user_id)?;
+        if execute!(db, "DELETE FROM microposts WHERE id = ?", id)?.rows == 0 {
+            return Err(Error::NotFound);
+        }
+        Ok(picture)
+    }
+
+    /// What one person wrote, newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn by(db: &mut Conn, user: &User, page: PageNumber) -> Result<Page<Micropost>> {
+        let rows = fetch_all!(
+            db,
+            select_newest!("SELECT id FROM microposts WHERE user_id = ? ORDER BY created_at DESC, id DESC"),
+            user.id,
+            page.limit(),
+            page.offset(),
+        )?;
+        Ok(page.of(rows))
+    }
+
+    /// What one person and those whom they follow wrote, newest first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn feed(db: &mut Conn, user_id: i64, page: PageNumber) -> Result<Page<Micropost>> {
+        let rows = fetch_all!(
+            db,
+            select_newest!(
+                "SELECT microposts.id FROM \
+                 (SELECT followed_id AS id FROM relationships WHERE follower_id = ? \
+                  UNION ALL SELECT id FROM users WHERE id = ?) authors \
+                 JOIN microposts ON microposts.user_id = authors.id \
+                 ORDER BY microposts.created_at DESC, microposts.id DESC"
+            ),
+            user_id,
+            user_id,
+            page.limit(),
+            page.offset(),
+        )?;
+        Ok(page.of(rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_code_points_and_line_breaks_once() {
+        assert!(Content::parse(&"🦀".repeat(MAX)).is_ok());
+        assert!(Content::parse(&"🦀".repeat(MAX + 1)).is_err());
+        assert!(Content::parse(&format!("{}\r\n{}", "a".repeat(70), "b".repeat(69))).is_ok());
+    }
+
+    #[test]
+    fn refuses_blank_and_control_characters() {
+        for text in ["", "   ", "\r\n\r\n", "\u{3000}", "a\0b", "a\u{1b}b", "a\u{FFFD}b"] {
+            assert!(Content::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Who follows whom: the table `relationships`.
+
+use chrono::{DateTime, Utc};
+
+use super::page::{Page, PageNumber};
+use super::user::{User, select_user};
+use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional};
+use crate::error::{Error, Result};
+
+/// The id of the follow of `follower` by `followed`, if there is one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(db: &mut Conn, follower_id: i64, followed_id: i64) -> Result<Option<i64>> {
+    let row: Option<(i64,)> = fetch_optional!(
+        db,
+        "SELECT id FROM relationships WHERE follower_id = ? AND followed_id = ?",
+        follower_id,
+        followed_id
+    )?;
+    Ok(row.map(|(id,)| id))
+}
+
+/// Follows somebody; nothing happens when that is already so.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is nobody to be followed; [`Error::BadRequest`] for oneself.
+pub async fn follow(db: &Db, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
+    if follower_id == followed_id {
+        return Err(Error::BadRequest("You cannot follow yourself.".into()));
+    }
+    let followed = db
+        .transaction(async |db| {
+            User::find_activated(db, followed_id).await?;
+            count(db, follower_id, followed_id, 1).await?;
+            execute!(
+                db,
+                "INSERT INTO relationships (follower_id, followed_id, created_at) VALUES (?, ?, ?)",
+                follower_id,
+                followed_id,
+                now
+            )
+        })
+        .await;
+    match followed {
+        // Already there: the transaction is undone, and with it the counts.
+        Err(error) if error.is_unique_violation() => Ok(()),
+        other => other.map(|_| ()),
+    }
+}
+
+/// Ends a follow of this person. Gives who was followed.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such follow, or it is somebody else's.
+pub async fn unfollow(db: &Db, id: i64, follower_id: i64) -> Result<i64> {
+    db.transaction(async |db| {
+        let (followed_id,): (i64,) = fetch_one!(
+            db,
+            "SELECT followed_id FROM relationships WHERE id = ? AND follower_id = ?",
+            id,
+            follower_id
+        )?;
+        count(db, follower_id, followed_id, -1).await?;
+        if execute!(db, "DELETE FROM relationships WHERE id = ?", id)?.rows == 0 {
+            return Err(Error::NotFound);
+        }
+        Ok(followed_id)
+    })
+    .await
+}
+
+/// Keeps the counts of both people. Always before the follow itself, and the lower id first: that way two transactions
+/// ask for the same locks in the same order.
+async fn count(db: &mut Conn, follower_id: i64, followed_id: i64, by: i64) -> Result<()> {
+    let following = "UPDATE users SET following_count = following_count + ? WHERE id = ?";
+    let followers = "UPDATE users SET followers_count = followers_count + ? WHERE id = ?";
+    let mut updates = [(follower_id, following), (followed_id, followers)];
+    updates.sort();
+    for (id, update) in updates {
+        execute!(db, update, by, id)?;
+    }
+    Ok(())
+}
+
+/// Whom somebody follows, latest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn following(db: &mut Conn, user: &User, page: PageNumber) -> Result<Page<User>> {
+    let rows = fetch_all!(
+        db,
+        select_user!(
+            "JOIN relationships ON relationships.followed_id = users.id \
+             WHERE relationships.follower_id = ? ORDER BY relationships.id DESC LIMIT ? OFFSET ?"
+        ),
+        user.id,
+        page.limit(),
+        page.offset(),
+    )?;
+    Ok(page.of(rows))
+}
+
+/// Who follows somebody, latest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn followers(db: &mut Conn, user: &User, page: PageNumber) -> Result<Page<User>> {
+    let rows = fetch_all!(
+        db,
+        select_user!(
+            "JOIN relationships ON relationships.follower_id = users.id \
+             WHERE relationships.followed_id = ? ORDER BY relationships.id DESC LIMIT ? OFFSET ?"
+        ),
+        user.id,
+        page.limit(),
+        page.offset(),
+    )?;
+    Ok(page.of(rows))
+}

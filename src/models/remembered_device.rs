@@ -1,0 +1,130 @@
+//! "Remember me": one secret a device, rotated whenever it logs somebody in (ASVS 7.2; OWASP Session Management).
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::secret::{Digest, Secret, random_hex};
+use crate::db::{Conn, execute, fetch_optional, row};
+use crate::error::Result;
+
+/// How long a device is remembered after it was last used.
+pub const LIFETIME: TimeDelta = TimeDelta::days(30);
+/// A browser that opens several tabs at once sends the same secret several times; for so long the one before the last
+/// rotation still counts. After that it can only be a copy, and the device is forgotten.
+pub const ROTATION_GRACE: TimeDelta = TimeDelta::seconds(10);
+
+/// A device that was found by its cookie.
+pub struct RememberedDevice {
+    id: i64,
+    /// Whose it is.
+    pub user_id: i64,
+    digest: Vec<u8>,
+    previous_digest: Option<Vec<u8>>,
+    rotated_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
+row!(RememberedDevice { id, user_id, digest, previous_digest, rotated_at, expires_at });
+
+/// What the cookie of a device is worth.
+pub enum Recognition {
+    /// Logs this person in; the cookie has to be replaced, unless another request just did.
+    Known {
+        /// The person's id.
+        user_id: i64,
+        /// The new cookie.
+        cookie: Option<String>,
+    },
+    /// A secret that was replaced long ago: somebody has a copy. The device is forgotten now.
+    Replayed {
+        /// The person's id.
+        user_id: i64,
+    },
+    /// Not a cookie of ours, or one whose time is over.
+    Unknown,
+}
+
+impl RememberedDevice {
+    /// Remembers a device; gives its cookie.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn remember(db: &mut Conn, user_id: i64, now: DateTime<Utc>) -> Result<String> {
+        let selector = random_hex::<16>()?;
+        let secret = Secret::random()?;
+        execute!(
+            db,
+            "INSERT INTO remembered_devices (user_id, selector, digest, rotated_at, expires_at) VALUES (?, ?, ?, ?, ?)",
+            user_id,
+            &selector,
+            secret.digest().to_vec(),
+            now,
+            now + LIFETIME,
+        )?;
+        Ok(cookie(&selector, &secret))
+    }
+
+    /// Says what a cookie is worth, and rotates its secret.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn recognize(db: &mut Conn, cookie: &str, now: DateTime<Utc>) -> Result<Recognition> {
+        let Some((selector, secret)) = cookie.split_once('.') else { return Ok(Recognition::Unknown) };
+        let Some(device) = Self::find(db, selector).await? else { return Ok(Recognition::Unknown) };
+        let shown = Digest::of(secret).to_vec();
+        if device.expires_at <= now {
+            Self::forget(db, cookie).await?;
+            return Ok(Recognition::Unknown);
+        }
+        let just_replaced =
+            device.previous_digest.as_ref() == Some(&shown) && now < device.rotated_at + ROTATION_GRACE;
+        if device.digest == shown {
+            let cookie = device.rotate(db, selector, now).await?;
+            Ok(Recognition::Known { user_id: device.user_id, cookie })
+        } else if just_replaced {
+            Ok(Recognition::Known { user_id: device.user_id, cookie: None })
+        } else {
+            Self::forget(db, cookie).await?;
+            Ok(Recognition::Replayed { user_id: device.user_id })
+        }
+    }
+
+    async fn find(db: &mut Conn, selector: &str) -> Result<Option<RememberedDevice>> {
+        fetch_optional!(
+            db,
+            "SELECT id, user_id, digest, previous_digest, rotated_at, expires_at FROM remembered_devices \
+             WHERE selector = ?",
+            selector
+        )
+    }
+
+    /// Gives the new cookie; none when another request rotated it first.
+    async fn rotate(&self, db: &mut Conn, selector: &str, now: DateTime<Utc>) -> Result<Option<String>> {
+        let secret = Secret::random()?;
+        let rotated = execute!(
+            db,
+            "UPDATE remembered_devices SET digest = ?, previous_digest = ?, rotated_at = ?, expires_at = ? \
+             WHERE id = ? AND digest = ?",
+            secret.digest().to_vec(),
+            &self.digest,
+            now,
+            now + LIFETIME,
+            self.id,
+            &self.digest,
+        )?;
+        Ok((rotated.rows == 1).then(|| cookie(selector, &secret)))
+    }
+
+    /// Forgets the device that a cookie belongs to.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn forget(db: &mut Conn, cookie: &str) -> Result<()> {
+        let selector = cookie.split_once('.').map_or(cookie, |(selector, _)| selector);
+        execute!(db, "DELETE FROM remembered_devices WHERE selector = ?", selector)?;
+        Ok(())
+    }
+}
+
+fn cookie(selector: &str, secret: &Secret) -> String {
+    format!("{selector}.{}", secret.expose())
+}

@@ -1,0 +1,68 @@
+//! Secrets that travel to a browser or by mail: 256 random bits in the cookie or link, only their SHA-256 on our side,
+//! so that who reads the database or the session store can log in nowhere.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+
+/// A random secret, as 64 hexadecimal digits. It has no `Display` or `Debug`: it must not get into a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// SHA-256 of a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Secret {
+    /// A new one, from the operating system's generator.
+    ///
+    /// # Errors
+    /// When the operating system gives no random numbers.
+    pub fn random() -> Result<Secret> {
+        Ok(Secret(random_hex::<32>()?))
+    }
+
+    /// The text that travels.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What is kept of it.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
+}
+
+impl Digest {
+    /// Digest of what arrived. Looking a digest up leaks no timing of use: it is not the secret that is compared.
+    pub fn of(text: &str) -> Digest {
+        Digest(Sha256::digest(text.as_bytes()).into())
+    }
+
+    /// For the database.
+    pub fn to_vec(self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
+/// `N` random bytes in hexadecimal.
+///
+/// # Errors
+/// When the operating system gives no random numbers.
+pub fn random_hex<const N: usize>() -> Result<String> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(Error::internal)?;
+    Ok(hex(&bytes))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}

@@ -1,0 +1,268 @@
+//! People: the table `users`.
+
+use chrono::{DateTime, Utc};
+
+use super::email::Email;
+use super::name::Name;
+use super::page::{Page, PageNumber};
+use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
+use crate::error::{Error, Result};
+
+/// A person. The digest never leaves the models and the log-in.
+#[derive(Clone)]
+pub struct User {
+    /// Number in the URLs.
+    pub id: i64,
+    /// As they want to be called.
+    pub name: String,
+    /// In its one spelling, see [`Email`].
+    pub email: String,
+    /// PHC string of the password.
+    pub password_digest: String,
+    /// May delete people.
+    pub admin: bool,
+    /// When the address was confirmed; nobody sees a person without it.
+    pub activated_at: Option<DateTime<Utc>>,
+    /// Sessions and devices carry it; those with another one are logged out.
+    pub sign_in_epoch: i64,
+    /// How many posts they have.
+    pub microposts_count: i64,
+    /// How many people they follow.
+    pub following_count: i64,
+    /// How many people follow them.
+    pub followers_count: i64,
+}
+
+row!(User {
+    id,
+    name,
+    email,
+    password_digest,
+    admin,
+    activated_at,
+    sign_in_epoch,
+    microposts_count,
+    following_count,
+    followers_count,
+});
+
+/// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them.
+macro_rules! select_user {
+    ($rest:literal) => {
+        concat!(
+            "SELECT users.id, name, email, password_digest, admin, activated_at, sign_in_epoch, ",
+            "microposts_count, following_count, followers_count FROM users ",
+            $rest
+        )
+    };
+}
+pub(super) use select_user;
+
+/// What became of a sign-up.
+pub enum SignedUp {
+    /// The account is there and waits for its activation; it has this id.
+    Waiting(i64),
+    /// The address has an activated account already.
+    Taken,
+    /// Somebody signs up with this address at this very moment; their mail is on its way.
+    Racing,
+}
+
+impl User {
+    /// Finds anybody.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find(db: &mut Conn, id: i64) -> Result<Option<User>> {
+        fetch_optional!(db, select_user!("WHERE id = ?"), id)
+    }
+
+    /// Finds somebody whom others may see.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such person, or not yet.
+    pub async fn find_activated(db: &mut Conn, id: i64) -> Result<User> {
+        fetch_one!(db, select_user!("WHERE id = ? AND activated_at IS NOT NULL"), id)
+    }
+
+    /// Finds anybody by their address.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn find_by_email(db: &mut Conn, email: &Email) -> Result<Option<User>> {
+        fetch_optional!(db, select_user!("WHERE email = ?"), email.as_str())
+    }
+
+    /// Everybody activated, a page at a time.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn page(db: &mut Conn, page: PageNumber) -> Result<Page<User>> {
+        let rows = fetch_all!(
+            db,
+            select_user!("WHERE activated_at IS NOT NULL ORDER BY id LIMIT ? OFFSET ?"),
+            page.limit(),
+            page.offset(),
+        )?;
+        Ok(page.of(rows))
+    }
+
+    /// Signs somebody up. An account that was never activated is taken over: the last to sign up before the link is
+    /// followed decides the password, and earlier links die, so nobody can prepare an account for another's address.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sign_up(
+        db: &mut Conn,
+        name: &Name,
+        email: &Email,
+        password_digest: &str,
+        now: DateTime<Utc>,
+    ) -> Result<SignedUp> {
+        if let Some(user) = Self::find_by_email(db, email).await? {
+            let renewed = execute!(
+                db,
+                "UPDATE users SET name = ?, password_digest = ?, updated_at = ? WHERE id = ? AND activated_at IS NULL",
+                name.as_str(),
+                password_digest,
+                now,
+                user.id,
+            )?;
+            return Ok(if renewed.rows == 1 { SignedUp::Waiting(user.id) } else { SignedUp::Taken });
+        }
+        let inserted = execute!(
+            db,
+            "INSERT INTO users (name, email, password_digest, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+            name.as_str(),
+            email.as_str(),
+            password_digest,
+            now,
+            now,
+        );
+        match inserted {
+            Ok(row) => Ok(SignedUp::Waiting(row.id)),
+            Err(error) if error.is_unique_violation() => Ok(SignedUp::Racing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes an account visible and usable.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn activate(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<()> {
+        execute!(db, "UPDATE users SET activated_at = ?, updated_at = ? WHERE id = ?", now, now, id)?;
+        Ok(())
+    }
+
+    /// Changes the name.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rename(db: &mut Conn, id: i64, name: &Name, now: DateTime<Utc>) -> Result<()> {
+        execute!(db, "UPDATE users SET name = ?, updated_at = ? WHERE id = ?", name.as_str(), now, id)?;
+        Ok(())
+    }
+
+    /// Changes the address. `false`: somebody else has it by now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn change_email(db: &mut Conn, id: i64, email: &str, now: DateTime<Utc>) -> Result<bool> {
+        match execute!(db, "UPDATE users SET email = ?, updated_at = ? WHERE id = ?", email, now, id) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_unique_violation() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes the password and logs the person out everywhere (ASVS 7.4.3).
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn change_password(db: &mut Conn, id: i64, digest: &str, now: DateTime<Utc>) -> Result<()> {
+        execute!(db, "UPDATE users SET password_digest = ?, updated_at = ? WHERE id = ?", digest, now, id)?;
+        Self::log_out_everywhere(db, id).await
+    }
+
+    /// Renews the digest of an unchanged password, with today's parameters.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn renew_digest(db: &mut Conn, id: i64, old: &str, new: &str) -> Result<()> {
+        execute!(
+            db,
+            "UPDATE users SET password_digest = ? WHERE id = ? AND password_digest = ?",
+            new,
+            id,
+            old
+        )?;
+        Ok(())
+    }
+
+    /// Ends every session and remembered device of a person.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn log_out_everywhere(db: &mut Conn, id: i64) -> Result<()> {
+        execute!(db, "UPDATE users SET sign_in_epoch = sign_in_epoch + 1 WHERE id = ?", id)?;
+        execute!(db, "DELETE FROM remembered_devices WHERE user_id = ?", id)?;
+        Ok(())
+    }
+
+    /// Deletes a person with all that is theirs. Gives the pictures of their posts, which nobody needs any more;
+    /// `None`: that is the last admin, who stays.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such person.
+    pub async fn delete(db: &mut Conn, id: i64) -> Result<Option<Vec<String>>> {
+        let user = Self::find(db, id).await?.ok_or(Error::NotFound)?;
+        if user.admin && !Self::has_other_admin(db, id).await? {
+            return Ok(None);
+        }
+        let pictures: Vec<(String,)> =
+            fetch_all!(db, "SELECT picture FROM microposts WHERE user_id = ? AND picture IS NOT NULL", id)?;
+        execute!(
+            db,
+            "UPDATE users SET followers_count = followers_count - 1 \
+             WHERE id IN (SELECT followed_id FROM relationships WHERE follower_id = ?)",
+            id
+        )?;
+        execute!(
+            db,
+            "UPDATE users SET following_count = following_count - 1 \
+             WHERE id IN (SELECT follower_id FROM relationships WHERE followed_id = ?)",
+            id
+        )?;
+        // Posts, follows, links and devices go by their foreign keys.
+        if execute!(db, "DELETE FROM users WHERE id = ?", id)?.rows == 0 {
+            return Err(Error::NotFound);
+        }
+        Ok(Some(pictures.into_iter().map(|(key,)| key).collect()))
+    }
+
+    /// Makes somebody an admin, or an ordinary person again. `false`: that is the last admin, who stays one.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn set_admin(db: &mut Conn, id: i64, admin: bool) -> Result<bool> {
+        if !admin && !Self::has_other_admin(db, id).await? {
+            return Ok(false);
+        }
+        execute!(db, "UPDATE users SET admin = ? WHERE id = ?", admin, id)?;
+        Ok(true)
+    }
+
+    /// Whether there is an admin besides this one. Holds the others until the transaction ends, so that two requests
+    /// cannot each take the other's admin for the one who stays; an UPDATE because a SELECT would see a past state.
+    async fn has_other_admin(db: &mut Conn, id: i64) -> Result<bool> {
+        let others =
+            execute!(db, "UPDATE users SET updated_at = updated_at WHERE admin = TRUE AND id <> ?", id)?;
+        Ok(others.rows > 0)
+    }
+
+    /// Whether this is the same person.
+    pub fn is(&self, id: i64) -> bool {
+        self.id == id
+    }
+}

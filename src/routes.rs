@@ -1,0 +1,90 @@
+//! Every address of the application, in the order of the original's routes. tests/app/routes.rs holds it to the list.
+
+use actix_web::guard;
+use actix_web::http::header::ALLOW;
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, Route};
+
+use crate::controllers::{
+    account_activations, documents, email_changes, health, inbox, microposts, other_sessions,
+    password_resets, pictures, relationships, sessions, static_files, static_pages, users,
+};
+use crate::web::guard::to_its_end;
+
+/// Writes the table below twice: as data, and as actix's configuration.
+macro_rules! routes {
+    ($($path:literal => $($verb:ident $handler:path),+;)+) => {
+        /// Verb and path of every route.
+        pub const TABLE: &[(&str, &str)] = &[$($((stringify!($verb), $path)),+),+];
+
+        /// Tells actix the routes.
+        pub fn configure(config: &mut ServiceConfig) {
+            $(
+                let resource = web::resource($path)
+                    $(.route(route(stringify!($verb)).to($handler)))+
+                    .default_service(web::to(|| not_allowed(&[$(stringify!($verb)),+])));
+                config.service(resource.wrap(from_fn(to_its_end)));
+            )+
+        }
+    };
+}
+
+routes! {
+    "/"                                 => GET static_pages::home;
+    "/help"                             => GET static_pages::help;
+    "/about"                            => GET static_pages::about;
+    "/contact"                          => GET static_pages::contact;
+    "/signup"                           => GET users::new;
+    "/login"                            => GET sessions::new, POST sessions::create;
+    "/logout"                           => DELETE sessions::destroy;
+    "/other_sessions"                   => DELETE other_sessions::destroy;
+    "/users"                            => GET users::index, POST users::create;
+    "/users/{id}"                       => GET users::show, PATCH users::update, DELETE users::destroy;
+    "/users/{id}/edit"                  => GET users::edit;
+    "/users/{id}/following"             => GET relationships::following;
+    "/users/{id}/followers"             => GET relationships::followers;
+    "/account_activations"              => POST account_activations::create;
+    "/account_activations/new"          => GET account_activations::new;
+    "/account_activations/{token}"      => PATCH account_activations::update;
+    "/account_activations/{token}/edit" => GET account_activations::edit;
+    "/password_resets"                  => POST password_resets::create;
+    "/password_resets/new"              => GET password_resets::new;
+    "/password_resets/{token}"          => PATCH password_resets::update;
+    "/password_resets/{token}/edit"     => GET password_resets::edit;
+    "/email_changes/{token}"            => PATCH email_changes::update;
+    "/email_changes/{token}/edit"       => GET email_changes::edit;
+    "/microposts"                       => POST microposts::create;
+    "/microposts/{id}"                  => DELETE microposts::destroy;
+    "/relationships"                    => POST relationships::create;
+    "/relationships/{id}"               => DELETE relationships::destroy;
+    "/pictures/{key}"                   => GET pictures::show;
+    "/avatars/{id}"                     => GET pictures::avatar;
+    "/inbox"                            => GET inbox::index;
+    "/inbox/{name}"                     => GET inbox::show;
+    "/static/{name:.*}"                 => GET static_files::show;
+    "/favicon.ico"                      => GET static_files::favicon;
+    "/robots.txt"                       => GET static_files::robots;
+    "/README.md"                        => GET documents::readme;
+    "/ARCHITECTURE.md"                  => GET documents::architecture;
+    "/CHANGELOG.md"                     => GET documents::changelog;
+    "/LICENSE"                          => GET documents::license;
+    "/livez"                            => GET health::livez;
+    "/readyz"                           => GET health::readyz;
+}
+
+/// What answers GET answers HEAD, without the body (RFC 9110, section 9.3.2).
+fn route(verb: &'static str) -> Route {
+    match verb {
+        "GET" => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+        "POST" => web::post(),
+        "PATCH" => web::patch(),
+        _ => web::delete(),
+    }
+}
+
+async fn not_allowed(verbs: &'static [&'static str]) -> HttpResponse {
+    HttpResponse::MethodNotAllowed()
+        .insert_header((ALLOW, verbs.join(", ").replace("GET", "GET, HEAD")))
+        .finish()
+}

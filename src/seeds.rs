@@ -1,0 +1,109 @@
+//! The people of the tutorial: 100 of them, the first an admin; some post, some follow each other. Always the same.
+
+use chrono::TimeDelta;
+use futures_util::future::try_join_all;
+
+use crate::clock::Clock;
+use crate::db::{Db, fetch_optional};
+use crate::error::Result;
+use crate::models::email::Email;
+use crate::models::micropost::{Content, Micropost};
+use crate::models::name::Name;
+use crate::models::password::Passwords;
+use crate::models::relationship;
+use crate::models::user::{SignedUp, User};
+
+/// The admin's address.
+pub const ADMIN_EMAIL: &str = "example@railstutorial.org";
+/// The admin's password, as in the tutorial.
+pub const ADMIN_PASSWORD: &str = "foobar";
+/// Everybody else's.
+const PASSWORD: &str = "password";
+const PEOPLE: usize = 100;
+const WRITERS: usize = 6;
+const POSTS_EACH: i64 = 50;
+
+const FIRST_NAMES: [&str; 11] =
+    ["Ada", "Minjun", "Grace", "Seoyeon", "Linus", "Jiwoo", "Barbara", "Doyun", "Edsger", "Haeun", "Radia"];
+const LAST_NAMES: [&str; 9] =
+    ["Park", "Rivera", "Kim", "Lindqvist", "Lee", "Okafor", "Choi", "Novak", "Jung"];
+
+const SENTENCES: [&str; 10] = [
+    "Deployed on a Friday. The weekend was quiet.",
+    "Read the logs first; they knew all along.",
+    "The load balancer and I agree on what healthy means.",
+    "Cached it, measured it, threw the cache out again.",
+    "Every security group is open until somebody looks.",
+    "오늘도 배포 성공! 커피 한 잔 하러 갑니다.",
+    "The database is in the private subnet, where it belongs.",
+    "Renamed a variable. Feels like a release.",
+    "First borrow checker fight of the day: lost, learned.",
+    "A small change is a change that I can undo.",
+];
+
+/// Whether anybody has an account.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn has_people(db: &Db) -> Result<bool> {
+    let anybody: Option<(i64,)> = fetch_optional!(&mut db.conn().await?, "SELECT id FROM users LIMIT 1")?;
+    Ok(anybody.is_some())
+}
+
+/// Makes them. `false`: they are here already.
+///
+/// # Errors
+/// When the database does not answer; nothing but whole people is left then.
+pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
+    let passwords = Passwords::new()?;
+    let digests =
+        (0..PEOPLE).map(|n| passwords.hash_unchecked(if n == 0 { ADMIN_PASSWORD } else { PASSWORD }));
+    let digests = try_join_all(digests).await?;
+    let planted = db.transaction(async |db| {
+        let now = clock.now();
+        let mut ids = Vec::with_capacity(PEOPLE);
+        for (n, digest) in digests.iter().enumerate() {
+            let (Ok(name), Ok(email)) = (Name::parse(&name(n)), Email::parse(&email(n))) else {
+                return Ok(None);
+            };
+            let SignedUp::Waiting(id) = User::sign_up(db, &name, &email, digest, now).await? else {
+                return Ok(None);
+            };
+            User::activate(db, id, now).await?;
+            ids.push(id);
+        }
+        User::set_admin(db, ids[0], true).await?;
+        // The original posts round by round, so feeds are mixed; the last round is the newest.
+        for round in 0..POSTS_EACH {
+            for (n, id) in ids.iter().take(WRITERS).enumerate() {
+                let sentence = SENTENCES[(round as usize * 7 + n * 3) % SENTENCES.len()];
+                let Ok(content) = Content::parse(sentence) else { return Ok(None) };
+                let ago = TimeDelta::minutes((POSTS_EACH - round) * 97 - n as i64 * 13);
+                Micropost::create(db, *id, &content, None, now - ago).await?;
+            }
+        }
+        Ok(Some(ids))
+    });
+    let Some(ids) = planted.await? else { return Ok(false) };
+    for followed in &ids[2..=50] {
+        relationship::follow(db, ids[0], *followed, clock.now()).await?;
+    }
+    for follower in &ids[3..=40] {
+        relationship::follow(db, *follower, ids[0], clock.now()).await?;
+    }
+    Ok(true)
+}
+
+fn name(n: usize) -> String {
+    match n {
+        0 => "Example User".to_owned(),
+        n => format!("{} {}", FIRST_NAMES[n % FIRST_NAMES.len()], LAST_NAMES[n % LAST_NAMES.len()]),
+    }
+}
+
+fn email(n: usize) -> String {
+    match n {
+        0 => ADMIN_EMAIL.to_owned(),
+        n => format!("example-{n}@railstutorial.org"),
+    }
+}

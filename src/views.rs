@@ -1,0 +1,74 @@
+//! What templates use: the layout around every page, and small helpers. The pages themselves stand beside their
+//! handlers, in controllers/.
+
+pub mod assets;
+pub mod avatar;
+pub mod time_ago;
+
+use std::rc::Rc;
+
+use chrono::{DateTime, Utc};
+
+use crate::app::App;
+use crate::config::Avatars;
+use crate::models::user::User;
+use crate::web::flash::Flash;
+
+pub use assets::asset;
+pub use time_ago::time_ago;
+
+/// Name of the application, in titles.
+pub const APP_NAME: &str = "Sample App";
+
+/// What surrounds every page.
+pub struct Layout {
+    /// In the browser's tab: "Help | Sample App".
+    pub title: String,
+    /// Who is logged in.
+    pub me: Option<Rc<User>>,
+    /// A message above the page.
+    pub flash: Option<Flash>,
+    /// The time, for "5 minutes ago".
+    pub now: DateTime<Utc>,
+    /// Whether mails can be read at /inbox.
+    pub inbox: bool,
+    avatars: Avatars,
+}
+
+impl Layout {
+    /// For one page; an empty title is the home page's.
+    pub fn new(app: &App, me: Option<Rc<User>>, title: &str, flash: Option<Flash>) -> Layout {
+        let title = if title.is_empty() { APP_NAME.to_owned() } else { format!("{title} | {APP_NAME}") };
+        Layout {
+            title,
+            me,
+            flash,
+            now: app.clock.now(),
+            inbox: app.inbox().is_some(),
+            avatars: app.config.avatars,
+        }
+    }
+
+    /// Whether this is the person who looks.
+    pub fn is_me(&self, id: &i64) -> bool {
+        self.me.as_ref().is_some_and(|me| me.id == *id)
+    }
+
+    /// Whether an admin looks.
+    pub fn is_admin(&self) -> bool {
+        self.me.as_ref().is_some_and(|me| me.admin)
+    }
+
+    /// Address of somebody's avatar.
+    pub fn avatar(&self, id: &i64, email: &str) -> String {
+        match self.avatars {
+            Avatars::Drawn => format!("/avatars/{id}"),
+            Avatars::Gravatar => avatar::gravatar(email),
+        }
+    }
+}
+
+/// "1 follower", "2 followers".
+pub fn pluralize(count: &i64, one: &str) -> String {
+    format!("{count} {one}{}", if *count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,47 @@
+//! Who is at the other end, when proxies stand in between.
+
+use std::net::IpAddr;
+
+use actix_web::dev::ServiceRequest;
+
+/// The client's address: that of the connection, or, behind `proxies` trusted proxies, the one that the outermost of them
+/// wrote into X-Forwarded-For. Each proxy appends what it saw, so it is counted from the right; what stands further left
+/// was written by the client and is worth nothing.
+pub fn client_address(req: &ServiceRequest, proxies: usize) -> Option<IpAddr> {
+    let peer = req.peer_addr().map(|addr| addr.ip());
+    if proxies == 0 {
+        return peer;
+    }
+    let headers = req.headers().get_all("x-forwarded-for");
+    let hops: Vec<&str> =
+        headers.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).collect();
+    // Fewer hops than proxies: the request came past one of them; what is left is the best there is.
+    let hop = hops.len().checked_sub(proxies).map_or_else(|| hops.first(), |at| hops.get(at));
+    hop.and_then(|hop| hop.trim().parse().ok()).or(peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    fn seen(forwarded: &[&str], proxies: usize) -> String {
+        let mut req = TestRequest::default().peer_addr("10.0.0.9:1234".parse().unwrap());
+        for value in forwarded {
+            req = req.append_header(("x-forwarded-for", *value));
+        }
+        client_address(&req.to_srv_request(), proxies).unwrap().to_string()
+    }
+
+    #[test]
+    fn counts_from_the_right() {
+        assert_eq!(seen(&["1.1.1.1"], 0), "10.0.0.9");
+        assert_eq!(seen(&["6.6.6.6, 1.1.1.1"], 1), "1.1.1.1");
+        assert_eq!(seen(&["6.6.6.6, 1.1.1.1, 10.0.0.2"], 2), "1.1.1.1");
+        assert_eq!(seen(&["6.6.6.6", "1.1.1.1, 10.0.0.2"], 2), "1.1.1.1");
+        assert_eq!(seen(&["2001:db8::1"], 1), "2001:db8::1");
+        assert_eq!(seen(&["1.1.1.1"], 2), "1.1.1.1");
+        assert_eq!(seen(&["nonsense"], 1), "10.0.0.9");
+        assert_eq!(seen(&[], 1), "10.0.0.9");
+    }
+}

@@ -1,0 +1,138 @@
+//! Every cookie of the application: its name, its flags, and its way into the answer.
+//!
+//! All are HttpOnly, SameSite=Lax, for the whole site and no other host (ASVS 3.3). With an https address they are
+//! Secure and carry the prefix `__Host-`, which keeps other hosts of the domain from setting them (RFC 6265bis).
+
+use actix_web::cookie::time::Duration;
+use actix_web::cookie::{Cookie, CookieJar, Key, SameSite};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderValue, SET_COOKIE};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest, body::BoxBody};
+
+use crate::config::Config;
+
+/// The cookies there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// Id of the session; ends with the browser.
+    Session,
+    /// The device's secret, for "remember me".
+    RememberMe,
+    /// A message for the next page.
+    Flash,
+    /// The page that asked for a log-in.
+    ReturnTo,
+    /// A link from a mail, between following it and pressing the button.
+    MailLink,
+}
+
+impl Name {
+    fn as_str(self) -> &'static str {
+        match self {
+            Name::Session => "session",
+            Name::RememberMe => "remember_me",
+            Name::Flash => "flash",
+            Name::ReturnTo => "return_to",
+            Name::MailLink => "mail_link",
+        }
+    }
+
+    fn lifetime(self) -> Option<Duration> {
+        match self {
+            Name::Session => None,
+            Name::RememberMe => Some(Duration::days(30)),
+            Name::Flash => Some(Duration::minutes(5)),
+            Name::ReturnTo | Name::MailLink => Some(Duration::minutes(30)),
+        }
+    }
+}
+
+/// Reads and writes cookies the way the configuration wants them.
+#[derive(Clone)]
+pub struct Cookies {
+    https: bool,
+    key: Key,
+}
+
+/// Cookies on their way into the answer; the last one of a name counts.
+#[derive(Default)]
+struct Outgoing(Vec<(Name, Cookie<'static>)>);
+
+impl Cookies {
+    /// For this configuration.
+    pub fn new(config: &Config) -> Cookies {
+        Cookies {
+            https: config.app_url.is_https(),
+            key: Key::derive_from(config.secret_key_base.expose().as_bytes()),
+        }
+    }
+
+    /// What the browser sent.
+    pub fn get(&self, req: &HttpRequest, name: Name) -> Option<String> {
+        req.cookie(&self.full_name(name)).map(|cookie| cookie.value().to_owned())
+    }
+
+    /// What the browser sent, if it is what we once gave it.
+    pub fn get_signed(&self, req: &HttpRequest, name: Name) -> Option<String> {
+        let cookie = req.cookie(&self.full_name(name))?;
+        let cookie = CookieJar::new().signed(&self.key).verify(cookie)?;
+        Some(cookie.value().to_owned())
+    }
+
+    /// Sends a cookie with the answer to this request.
+    pub fn set(&self, req: &HttpRequest, name: Name, value: String) {
+        self.send(req, name, value, name.lifetime());
+    }
+
+    /// Sends a cookie that the browser cannot change.
+    pub fn set_signed(&self, req: &HttpRequest, name: Name, value: String) {
+        let mut jar = CookieJar::new();
+        let full_name = self.full_name(name);
+        jar.signed_mut(&self.key).add(Cookie::new(full_name.clone(), value));
+        if let Some(signed) = jar.get(&full_name) {
+            self.set(req, name, signed.value().to_owned());
+        }
+    }
+
+    /// Takes a cookie away, if the browser has it.
+    pub fn remove(&self, req: &HttpRequest, name: Name) {
+        if req.cookie(&self.full_name(name)).is_some() {
+            self.send(req, name, String::new(), Some(Duration::ZERO));
+        }
+    }
+
+    fn send(&self, req: &HttpRequest, name: Name, value: String, lifetime: Option<Duration>) {
+        let mut cookie = Cookie::build(self.full_name(name), value)
+            .path("/")
+            .http_only(true)
+            .secure(self.https)
+            .same_site(SameSite::Lax)
+            .finish();
+        cookie.set_max_age(lifetime);
+        let mut extensions = req.extensions_mut();
+        if !extensions.contains::<Outgoing>() {
+            extensions.insert(Outgoing::default());
+        }
+        if let Some(outgoing) = extensions.get_mut::<Outgoing>() {
+            outgoing.0.retain(|(other, _)| *other != name);
+            outgoing.0.push((name, cookie));
+        }
+    }
+
+    fn full_name(&self, name: Name) -> String {
+        format!("{}{}", if self.https { "__Host-" } else { "" }, name.as_str())
+    }
+}
+
+/// Puts the cookies that were set along the way into the answer, whichever it is.
+pub async fn send(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+    let mut res = next.call(req).await?;
+    let outgoing = res.request().extensions_mut().remove::<Outgoing>().unwrap_or_default();
+    for (_, cookie) in outgoing.0 {
+        if let Ok(value) = HeaderValue::from_str(&cookie.encoded().to_string()) {
+            res.headers_mut().append(SET_COOKIE, value);
+        }
+    }
+    Ok(res)
+}

@@ -1,0 +1,121 @@
+//! The page for everything that went wrong, in the dress of all others. It asks no service for anything, so it is there
+//! when they are not.
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, ResponseError};
+use askama::Template;
+
+use super::request_log::RequestId;
+use super::visitor::Visitor;
+use crate::app::App;
+use crate::error::Error;
+use crate::views::Layout;
+
+/// Seconds after which a visitor may find a broken service whole again.
+const RETRY_SECONDS: u64 = 5;
+
+#[derive(Template)]
+#[template(path = "shared/error.html")]
+struct ErrorPage {
+    layout: Layout,
+    status: u16,
+    heading: &'static str,
+    explanation: String,
+    request_id: String,
+}
+
+/// Turns errors into answers.
+pub async fn dress(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+    let app = req.app_data::<Data<App>>().cloned();
+    let res = next.call(req).await?;
+    let status = res.status();
+    // What has a body is dressed already: a form that comes back with its errors, say.
+    let is_bare = res.response().error().is_some() || res.response().body().size() == BodySize::Sized(0);
+    let Some(app) = app.filter(|_| is_bare && (res.response().error().is_some() || status.as_u16() >= 400))
+    else {
+        return Ok(res);
+    };
+    let allow = res.headers().get(ALLOW).cloned();
+    let answer = match res.response().error().and_then(|error| error.as_error::<Error>()) {
+        Some(error) => answer(app, res.request(), error),
+        None => page(app, res.request(), status, sentence(status)),
+    };
+    let mut res = res.into_response(answer);
+    if let Some(allow) = allow {
+        res.headers_mut().insert(ALLOW, allow);
+    }
+    Ok(res)
+}
+
+fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
+    let status = error.status_code();
+    if status.is_server_error() {
+        // One place writes down what the visitor is not told.
+        tracing::error!(request_id = RequestId::of(req).as_str(), error = %error, "request failed");
+    }
+    match error {
+        Error::LogInFirst => HttpResponse::SeeOther().insert_header((LOCATION, "/login")).finish(),
+        Error::NotAllowed => HttpResponse::SeeOther().insert_header((LOCATION, "/")).finish(),
+        Error::BadRequest(reason) | Error::Forbidden(reason) | Error::TooLarge(reason) => {
+            page(app, req, status, reason)
+        }
+        Error::TooMany { retry_after } => {
+            with_retry_after(page(app, req, status, sentence(status)), *retry_after)
+        }
+        Error::Unavailable(_) => with_retry_after(page(app, req, status, sentence(status)), RETRY_SECONDS),
+        _ => page(app, req, status, sentence(status)),
+    }
+}
+
+fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str) -> HttpResponse {
+    let heading = heading(status);
+    let visitor = Visitor::as_known(app, req.clone());
+    let page = ErrorPage {
+        layout: Layout::new(&visitor.app, visitor.me.clone(), heading, None),
+        status: status.as_u16(),
+        heading,
+        explanation: explanation.to_owned(),
+        request_id: RequestId::of(req).as_str().to_owned(),
+    };
+    visitor.page_as(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
+}
+
+fn with_retry_after(mut answer: HttpResponse, seconds: u64) -> HttpResponse {
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    answer
+}
+
+fn heading(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "Not from here",
+        404 => "Page not found",
+        405 => "That cannot be done here",
+        408 => "That took too long",
+        413 => "Too large",
+        429 => "Too many requests",
+        503 => "Back in a moment",
+        400..=499 => "That did not work",
+        _ => "Something went wrong",
+    }
+}
+
+fn sentence(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        404 => "The page you are looking for does not exist, or no longer does.",
+        405 => "This address does not take that kind of request.",
+        408 => "Your request did not arrive in time. Please try again.",
+        413 => "That is more than is taken in here.",
+        429 => "That was a little fast. Please wait a moment and try again.",
+        503 => {
+            "One of the services behind this site does not answer. Please try again in a moment; nothing is lost."
+        }
+        400..=499 => "The request could not be understood.",
+        _ => "We are sorry: this is our fault. It has been noted, and nothing of yours was changed.",
+    }
+}

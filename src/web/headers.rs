@@ -1,0 +1,63 @@
+//! Security headers on every answer (ASVS 3.4; OWASP HTTP Headers Cheat Sheet).
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+
+use crate::app::App;
+use crate::config::{Avatars, Config};
+
+/// Everything from here and nothing from elsewhere; `data:` is for the small drawings inside the style sheet.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; \
+                      img-src 'self' data:";
+
+/// The headers, made once.
+pub struct Headers(Vec<(HeaderName, HeaderValue)>);
+
+impl Headers {
+    /// For this configuration.
+    pub fn new(config: &Config) -> Headers {
+        let policy = match config.avatars {
+            Avatars::Drawn => HeaderValue::from_static(POLICY),
+            Avatars::Gravatar => HeaderValue::try_from(format!("{POLICY} https://secure.gravatar.com"))
+                .unwrap_or(HeaderValue::from_static(POLICY)),
+        };
+        let mut headers = vec![
+            (CONTENT_SECURITY_POLICY, policy),
+            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+            (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+            (
+                HeaderName::from_static("cross-origin-resource-policy"),
+                HeaderValue::from_static("same-origin"),
+            ),
+            (
+                HeaderName::from_static("permissions-policy"),
+                HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+            ),
+        ];
+        if config.app_url.is_https() {
+            let two_years = HeaderValue::from_static("max-age=63072000");
+            headers.push((STRICT_TRANSPORT_SECURITY, two_years));
+        }
+        Headers(headers)
+    }
+}
+
+/// Adds the headers that the answer does not have yet.
+pub async fn add(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+    let app = req.app_data::<Data<App>>().cloned();
+    let mut res = next.call(req).await?;
+    for (name, value) in app.iter().flat_map(|app| &app.headers.0) {
+        if !res.headers().contains_key(name) {
+            res.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    Ok(res)
+}

@@ -1,0 +1,82 @@
+//! Where to go next, when the browser has a say in it: never anywhere but to a page of ours (ASVS 3.7.2).
+
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header::REFERER;
+use url::Url;
+
+use super::cookies::{Cookies, Name};
+use crate::config::AppUrl;
+
+/// Remembers the page that asked for a log-in; only one that was to be looked at.
+pub fn remember(cookies: &Cookies, req: &HttpRequest) {
+    if req.method() == Method::GET {
+        cookies.set_signed(
+            req,
+            Name::ReturnTo,
+            req.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned(),
+        );
+    }
+}
+
+/// Takes the page that asked for a log-in.
+pub fn take(cookies: &Cookies, req: &HttpRequest) -> Option<String> {
+    let path = cookies.get_signed(req, Name::ReturnTo);
+    cookies.remove(req, Name::ReturnTo);
+    path.filter(|path| is_own_path(path))
+}
+
+/// The page of ours that the visitor comes from, as a path.
+pub fn referring_page(app_url: &AppUrl, req: &HttpRequest) -> Option<String> {
+    let referer = Url::parse(req.headers().get(REFERER)?.to_str().ok()?).ok()?;
+    let own = referer.origin().ascii_serialization() == app_url.origin();
+    let path = referer[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
+    (own && is_own_path(&path)).then_some(path)
+}
+
+/// A path on this host as a browser understands it: `//evil` and `/\evil` name another host, and browsers drop tabs
+/// and line breaks before they look.
+fn is_own_path(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && !path.contains('\\')
+        && !path.contains(|c: char| c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn takes_own_paths_only() {
+        for path in ["/", "/users/1?page=2", "/a//b"] {
+            assert!(is_own_path(path), "{path}");
+        }
+        for path in
+            ["//evil", "/\\evil", "\\/evil", "\t//evil", "/\t/evil", "https:evil", "https://evil", "", "evil"]
+        {
+            assert!(!is_own_path(path), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn takes_a_referer_of_ours_only() {
+        let app_url = AppUrl::parse("https://sample.example").unwrap();
+        let from = |referer: &str| {
+            referring_page(
+                &app_url,
+                &TestRequest::default().insert_header((REFERER, referer)).to_http_request(),
+            )
+        };
+        assert_eq!(from("https://sample.example/users/1?page=2#x").as_deref(), Some("/users/1?page=2"));
+        for evil in [
+            "https://evil.example/users",
+            "http://sample.example/",
+            "https://sample.example//evil",
+            "javascript:alert(1)",
+        ] {
+            assert_eq!(from(evil), None, "{evil}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Who asks, and how they are answered. A handler names in its signature who may come in: [`Visitor`] is everybody,
+//! [`SignedIn`] and [`Admin`] turn others away.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, ContentType, LOCATION};
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
+use askama::Template;
+
+use super::cookies::Name;
+use super::flash::{Flash, Kind};
+use super::{return_to, sign_in};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::models::user::User;
+use crate::views::Layout;
+
+/// Anybody, logged in or not.
+pub struct Visitor {
+    /// The application.
+    pub app: Data<App>,
+    /// Who is logged in.
+    pub me: Option<Rc<User>>,
+    req: HttpRequest,
+}
+
+/// Somebody who is logged in; others are sent to the log-in and come back afterwards.
+pub struct SignedIn {
+    /// Who.
+    pub me: Rc<User>,
+    visitor: Visitor,
+}
+
+/// An admin; others are sent to the home page.
+pub struct Admin(SignedIn);
+
+/// Kept with the request, so that the error page greets the same person without asking again.
+#[derive(Clone)]
+struct Identity(Option<Rc<User>>);
+
+impl Visitor {
+    /// The visitor as far as is known by now, without asking any service: for error pages.
+    pub fn as_known(app: Data<App>, req: HttpRequest) -> Visitor {
+        let me = req.extensions().get::<Identity>().and_then(|identity| identity.0.clone());
+        Visitor { app, me, req }
+    }
+
+    /// What surrounds a page. Shows the message that the last answer left.
+    pub fn layout(&self, title: &str) -> Layout {
+        let flash = Flash::take(&self.app.cookies, &self.req);
+        Layout::new(&self.app, self.me.clone(), title, flash)
+    }
+
+    /// What surrounds a page that has something to say itself.
+    pub fn layout_with(&self, title: &str, kind: Kind, message: &str) -> Layout {
+        let mut layout = self.layout(title);
+        layout.flash = Some(Flash::new(kind, message));
+        layout
+    }
+
+    /// Answers with a page.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn page(&self, page: &impl Template) -> Result<HttpResponse> {
+        self.page_as(StatusCode::OK, page)
+    }
+
+    /// Answers with a form that was not accepted.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn form_again(&self, page: &impl Template) -> Result<HttpResponse> {
+        self.page_as(StatusCode::UNPROCESSABLE_ENTITY, page)
+    }
+
+    /// Answers with a page and a status.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn page_as(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse> {
+        let html = page.render().map_err(Error::internal)?;
+        // What is on a page depends on who looks; nothing of a person who is logged in stays in the browser (ASVS 14.3).
+        let cache = if self.me.is_some() { "no-store" } else { "private, no-cache" };
+        Ok(HttpResponse::build(status)
+            .content_type(ContentType::html())
+            .insert_header((CACHE_CONTROL, cache))
+            .body(html))
+    }
+
+    /// Sends the browser on, to a path of ours (RFC 9110, 303 See Other: by GET).
+    ///
+    /// # Errors
+    /// None; a `Result` as all answers.
+    pub fn go(&self, path: &str) -> Result<HttpResponse> {
+        Ok(HttpResponse::SeeOther()
+            .insert_header((LOCATION, path))
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .finish())
+    }
+
+    /// Sends the browser on, with a message for the page there.
+    ///
+    /// # Errors
+    /// None; a `Result` as all answers.
+    pub fn go_saying(&self, path: &str, kind: Kind, message: &str) -> Result<HttpResponse> {
+        Flash::new(kind, message).keep(&self.app.cookies, &self.req);
+        self.go(path)
+    }
+
+    /// Sends the browser back to the page of ours that it comes from, or home, with a message.
+    ///
+    /// # Errors
+    /// None; a `Result` as all answers.
+    pub fn go_back_saying(&self, kind: Kind, message: &str) -> Result<HttpResponse> {
+        let path = return_to::referring_page(&self.app.config.app_url, &self.req);
+        self.go_saying(path.as_deref().unwrap_or("/"), kind, message)
+    }
+
+    /// Logs somebody in on this browser.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn log_in(&self, user: &User, remember: bool) -> Result<()> {
+        sign_in::log_in(&self.app, &self.req, user, remember).await
+    }
+
+    /// Renews the log-in of this browser after everything else was logged out; stays remembered if it was.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn log_in_again(&self, user: &User) -> Result<()> {
+        self.log_in(user, sign_in::is_remembered(&self.app, &self.req)).await
+    }
+
+    /// Logs this browser out.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn log_out(&self) -> Result<()> {
+        sign_in::log_out(&self.app, &self.req).await
+    }
+
+    /// The page that asked for a log-in, once.
+    pub fn take_return_path(&self) -> Option<String> {
+        return_to::take(&self.app.cookies, &self.req)
+    }
+
+    /// Keeps the link from a mail until its button is pressed.
+    pub fn keep_mail_link(&self, link: String) {
+        self.app.cookies.set_signed(&self.req, Name::MailLink, link);
+    }
+
+    /// The link from a mail that was kept.
+    pub fn mail_link(&self) -> Option<String> {
+        self.app.cookies.get_signed(&self.req, Name::MailLink)
+    }
+
+    /// Forgets the link from a mail.
+    pub fn forget_mail_link(&self) {
+        self.app.cookies.remove(&self.req, Name::MailLink);
+    }
+}
+
+impl FromRequest for Visitor {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Visitor>>>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let req = req.clone();
+        Box::pin(async move {
+            let app = req.app_data::<Data<App>>().cloned().ok_or_else(|| Error::internal("no App"))?;
+            let me = sign_in::identify(&app, &req).await?;
+            req.extensions_mut().insert(Identity(me.clone()));
+            Ok(Visitor { app, me, req })
+        })
+    }
+}
+
+impl FromRequest for SignedIn {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<SignedIn>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let visitor = Visitor::from_request(req, payload);
+        Box::pin(async move {
+            let visitor = visitor.await?;
+            match visitor.me.clone() {
+                Some(me) => Ok(SignedIn { me, visitor }),
+                None => {
+                    return_to::remember(&visitor.app.cookies, &visitor.req);
+                    Flash::new(Kind::Danger, "Please log in.").keep(&visitor.app.cookies, &visitor.req);
+                    Err(Error::LogInFirst)
+                }
+            }
+        })
+    }
+}
+
+impl FromRequest for Admin {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Admin>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let signed_in = SignedIn::from_request(req, payload);
+        Box::pin(async move {
+            let signed_in = signed_in.await?;
+            if signed_in.me.admin {
+                return Ok(Admin(signed_in));
+            }
+            sign_in::audit("refused", Some(signed_in.me.id));
+            Err(Error::NotAllowed)
+        })
+    }
+}
+
+impl Deref for SignedIn {
+    type Target = Visitor;
+
+    fn deref(&self) -> &Visitor {
+        &self.visitor
+    }
+}
+
+impl Deref for Admin {
+    type Target = SignedIn;
+
+    fn deref(&self) -> &SignedIn {
+        &self.0
+    }
+}
