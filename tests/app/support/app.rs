@@ -1,0 +1,79 @@
+//! An application on a port of its own, with a database and folders of its own, gone when the test is over.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use actix_web::web::Data;
+use sample_app::app::{self, App, Running};
+use sample_app::clock::Clock;
+use sample_app::config::Config;
+use tempfile::TempDir;
+
+use super::browser::Browser;
+use super::database::TestDatabase;
+
+/// The public address of the applications under test; browsers here know where it really is.
+pub const APP_URL: &str = "http://sample.test";
+
+/// See the module.
+pub struct TestApp {
+    pub app: Data<App>,
+    pub address: SocketAddr,
+    pub folder: TempDir,
+    pub database: TestDatabase,
+    running: Option<Running>,
+}
+
+impl TestApp {
+    /// With the settings of development.
+    pub async fn start() -> TestApp {
+        TestApp::start_with(&[]).await
+    }
+
+    /// With other settings.
+    pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
+        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::create(folder.path()).await;
+        let mut vars: BTreeMap<String, String> = [
+            ("LISTEN", "127.0.0.1:0"),
+            ("APP_URL", APP_URL),
+            ("DATABASE_URL", database.url.as_str()),
+            ("DATA_DIR", folder.path().to_str().unwrap()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        vars.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        let config = Config::load(&vars).unwrap_or_else(|errors| panic!("{errors}"));
+        let app = App::new(config, Clock::default()).unwrap();
+        app.db.migrate().await.unwrap();
+        let running = app::start(app).await.unwrap();
+        TestApp {
+            app: running.app.clone(),
+            address: running.addresses[0],
+            folder,
+            database,
+            running: Some(running),
+        }
+    }
+
+    /// A browser that was never here.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.address)
+    }
+
+    /// Lets time pass: for sessions, links, posts, and the worker that delivers mails.
+    pub fn pass(&self, time: chrono::TimeDelta) {
+        self.app.clock.advance(time);
+    }
+
+    /// Shuts down as SIGTERM does.
+    pub async fn stop(mut self) {
+        self.running.take().unwrap().stop().await;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.database.drop_soon();
+    }
+}

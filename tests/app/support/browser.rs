@@ -1,0 +1,136 @@
+//! A browser without JavaScript: keeps cookies, follows redirects, fills in forms, says where it comes from.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use reqwest::header::{COOKIE, HeaderMap, LOCATION, ORIGIN, REFERER, SET_COOKIE};
+use reqwest::{Client, Method, RequestBuilder, Response, redirect};
+
+use super::app::APP_URL;
+use super::page::{Form, Page};
+
+/// See the module.
+#[derive(Clone)]
+pub struct Browser {
+    client: Client,
+    address: SocketAddr,
+    /// Names and values; flags are for tests that look at them.
+    pub cookies: BTreeMap<String, String>,
+    /// Every Set-Cookie there was.
+    pub set_cookies: Vec<String>,
+    /// The page that is open, as a path.
+    pub at: String,
+}
+
+impl Browser {
+    pub fn new(address: SocketAddr) -> Browser {
+        let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
+        Browser { client, address, cookies: BTreeMap::new(), set_cookies: Vec::new(), at: "/".into() }
+    }
+
+    /// Opens a page, by its path or by its whole address, and follows redirects.
+    pub async fn get(&mut self, path: &str) -> Page {
+        let page = self.get_only(path).await;
+        self.follow(page).await
+    }
+
+    /// Opens a page and shows the answer itself, redirect or not.
+    pub async fn get_only(&mut self, path: &str) -> Page {
+        let request = self.request(Method::GET, path);
+        self.send(request, path).await
+    }
+
+    /// Sends a form as it was filled in, and follows redirects.
+    pub async fn submit(&mut self, form: Form) -> Page {
+        let page = self.submit_only(form).await;
+        self.follow(page).await
+    }
+
+    /// Sends a form and shows the answer itself.
+    pub async fn submit_only(&mut self, form: Form) -> Page {
+        let action = form.action.clone();
+        let request = self.request(Method::POST, &action);
+        let request = self.from_here(request);
+        let request = if form.is_multipart {
+            request.multipart(form.into_multipart())
+        } else {
+            request.form(&form.fields)
+        };
+        self.send(request, &action).await
+    }
+
+    /// Sends fields by POST without looking at a form first, and shows the answer itself. The verb that the fields mean
+    /// goes into `_method`, as browsers' forms do.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let request = self.request(Method::POST, path).form(fields);
+        let request = self.from_here(request);
+        self.send(request, path).await
+    }
+
+    /// DELETE, as a form without JavaScript says it.
+    pub async fn delete(&mut self, path: &str) -> Page {
+        self.post(path, &[("_method", "delete")]).await
+    }
+
+    /// PATCH, as a form without JavaScript says it.
+    pub async fn patch(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let fields: Vec<_> = [("_method", "patch")].iter().chain(fields).copied().collect();
+        self.post(path, &fields).await
+    }
+
+    /// A bare request with this browser's cookies, for tests that need headers or bodies of their own.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let path = path.strip_prefix(APP_URL).unwrap_or(path);
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut request = self.client.request(method, format!("http://{}{path}", self.address));
+        if !cookies.is_empty() {
+            request = request.header(COOKIE, cookies.join("; "));
+        }
+        request
+    }
+
+    /// Adds what a browser says of a form on the page that is open.
+    fn from_here(&self, request: RequestBuilder) -> RequestBuilder {
+        request
+            .header("sec-fetch-site", "same-origin")
+            .header(ORIGIN, APP_URL)
+            .header(REFERER, format!("{APP_URL}{}", self.at))
+    }
+
+    /// Sends a request that was made by [`request`](Self::request) and keeps the cookies of its answer.
+    pub async fn send(&mut self, request: RequestBuilder, path: &str) -> Page {
+        let response = request.send().await.unwrap();
+        self.keep_cookies(&response);
+        let path = path.strip_prefix(APP_URL).unwrap_or(path).to_owned();
+        Page::read(response, path).await
+    }
+
+    async fn follow(&mut self, mut page: Page) -> Page {
+        for _ in 0..5 {
+            let Some(location) = page.location() else { break };
+            page = self.get_only(&location).await;
+        }
+        assert!(page.location().is_none(), "too many redirects");
+        self.at = page.path.clone();
+        page
+    }
+
+    fn keep_cookies(&mut self, response: &Response) {
+        for value in response.headers().get_all(SET_COOKIE) {
+            let value = value.to_str().unwrap();
+            self.set_cookies.push(value.to_owned());
+            let (name, rest) = value.split_once('=').unwrap();
+            let content = rest.split(';').next().unwrap();
+            if value.contains("Max-Age=0") {
+                self.cookies.remove(name);
+            } else {
+                self.cookies.insert(name.to_owned(), content.to_owned());
+            }
+        }
+    }
+}
+
+/// The address that an answer sends the browser to.
+pub fn location(headers: &HeaderMap) -> Option<String> {
+    headers.get(LOCATION).map(|value| value.to_str().unwrap().to_owned())
+}

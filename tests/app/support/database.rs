@@ -1,0 +1,132 @@
+//! A database for one test: a SQLite file, or, where TEST_DATABASE_URL names a MySQL or MariaDB server, a schema with a
+//! random name there.
+
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqliteConnection};
+
+/// See the module.
+pub struct TestDatabase {
+    /// As DATABASE_URL.
+    pub url: String,
+    server: Option<(String, String)>,
+}
+
+impl TestDatabase {
+    pub async fn create(folder: &Path) -> TestDatabase {
+        let Some(server) = server() else {
+            return TestDatabase {
+                url: format!("sqlite:{}", folder.join("test.db").display()),
+                server: None,
+            };
+        };
+        let name = format!("test_{}", sample_app::models::secret::random_hex::<8>().unwrap());
+        on_server(&server, &format!("CREATE DATABASE {name}")).await;
+        TestDatabase { url: format!("{server}/{name}"), server: Some((server, name)) }
+    }
+
+    pub fn is_mysql(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The first column of the first row, as a number.
+    pub async fn db_number(&self, sql: &str) -> i64 {
+        self.db_row::<i64>(sql).await
+    }
+
+    /// The first column of the first row, as text.
+    pub async fn db_text(&self, sql: &str) -> String {
+        self.db_row::<String>(sql).await
+    }
+
+    async fn db_row<T>(&self, sql: &str) -> T
+    where
+        T: Send + Unpin + 'static,
+        for<'r> T: sqlx::Decode<'r, sqlx::MySql>
+            + sqlx::Type<sqlx::MySql>
+            + sqlx::Decode<'r, sqlx::Sqlite>
+            + sqlx::Type<sqlx::Sqlite>,
+    {
+        let query = AssertSqlSafe(sql.to_owned());
+        if self.is_mysql() {
+            let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
+        } else {
+            let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
+        }
+    }
+
+    /// Runs a statement.
+    pub async fn db_execute(&self, sql: &str) {
+        let query = AssertSqlSafe(sql.to_owned());
+        if self.is_mysql() {
+            let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(query).execute(&mut conn).await.unwrap();
+        } else {
+            let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
+            sqlx::raw_sql(query).execute(&mut conn).await.unwrap();
+        }
+    }
+
+    /// Everything in every table, to tell whether anything changed.
+    pub async fn db_dump(&self) -> String {
+        let mut dump = String::new();
+        for (table, columns) in TABLES {
+            let concat = if self.is_mysql() {
+                format!(
+                    "SELECT COALESCE(GROUP_CONCAT(CONCAT_WS('|', {columns}) ORDER BY id SEPARATOR '\n'), '') FROM {table}"
+                )
+            } else {
+                format!(
+                    "SELECT COALESCE(GROUP_CONCAT({}, char(10)), '') FROM (SELECT * FROM {table} ORDER BY id)",
+                    columns
+                        .split(", ")
+                        .map(|column| format!("COALESCE({column}, '')"))
+                        .collect::<Vec<_>>()
+                        .join(" || '|' || ")
+                )
+            };
+            dump += &format!("{table}:\n{}\n", self.db_text(&concat).await);
+        }
+        dump
+    }
+
+    /// Drops the schema, from a thread of its own: a test that panics has no runtime left.
+    pub fn drop_soon(&mut self) {
+        let Some((server, name)) = self.server.take() else { return };
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(on_server(&server, &format!("DROP DATABASE {name}")));
+        });
+        let _ = dropping.join();
+    }
+}
+
+/// Every table and its columns that pages can change.
+const TABLES: [(&str, &str); 6] = [
+    (
+        "users",
+        "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count",
+    ),
+    ("remembered_devices", "id, user_id, selector, digest, expires_at"),
+    ("mail_tokens", "id, user_id, purpose, digest, email, expires_at"),
+    ("microposts", "id, user_id, content, picture, created_at"),
+    ("relationships", "id, follower_id, followed_id, created_at"),
+    ("outbox", "id, message_id, recipient, subject, parked_at"),
+];
+
+/// The server that TEST_DATABASE_URL names, without a schema.
+fn server() -> Option<String> {
+    std::env::var("TEST_DATABASE_URL")
+        .ok()
+        .filter(|url| !url.is_empty())
+        .map(|url| url.trim_end_matches('/').to_owned())
+}
+
+async fn on_server(server: &str, sql: &str) {
+    let mut conn = MySqlConnection::connect(server)
+        .await
+        .unwrap_or_else(|error| panic!("TEST_DATABASE_URL does not lead to a server: {error}"));
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+}

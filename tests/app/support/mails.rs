@@ -1,0 +1,90 @@
+//! The mails that an application delivered, read as their recipients do.
+
+use std::time::{Duration, Instant};
+
+use mailparse::MailHeaderMap;
+
+use super::TestApp;
+use super::app::APP_URL;
+
+/// A mail as it arrived.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    pub from: String,
+    pub to: String,
+    pub subject: String,
+    pub message_id: String,
+    pub text: String,
+    pub html: String,
+    pub raw: String,
+}
+
+impl Mail {
+    /// The link to this application in the mail, as a path.
+    pub fn link(&self) -> String {
+        let links: Vec<_> = self.text.lines().filter_map(|line| line.trim().strip_prefix(APP_URL)).collect();
+        assert_eq!(links.len(), 1, "{}", self.text);
+        links[0].to_owned()
+    }
+}
+
+impl TestApp {
+    /// All mails to an address, once there are at least so many; oldest first.
+    pub async fn mails_to(&self, address: &str, at_least: usize) -> Vec<Mail> {
+        let start = Instant::now();
+        loop {
+            let mut mails = self.delivered();
+            mails.retain(|mail| mail.to == address);
+            if mails.len() >= at_least {
+                return mails;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "{} mails to {address}", mails.len());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The newest mail to an address, once there are so many.
+    pub async fn mail_to(&self, address: &str, number: usize) -> Mail {
+        let mails = self.mails_to(address, number).await;
+        assert_eq!(mails.len(), number, "mails to {address}");
+        mails.into_iter().last().unwrap()
+    }
+
+    /// Waits until no mail waits any more; gives all that were delivered.
+    pub async fn all_mails(&self) -> Vec<Mail> {
+        let start = Instant::now();
+        while self.database.db_number("SELECT COUNT(*) FROM outbox").await > 0 {
+            assert!(start.elapsed() < Duration::from_secs(30), "the outbox does not empty");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.delivered()
+    }
+
+    fn delivered(&self) -> Vec<Mail> {
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("mail")) else { return Vec::new() };
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
+            .map(|path| (path.metadata().unwrap().modified().unwrap(), path))
+            .collect();
+        files.sort();
+        files.into_iter().map(|(_, path)| read(&std::fs::read(path).unwrap())).collect()
+    }
+}
+
+fn read(raw: &[u8]) -> Mail {
+    let mail = mailparse::parse_mail(raw).unwrap();
+    let header = |name: &str| mail.headers.get_first_value(name).unwrap_or_default();
+    assert_eq!(mail.subparts.len(), 2, "a text part and an HTML part");
+    assert_eq!(mail.subparts[0].ctype.mimetype, "text/plain");
+    assert_eq!(mail.subparts[1].ctype.mimetype, "text/html");
+    Mail {
+        from: header("From"),
+        to: header("To"),
+        subject: header("Subject"),
+        message_id: header("Message-ID"),
+        text: mail.subparts[0].get_body().unwrap(),
+        html: mail.subparts[1].get_body().unwrap(),
+        raw: String::from_utf8_lossy(raw).into_owned(),
+    }
+}

@@ -1,0 +1,93 @@
+//! People to test with. Accounts are made in the database, which is fast; log-in walks the form.
+
+use std::sync::OnceLock;
+
+use sample_app::models::email::Email;
+use sample_app::models::name::Name;
+use sample_app::models::password::Passwords;
+use sample_app::models::user::{SignedUp, User};
+
+use super::{Browser, Page, TestApp};
+
+/// Everybody's password.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// Somebody with an account.
+#[derive(Clone)]
+pub struct Person {
+    pub id: i64,
+    pub name: String,
+    pub email: String,
+}
+
+impl TestApp {
+    /// Somebody whose account is activated: "michael" is michael@example.com.
+    pub async fn db_person(&self, name: &str) -> Person {
+        let person = self.db_unactivated(name).await;
+        let mut db = self.app.db.conn().await.unwrap();
+        User::activate(&mut db, person.id, self.app.clock.now()).await.unwrap();
+        person
+    }
+
+    /// Somebody who did not follow the link yet.
+    pub async fn db_unactivated(&self, name: &str) -> Person {
+        let address = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
+        let (parsed_name, email) = (Name::parse(name).unwrap(), Email::parse(&address).unwrap());
+        let now = self.app.clock.now();
+        let digest = digest().await;
+        let signed_up = self
+            .app
+            .db
+            .transaction(async |db| User::sign_up(db, &parsed_name, &email, digest, now).await)
+            .await
+            .unwrap();
+        let SignedUp::Waiting(id) = signed_up else { panic!("{name} is there twice") };
+        Person { id, name: name.to_owned(), email: address }
+    }
+
+    /// Somebody who is an admin.
+    pub async fn db_admin(&self, name: &str) -> Person {
+        let person = self.db_person(name).await;
+        self.app.db.transaction(async |db| User::set_admin(db, person.id, true).await).await.unwrap();
+        person
+    }
+
+    /// A browser in which this person is logged in.
+    pub async fn logged_in(&self, person: &Person) -> Browser {
+        let mut browser = self.browser();
+        let page = browser.log_in(&person.email, PASSWORD).await;
+        assert_eq!((page.status, page.path.as_str()), (200, format!("/users/{}", person.id).as_str()));
+        browser
+    }
+}
+
+impl Browser {
+    /// Fills in the log-in form.
+    pub async fn log_in(&mut self, email: &str, password: &str) -> Page {
+        let form = self.get("/login").await.form("Log in");
+        self.submit(form.set("session[email]", email).set("session[password]", password)).await
+    }
+
+    /// The same, and asks to be remembered.
+    pub async fn log_in_remembered(&mut self, email: &str, password: &str) -> Page {
+        let form = self.get("/login").await.form("Log in").set("session[remember_me]", "1");
+        self.submit(form.set("session[email]", email).set("session[password]", password)).await
+    }
+
+    /// Whether somebody is logged in here.
+    pub async fn is_logged_in(&mut self) -> bool {
+        let page = self.get("/help").await;
+        assert_eq!(page.status, 200);
+        !page.has("a[href='/login']")
+    }
+}
+
+/// Hashing once is enough: everybody has the same password.
+async fn digest() -> &'static str {
+    static DIGEST: OnceLock<String> = OnceLock::new();
+    if let Some(digest) = DIGEST.get() {
+        return digest;
+    }
+    let digest = Passwords::new().unwrap().hash_unchecked(PASSWORD).await.unwrap();
+    DIGEST.get_or_init(|| digest)
+}
