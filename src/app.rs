@@ -89,22 +89,20 @@ impl App {
     /// # Errors
     /// When a setting leads to something that cannot be used here.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
-        // Connections to Redis, S3 and SMTP servers are not made yet; an address that is set must not be ignored silently.
-        let sessions = Sessions::in_memory();
         let images = match &config.images {
-            config::Images::Folder(folder) => Images::in_folder(folder.clone()),
-            config::Images::S3 { .. } => Images::in_folder(config.data_dir.join("images")),
+            config::Images::Folder(folder) => folder.clone(),
+            config::Images::S3 { .. } => config.data_dir.join("images"),
         };
-        let mailer = match &config.mail {
-            config::Mail::Folder(folder) => Mailer::to_folder(&config.mail_from, folder.clone())?,
-            config::Mail::Smtp(_) => Mailer::to_folder(&config.mail_from, config.data_dir.join("mail"))?,
+        let mails = match &config.mail {
+            config::Mail::Folder(folder) => folder.clone(),
+            config::Mail::Smtp(_) => config.data_dir.join("mail"),
         };
         Ok(App {
             clock,
             db: Db::open(&config.database)?,
-            sessions,
-            images,
-            mailer,
+            sessions: Sessions::in_memory(),
+            images: Images::in_folder(images),
+            mailer: Mailer::to_folder(&config.mail_from, mails)?,
             bell: Bell::default(),
             passwords: Passwords::new()?,
             threads: Threads::new(),
@@ -140,6 +138,26 @@ impl App {
             name("Logs", "standard output", "Logstash"),
         ]
     }
+}
+
+/// Services that are set but that this version does not connect to yet, with what it does instead. A setting must never
+/// be passed over in silence.
+pub fn not_connected(config: &Config) -> Vec<String> {
+    let folder = |name: &str| config.data_dir.join(name).display().to_string();
+    let mut notes = Vec::new();
+    if let config::Redis::Server(_) = config.redis {
+        notes.push("Redis is not used yet: sessions stay in this process and end with it".to_owned());
+    }
+    if let config::Images::S3 { .. } = config.images {
+        notes.push(format!("S3 is not used yet: pictures go to {}", folder("images")));
+    }
+    if let config::Mail::Smtp(_) = config.mail {
+        notes.push(format!("SMTP is not used yet: no mail leaves, all go to {}", folder("mail")));
+    }
+    if config.logstash.is_some() {
+        notes.push("Logstash is not used yet: log lines go to standard output only".to_owned());
+    }
+    notes
 }
 
 /// Starts serving.

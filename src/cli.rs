@@ -91,6 +91,9 @@ async fn execute(command: Command) -> std::result::Result<(), String> {
 }
 
 async fn serve(config: Config) -> Result<()> {
+    for note in app::not_connected(&config) {
+        eprintln!("Note: {note}.");
+    }
     logs::start(&config);
     let app = App::new(config, Clock::default())?;
     prepare_schema(&app).await?;

@@ -11,5 +11,6 @@
 
 mod support;
 
+mod browser;
 mod microposts;
 mod sign_up;

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod browser;
+pub mod chrome;
 pub mod database;
 pub mod mails;
 pub mod page;
