@@ -101,7 +101,8 @@ async fn every_page_fits_its_window_and_loads_nothing_from_elsewhere() {
     let settings = format!("/users/{}/edit", admin.id);
     for (dark, width) in [(false, 360), (true, 360), (false, 1280), (true, 1280)] {
         let chrome = Chrome::open(&app, Look { dark, width, javascript: true }).await;
-        let public = ["/", "/help", "/about", "/contact", "/signup", "/login", "/password_resets/new", "/nowhere"];
+        let public =
+            ["/", "/help", "/about", "/contact", "/signup", "/login", "/password_resets/new", "/nowhere"];
         for path in public {
             fits(&chrome, path, width).await;
         }

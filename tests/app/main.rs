@@ -11,6 +11,21 @@
 
 mod support;
 
+mod activations;
 mod browser;
+mod email_changes;
+mod mails;
 mod microposts;
+mod password_resets;
+mod passwords;
+mod post_deletion;
+mod rails_tests;
+mod relationships;
+mod remember_me;
+mod sessions;
+mod settings;
 mod sign_up;
+mod static_pages;
+mod unicode;
+mod user_deletion;
+mod users;

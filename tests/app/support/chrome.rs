@@ -109,7 +109,9 @@ impl Chrome {
         let log = self.call("se/log", json!({"type": "browser"})).await;
         let entries = log.as_array().cloned().unwrap_or_default();
         let messages = entries.iter().map(|entry| entry["message"].as_str().unwrap_or_default().to_owned());
-        messages.filter(|message| !message.contains("Cross-Origin-Opener-Policy header has been ignored")).collect()
+        messages
+            .filter(|message| !message.contains("Cross-Origin-Opener-Policy header has been ignored"))
+            .collect()
     }
 
     async fn devtools(&mut self, command: &str, params: Value) {

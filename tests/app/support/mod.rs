@@ -8,6 +8,7 @@ pub mod database;
 pub mod mails;
 pub mod page;
 pub mod people;
+pub mod posts;
 
 pub use app::TestApp;
 pub use browser::Browser;
