@@ -29,6 +29,24 @@ impl TestDatabase {
         self.server.is_some()
     }
 
+    /// Whether this is MySQL or MariaDB; says so where not, because the test that asks ends then.
+    pub fn is_mysql_or_says(&self, why: &str) -> bool {
+        if !self.is_mysql() {
+            eprintln!("nothing to test on SQLite: {why}");
+        }
+        self.is_mysql()
+    }
+
+    /// A connection of the test's own: another program that uses the same database.
+    pub async fn db_connect_mysql(&self) -> MySqlConnection {
+        MySqlConnection::connect(&self.url).await.unwrap()
+    }
+
+    /// The same, on SQLite.
+    pub async fn db_connect_sqlite(&self) -> SqliteConnection {
+        SqliteConnection::connect(&self.url).await.unwrap()
+    }
+
     /// The first column of the first row, as a number.
     pub async fn db_number(&self, sql: &str) -> i64 {
         self.db_row::<i64>(sql).await
@@ -50,6 +68,8 @@ impl TestDatabase {
         let query = AssertSqlSafe(sql.to_owned());
         if self.is_mysql() {
             let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
+            // Else a dump ends after 1 kB, and nobody says so.
+            sqlx::raw_sql("SET SESSION group_concat_max_len = 100000000").execute(&mut conn).await.unwrap();
             sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
         } else {
             let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
@@ -109,8 +129,8 @@ const TABLES: [(&str, &str); 6] = [
         "users",
         "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count",
     ),
-    ("remembered_devices", "id, user_id, selector, digest, expires_at"),
-    ("mail_tokens", "id, user_id, purpose, digest, email, expires_at"),
+    ("remembered_devices", "id, user_id, selector, HEX(digest), expires_at"),
+    ("mail_tokens", "id, user_id, purpose, HEX(digest), email, expires_at"),
     ("microposts", "id, user_id, content, picture, created_at"),
     ("relationships", "id, follower_id, followed_id, created_at"),
     ("outbox", "id, message_id, recipient, subject, parked_at"),
