@@ -13,6 +13,7 @@ mod support;
 
 mod activations;
 mod browser;
+mod database;
 mod email_changes;
 mod mails;
 mod microposts;

@@ -89,6 +89,12 @@ impl TestDatabase {
         }
     }
 
+    /// Runs a statement of MySQL that may fail.
+    pub async fn db_try(&self, sql: &str) -> sqlx::Result<()> {
+        let mut conn = self.db_connect_mysql().await;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.map(|_| ())
+    }
+
     /// Everything in every table, to tell whether anything changed.
     pub async fn db_dump(&self) -> String {
         let mut dump = String::new();
