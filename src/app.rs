@@ -199,14 +199,14 @@ pub async fn start(app: App) -> Result<Running> {
     .disable_signals();
     let listening = match &app.config.listen {
         Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),
-        Listen::Unix(path) => {
-            // Left by a process that was killed; a socket in use would be taken over just the same by its successor.
-            // Anything but a socket is somebody's file.
-            if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-                let _ = std::fs::remove_file(path);
+        // `bind_uds` removes what is there: the socket of a process that was killed, or one in use, which a successor
+        // takes over. Anything but a socket is somebody's file.
+        Listen::Unix(path) => match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                Err(std::io::Error::other("there is a file of that name, and it is no socket"))
             }
-            server.bind_uds(path)
-        }
+            _ => server.bind_uds(path),
+        },
         Listen::Inherited => {
             let mut inherited = ListenFd::from_env();
             match (inherited.take_unix_listener(0), inherited.take_tcp_listener(0)) {

@@ -81,12 +81,12 @@ impl Program {
 
     /// Runs a command to its end.
     pub fn run(&self, args: &[&str]) -> Finished {
-        let output = self.command().args(args).stdin(Stdio::null()).output().unwrap();
-        Finished {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        let mut command = self.command();
+        command.args(args).stdin(Stdio::null());
+        let mut running = Serving::start(command);
+        let (code, stderr) = running.end();
+        let stdout = running.lines.drain(..).chain(running.said.iter()).map(|line| line + "\n").collect();
+        Finished { code, stdout, stderr }
     }
 
     /// Runs a command that has to succeed; gives what it said.
@@ -178,6 +178,10 @@ impl Serving {
 
     /// Waits until it ends; gives its exit code and what it wrote to stderr.
     pub fn wait(mut self) -> (Option<i32>, String) {
+        self.end()
+    }
+
+    fn end(&mut self) -> (Option<i32>, String) {
         let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
