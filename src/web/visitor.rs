@@ -114,13 +114,9 @@ impl Visitor {
         self.go(path)
     }
 
-    /// Sends the browser back to the page of ours that it comes from, or home, with a message.
-    ///
-    /// # Errors
-    /// None; a `Result` as all answers.
-    pub fn go_back_saying(&self, kind: Kind, message: &str) -> Result<HttpResponse> {
-        let path = return_to::referring_page(&self.app.config.app_url, &self.req);
-        self.go_saying(path.as_deref().unwrap_or("/"), kind, message)
+    /// The page of ours that the browser comes from, as a path.
+    pub fn referring_page(&self) -> Option<String> {
+        return_to::referring_page(&self.app.config.app_url, &self.req)
     }
 
     /// Logs somebody in on this browser.

@@ -50,6 +50,8 @@ impl TestDatabase {
         let query = AssertSqlSafe(sql.to_owned());
         if self.is_mysql() {
             let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
+            // Else a dump ends after 1 kB, and nobody says so.
+            sqlx::raw_sql("SET SESSION group_concat_max_len = 100000000").execute(&mut conn).await.unwrap();
             sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
         } else {
             let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
@@ -109,8 +111,8 @@ const TABLES: [(&str, &str); 6] = [
         "users",
         "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count",
     ),
-    ("remembered_devices", "id, user_id, selector, digest, expires_at"),
-    ("mail_tokens", "id, user_id, purpose, digest, email, expires_at"),
+    ("remembered_devices", "id, user_id, selector, HEX(digest), expires_at"),
+    ("mail_tokens", "id, user_id, purpose, HEX(digest), email, expires_at"),
     ("microposts", "id, user_id, content, picture, created_at"),
     ("relationships", "id, follower_id, followed_id, created_at"),
     ("outbox", "id, message_id, recipient, subject, parked_at"),
