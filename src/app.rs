@@ -1,6 +1,7 @@
 //! Puts the application together from its settings, and serves it.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -113,6 +114,11 @@ impl App {
         })
     }
 
+    /// Says from now on that people should be sent elsewhere (/readyz).
+    pub fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the process is on its way out.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
@@ -195,7 +201,10 @@ pub async fn start(app: App) -> Result<Running> {
         Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),
         Listen::Unix(path) => {
             // Left by a process that was killed; a socket in use would be taken over just the same by its successor.
-            let _ = std::fs::remove_file(path);
+            // Anything but a socket is somebody's file.
+            if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+                let _ = std::fs::remove_file(path);
+            }
             server.bind_uds(path)
         }
         Listen::Inherited => {
@@ -227,9 +236,19 @@ pub async fn start(app: App) -> Result<Running> {
 }
 
 impl Running {
+    /// Where it listens, for people.
+    pub fn listening(&self) -> String {
+        match &self.app.config.listen {
+            Listen::Tcp { .. } => {
+                self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Takes no new requests, finishes what is under way, delivers the mail in hand.
     pub async fn stop(self) {
-        self.app.stopping.store(true, Ordering::Relaxed);
+        self.app.begin_stopping();
         self.server.stop(true).await;
         // The receiver is gone only if the worker is.
         let _ = self.stop_post_office.send(true);

@@ -7,7 +7,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::static_pages::Feed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::micropost::{Content, Micropost};
 use crate::models::page::PageNumber;
 use crate::models::picture;
@@ -15,6 +15,7 @@ use crate::models::validation::Errors;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
 use crate::web::params::{Id, page_number};
+use crate::web::request_log::RequestId;
 use crate::web::upload::{PostForm, Upload};
 use crate::web::visitor::SignedIn;
 
@@ -41,7 +42,17 @@ pub async fn create(me: SignedIn, req: HttpRequest, form: Form, body: Payload) -
         return me.page_as(status, &Feed::with_rejected_post(&me, form.content, errors).await?);
     };
     let key = match picture {
-        Some(picture) => Some(app.images.put(picture).await?),
+        Some(picture) => match app.images.put(picture).await {
+            Ok(key) => Some(key),
+            // The text is as good as it was: it stays in the form until the store is back.
+            Err(error @ Error::Unavailable(_)) => {
+                tracing::error!(request_id = RequestId::of(&req).as_str(), %error, "a picture was not stored");
+                let errors = Errors::one("picture", "cannot be stored at the moment; please try again soon");
+                let page = Feed::with_rejected_post(&me, form.content, errors).await?;
+                return me.unavailable(&page);
+            }
+            Err(error) => return Err(error),
+        },
         None => None,
     };
     let (user_id, now) = (me.me.id, app.clock.now());

@@ -13,15 +13,18 @@ mod support;
 
 mod activations;
 mod browser;
+mod database;
 mod email_changes;
 mod mails;
 mod microposts;
+mod outbox;
 mod password_resets;
 mod passwords;
 mod post_deletion;
 mod rails_tests;
 mod relationships;
 mod remember_me;
+mod schema;
 mod sessions;
 mod settings;
 mod sign_up;

@@ -34,6 +34,11 @@ impl TestApp {
     pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
+        TestApp::start_on(folder, database, settings).await
+    }
+
+    /// With a folder and a database that are there already.
+    pub async fn start_on(folder: TempDir, database: TestDatabase, settings: &[(&str, &str)]) -> TestApp {
         let mut vars: BTreeMap<String, String> = [
             ("LISTEN", "127.0.0.1:0"),
             ("APP_URL", APP_URL),
@@ -64,6 +69,18 @@ impl TestApp {
     /// Lets time pass: for sessions, links, posts, and the worker that delivers mails.
     pub fn pass(&self, time: chrono::TimeDelta) {
         self.app.clock.advance(time);
+    }
+
+    /// Waits until the database has no connection in use; gives how many there can be.
+    pub async fn pool_is_whole(&self) -> usize {
+        let start = std::time::Instant::now();
+        loop {
+            match self.app.db.in_use() {
+                (0, most) => return most,
+                (used, _) => assert!(start.elapsed().as_secs() < 30, "{used} connections never came back"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
 
     /// Shuts down as SIGTERM does.
