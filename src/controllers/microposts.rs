@@ -12,15 +12,14 @@ use crate::models::micropost::{Content, Micropost};
 use crate::models::picture;
 use crate::models::validation::Errors;
 use crate::web::flash::Kind;
-use crate::web::form::Form;
 use crate::web::params::Id;
 use crate::web::upload::{PostForm, Upload};
 use crate::web::visitor::SignedIn;
 
 /// POST /microposts. The picture is stored before the post is written, so that no post lacks its picture.
-pub async fn create(me: SignedIn, req: HttpRequest, form: Form, body: Payload) -> Result<HttpResponse> {
+pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
     let app = &me.app;
-    let form = PostForm::read(&form, req.headers(), body).await?;
+    let form = PostForm::read(&req, body).await?;
     let mut errors = Errors::default();
     let content = errors.check("content", Content::parse(&form.content));
     let too_large = matches!(form.picture, Upload::TooLarge);
