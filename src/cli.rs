@@ -1,5 +1,6 @@
 //! The commands: serve (when none is named), migrate, seed, secret, admin.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -15,6 +16,7 @@ use crate::models::secret::random_hex;
 use crate::models::user::User;
 use crate::seeds;
 use crate::services::logs;
+use crate::web::sign_in::audit;
 
 /// People sign up, post and follow each other: the sample application of the AWS tutorials.
 #[derive(Parser)]
@@ -98,12 +100,12 @@ async fn serve(config: Config) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let running = app::start(app).await?;
-    greet(&running.app).await;
+    greet(&running.app, &running.addresses).await;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    println!("Finishing what is under way ...");
+    say_to_all(&running.app, "Finishing what is under way ...");
     running.stop().await;
     Ok(())
 }
@@ -126,15 +128,27 @@ async fn prepare_schema(app: &App) -> Result<()> {
     }
 }
 
-async fn greet(app: &App) {
+async fn greet(app: &App, addresses: &[SocketAddr]) {
+    if app.config.env == AppEnv::Production {
+        tracing::info!(url = app.config.app_url.origin(), listen = ?addresses, "ready");
+        return;
+    }
     println!("Sample App is ready: {}", app.config.app_url.origin());
     if app.inbox().is_some() {
         println!("Mails do not leave this machine; read them at {}", app.config.app_url.link("/inbox"));
     }
-    if app.config.env == AppEnv::Development && !seeds::has_people(&app.db).await.unwrap_or(true) {
+    if !seeds::has_people(&app.db).await.unwrap_or(true) {
         println!(
             "Nobody is here yet: sign up, or run `cargo run -- seed` for a hundred people who post and follow."
         );
+    }
+}
+
+/// In production every line of stdout is an object of JSON, this one too.
+fn say_to_all(app: &App, sentence: &str) {
+    match app.config.env {
+        AppEnv::Development => println!("{sentence}"),
+        AppEnv::Production => tracing::info!("{sentence}"),
     }
 }
 
@@ -169,6 +183,10 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
 }
 
 async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
+    if config.env == AppEnv::Production {
+        // For the audit event; in development what is printed says the same.
+        logs::start(config);
+    }
     let parsed = Email::parse(email).map_err(|problem| Error::internal(format!("{email} {problem}")))?;
     let changed = Db::open(&config.database)?
         .transaction(async |db| {
@@ -178,10 +196,13 @@ async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
                     "there is no activated account with the address {email}"
                 )));
             };
-            User::set_admin(db, user.id, admin).await
+            Ok(User::set_admin(db, user.id, admin).await?.then_some(user.id))
         })
         .await?;
-    match (changed, admin) {
+    if let Some(id) = changed {
+        audit(if admin { "admin_granted" } else { "admin_revoked" }, Some(id));
+    }
+    match (changed.is_some(), admin) {
         (false, _) => {
             Err(Error::internal(format!("{email} is the last admin; grant it to somebody else first")))
         }
