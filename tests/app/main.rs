@@ -11,5 +11,17 @@
 
 mod support;
 
+mod bad_input;
+mod bad_paths;
+mod headers;
+mod log;
+mod markup;
 mod microposts;
+mod multipart;
+mod observatory;
+mod origin;
+mod raw;
+mod roles;
+mod routes;
 mod sign_up;
+mod targets;

@@ -50,6 +50,9 @@ impl TestDatabase {
         let query = AssertSqlSafe(sql.to_owned());
         if self.is_mysql() {
             let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
+            // MySQL cuts GROUP_CONCAT off at 1,024 bytes unless told otherwise.
+            let whole = "SET SESSION group_concat_max_len = 10000000";
+            sqlx::raw_sql(whole).execute(&mut conn).await.unwrap();
             sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
         } else {
             let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
@@ -109,8 +112,8 @@ const TABLES: [(&str, &str); 6] = [
         "users",
         "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count",
     ),
-    ("remembered_devices", "id, user_id, selector, digest, expires_at"),
-    ("mail_tokens", "id, user_id, purpose, digest, email, expires_at"),
+    ("remembered_devices", "id, user_id, selector, HEX(digest), expires_at"),
+    ("mail_tokens", "id, user_id, purpose, HEX(digest), email, expires_at"),
     ("microposts", "id, user_id, content, picture, created_at"),
     ("relationships", "id, follower_id, followed_id, created_at"),
     ("outbox", "id, message_id, recipient, subject, parked_at"),

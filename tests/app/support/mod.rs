@@ -7,6 +7,8 @@ pub mod database;
 pub mod mails;
 pub mod page;
 pub mod people;
+pub mod raw;
+pub mod table;
 
 pub use app::TestApp;
 pub use browser::Browser;
