@@ -218,11 +218,7 @@ impl FromRequest for Admin {
         let signed_in = SignedIn::from_request(req, payload);
         Box::pin(async move {
             let signed_in = signed_in.await?;
-            if signed_in.me.admin {
-                return Ok(Admin(signed_in));
-            }
-            sign_in::audit("refused", Some(signed_in.me.id));
-            Err(Error::NotAllowed)
+            if signed_in.me.admin { Ok(Admin(signed_in)) } else { Err(Error::NotAllowed) }
         })
     }
 }
