@@ -15,6 +15,7 @@ use crate::models::secret::random_hex;
 use crate::models::user::User;
 use crate::seeds;
 use crate::services::logs;
+use crate::web::sign_in::audit;
 
 /// People sign up, post and follow each other: the sample application of the AWS tutorials.
 #[derive(Parser)]
@@ -181,6 +182,10 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
 }
 
 async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
+    if config.env == AppEnv::Production {
+        // For the audit event; in development what is printed says the same.
+        logs::start(config);
+    }
     let parsed = Email::parse(email).map_err(|problem| Error::internal(format!("{email} {problem}")))?;
     let db = Db::open(&config.database)?;
     prepare_schema(config, &db).await?;
@@ -192,10 +197,13 @@ async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
                     "there is no activated account with the address {email}"
                 )));
             };
-            User::set_admin(db, user.id, admin).await
+            Ok(User::set_admin(db, user.id, admin).await?.then_some(user.id))
         })
         .await?;
-    match (changed, admin) {
+    if let Some(id) = changed {
+        audit(if admin { "admin_granted" } else { "admin_revoked" }, Some(id));
+    }
+    match (changed.is_some(), admin) {
         (false, _) => {
             Err(Error::internal(format!("{email} is the last admin; grant it to somebody else first")))
         }

@@ -9,19 +9,18 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::static_pages::Feed;
 use crate::error::{Error, Result};
 use crate::models::micropost::{Content, Micropost};
+use crate::models::page::PageNumber;
 use crate::models::picture;
 use crate::models::validation::Errors;
 use crate::web::flash::Kind;
-use crate::web::form::Form;
-use crate::web::params::Id;
-use crate::web::request_log::RequestId;
+use crate::web::params::{Id, page_number};
 use crate::web::upload::{PostForm, Upload};
 use crate::web::visitor::SignedIn;
 
 /// POST /microposts. The picture is stored before the post is written, so that no post lacks its picture.
-pub async fn create(me: SignedIn, req: HttpRequest, form: Form, body: Payload) -> Result<HttpResponse> {
+pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
     let app = &me.app;
-    let form = PostForm::read(&form, req.headers(), body).await?;
+    let form = PostForm::read(&req, body).await?;
     let mut errors = Errors::default();
     let content = errors.check("content", Content::parse(&form.content));
     let too_large = matches!(form.picture, Upload::TooLarge);
@@ -45,7 +44,7 @@ pub async fn create(me: SignedIn, req: HttpRequest, form: Form, body: Payload) -
             Ok(key) => Some(key),
             // The text is as good as it was: it stays in the form until the store is back.
             Err(error @ Error::Unavailable(_)) => {
-                tracing::error!(request_id = RequestId::of(&req).as_str(), %error, "a picture was not stored");
+                tracing::error!(%error, "a picture was not stored");
                 let errors = Errors::one("picture", "cannot be stored at the moment; please try again soon");
                 let page = Feed::with_rejected_post(&me, form.content, errors).await?;
                 return me.unavailable(&page);
@@ -71,5 +70,25 @@ pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
     let app = &me.app;
     let picture = app.db.transaction(async |db| Micropost::delete(db, id.0, me.me.id).await).await?;
     app.images.delete(picture).await;
-    me.go_back_saying(Kind::Success, "Micropost deleted")
+    me.go_saying(&page_it_was_on(&me).await?, Kind::Success, "Micropost deleted")
+}
+
+/// The page of ours with the button that was pressed; the page before it, if the post was the last one there.
+async fn page_it_was_on(me: &SignedIn) -> Result<String> {
+    let Some(path) = me.referring_page() else { return Ok("/".into()) };
+    let (list, query) = path.split_once('?').unwrap_or((&path, ""));
+    // The home page with a post that was refused; it cannot be asked for.
+    if list == "/microposts" {
+        return Ok("/".into());
+    }
+    let page = page_number(query).unwrap_or(PageNumber::FIRST);
+    if page == PageNumber::FIRST {
+        return Ok(path);
+    }
+    let mut db = me.app.db.conn().await?;
+    let posts = match list {
+        "/" => Micropost::feed(&mut db, me.me.id, page).await?,
+        _ => Micropost::by(&mut db, &me.me, page).await?,
+    };
+    Ok(if posts.is_past_the_end() { format!("{list}?page={}", posts.number - 1) } else { path })
 }

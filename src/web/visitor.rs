@@ -125,13 +125,9 @@ impl Visitor {
         self.go(path)
     }
 
-    /// Sends the browser back to the page of ours that it comes from, or home, with a message.
-    ///
-    /// # Errors
-    /// None; a `Result` as all answers.
-    pub fn go_back_saying(&self, kind: Kind, message: &str) -> Result<HttpResponse> {
-        let path = return_to::referring_page(&self.app.config.app_url, &self.req);
-        self.go_saying(path.as_deref().unwrap_or("/"), kind, message)
+    /// The page of ours that the browser comes from, as a path.
+    pub fn referring_page(&self) -> Option<String> {
+        return_to::referring_page(&self.app.config.app_url, &self.req)
     }
 
     /// Logs somebody in on this browser.
@@ -222,11 +218,7 @@ impl FromRequest for Admin {
         let signed_in = SignedIn::from_request(req, payload);
         Box::pin(async move {
             let signed_in = signed_in.await?;
-            if signed_in.me.admin {
-                return Ok(Admin(signed_in));
-            }
-            sign_in::audit("refused", Some(signed_in.me.id));
-            Err(Error::NotAllowed)
+            if signed_in.me.admin { Ok(Admin(signed_in)) } else { Err(Error::NotAllowed) }
         })
     }
 }

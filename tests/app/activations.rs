@@ -140,6 +140,7 @@ async fn token_address_and_purpose_belong_together() {
     let link = signed_up(&app).await;
     app.browser().ask_reset(&lana.email).await;
     let reset = app.mail_to(&lana.email, 1).await.link();
+    app.all_mails().await;
     let before = app.database.db_dump().await;
     for bad in [
         link.replace("archer%40", "lana%40"),

@@ -41,6 +41,7 @@ async fn s33_a_new_address_counts_once_its_link_was_used_and_the_old_one_is_told
     assert_eq!(app.browser().log_in(&michael.email, PASSWORD).await.status, 200);
 
     // Followed by a scanner first: nothing changes (S12); then on another device, which needs no log-in.
+    app.all_mails().await;
     let before = app.database.db_dump().await;
     let page = app.browser().get(&mail.link()).await;
     page.assert_at(200, "/email_changes/kept/edit");

@@ -13,7 +13,7 @@ use crate::support::people::PASSWORD;
 
 /// What every mail of this application has.
 fn assert_formal(mail: &Mail, to: &str, name: &str) {
-    assert_eq!(mail.from, "Sample App <no-reply@sample.test>");
+    assert_eq!(mail.from, "\"Sample App\" <no-reply@sample.test>");
     assert_eq!(mail.to, to);
     assert!(mail.text.starts_with(&format!("Hi {name},")), "{}", mail.text);
     let (id, domain) = mail.message_id.trim_matches(['<', '>']).split_once('@').unwrap();
@@ -150,6 +150,6 @@ async fn the_sender_is_of_the_mail_domain() {
     let app = TestApp::start_with(&[("MAIL_FROM", "hello@mail.example")]).await;
     app.browser().sign_up("Archer", "archer@example.com", PASSWORD).await;
     let mail = app.mail_to("archer@example.com", 1).await;
-    assert_eq!(mail.from, "Sample App <hello@mail.example>");
+    assert_eq!(mail.from, "\"Sample App\" <hello@mail.example>");
     assert!(mail.message_id.ends_with("@mail.example>"), "{}", mail.message_id);
 }

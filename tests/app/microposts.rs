@@ -48,7 +48,7 @@ async fn the_interface_from_the_first_post_to_its_end() {
     let newest = page.microposts()[0];
     assert_eq!(page.one(&format!("#micropost-{newest} span.content")), content);
     let picture = page.attrs(&format!("#micropost-{newest} img.picture"), "src").concat();
-    let served = browser.get(&picture).await;
+    let served = app.browser().get(&picture).await;
     assert_eq!((served.status, served.header("content-type")), (200, "image/png"));
 
     let delete = page.form("delete");

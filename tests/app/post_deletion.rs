@@ -42,11 +42,11 @@ async fn the_picture_goes_with_the_post() {
     let form = browser.get("/").await.form("Post").set("micropost[content]", "Look");
     let page = browser.submit(form.attach("micropost[picture]", "a.png", png(9, 9))).await;
     let picture = page.attrs("img.picture", "src").concat();
-    assert_eq!(browser.get(&picture).await.status, 200);
+    assert_eq!(app.browser().get(&picture).await.status, 200);
     assert_eq!(app.stored_pictures().len(), 1);
     browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
     assert_eq!(app.stored_pictures().len(), 0);
-    assert_eq!(browser.get(&picture).await.status, 404);
+    assert_eq!(app.browser().get(&picture).await.status, 404);
 }
 
 async fn delete_from(app: &TestApp, referer: Option<&str>) -> Page {
@@ -66,8 +66,9 @@ async fn delete_from(app: &TestApp, referer: Option<&str>) -> Page {
 #[actix_web::test]
 async fn departure_9_it_leads_back_to_the_page_it_was_on_if_that_is_ours() {
     let app = TestApp::start().await;
-    let own = format!("{APP_URL}/users/1?page=2");
-    delete_from(&app, Some(&own)).await.assert_redirect("/users/1?page=2");
+    for own in ["/", "/users/1", "/users/1?page=1", "/help"] {
+        delete_from(&app, Some(&format!("{APP_URL}{own}#fragment"))).await.assert_redirect(own);
+    }
     for elsewhere in [
         "https://evil.example/users/1",
         "http://sample.test.evil.example/",
@@ -105,6 +106,21 @@ async fn a_page_that_is_gone_with_its_last_post_is_not_returned_to() {
         assert_eq!(page.microposts().len(), 30);
         app.db_post(&michael, "One more").await;
     }
+}
+
+/// The home page that shows a refused post stands at an address that can only be posted to.
+#[actix_web::test]
+async fn from_a_refused_post_it_leads_home() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    app.db_post(&michael, "mine").await;
+    let mut browser = app.logged_in(&michael).await;
+    let form = browser.get("/").await.form("Post");
+    let page = browser.submit(form).await;
+    page.assert_at(422, "/microposts");
+    let page = browser.submit(page.form("delete")).await;
+    page.assert_at(200, "/");
+    page.assert_flash("success", "Micropost deleted");
 }
 
 #[actix_web::test]

@@ -137,7 +137,8 @@ async fn foreign_keys_hold() {
         app.app.clock.now(),
     )
     .await;
-    assert!(matches!(orphan.err(), Some(Error::Database(_))), "a token of nobody");
+    assert!(matches!(orphan.err(), Some(Error::NotFound)), "a token of nobody");
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM mail_tokens").await, 0);
 }
 
 #[actix_web::test]

@@ -32,6 +32,13 @@ impl TestApp {
 
     /// With other settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
+        let test_app = TestApp::start_unmigrated(settings).await;
+        test_app.app.db.migrate().await.unwrap();
+        test_app
+    }
+
+    /// With a database that has no tables yet, or, by its DATABASE_URL, is not there at all.
+    pub async fn start_unmigrated(settings: &[(&str, &str)]) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
         TestApp::start_on(folder, database, settings).await
@@ -50,7 +57,6 @@ impl TestApp {
         vars.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let config = Config::load(&vars).unwrap_or_else(|errors| panic!("{errors}"));
         let app = App::new(config, Clock::default()).unwrap();
-        app.db.migrate().await.unwrap();
         let running = app::start(app).await.unwrap();
         TestApp {
             app: running.app.clone(),

@@ -11,6 +11,8 @@ pub mod people;
 pub mod posts;
 pub mod program;
 pub mod proxy;
+pub mod raw;
+pub mod table;
 
 pub use app::TestApp;
 pub use browser::Browser;
