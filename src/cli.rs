@@ -139,7 +139,7 @@ async fn greet(running: &Running) {
     let app = &running.app;
     let (url, listening) = (app.config.app_url.origin(), running.listening());
     if app.config.env == AppEnv::Production {
-        tracing::info!(url, "ready, listening on {listening}");
+        tracing::info!(url, listening, "ready");
         return;
     }
     println!("Sample App is ready: {url} (listening on {listening})");

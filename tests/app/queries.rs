@@ -151,6 +151,9 @@ async fn tokens_devices_and_mails() {
     let third = MailToken::issue(db, anna.id, purpose, &anna.email, now).await.unwrap();
     MailToken::revoke(db, anna.id, purpose).await.unwrap();
     assert!(MailToken::find(db, purpose, third.expose(), &anna.email).await.unwrap().is_none());
+    let fourth = MailToken::issue(db, anna.id, purpose, &anna.email, now).await.unwrap();
+    MailToken::revoke_all(db, anna.id).await.unwrap();
+    assert!(MailToken::find(db, purpose, fourth.expose(), &anna.email).await.unwrap().is_none());
 
     let cookie = RememberedDevice::remember(db, anna.id, now).await.unwrap();
     let known = RememberedDevice::recognize(db, &cookie, now).await.unwrap();

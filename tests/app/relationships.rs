@@ -180,11 +180,15 @@ async fn s44_nobody_follows_themselves_or_nobody_or_somebody_not_activated() {
     let before = app.database.db_dump().await;
     let himself = michael.id.to_string();
     assert_eq!(browser.post("/relationships", &[("followed_id", &himself)]).await.status, 400);
-    for nobody in [&archer.id.to_string(), "999", "0", "-1", "", "abc", "1e3", "9223372036854775808", "\0"] {
+    for nobody in [&archer.id.to_string(), "999"] {
         let answer = browser.post("/relationships", &[("followed_id", nobody)]).await;
         assert_eq!(answer.status, 404, "{nobody}");
     }
-    assert_eq!(browser.post("/relationships", &[]).await.status, 404);
+    for nonsense in ["0", "-1", "", "abc", "1e3", "9223372036854775808", "\0"] {
+        let answer = browser.post("/relationships", &[("followed_id", nonsense)]).await;
+        assert_eq!(answer.status, 400, "{nonsense}");
+    }
+    assert_eq!(browser.post("/relationships", &[]).await.status, 400);
     let other = [("followed_id", "999"), ("follower_id", himself.as_str())];
     assert_eq!(browser.post("/relationships", &other).await.status, 404);
     assert_eq!(app.database.db_dump().await, before);

@@ -205,3 +205,19 @@ async fn logging_out_everywhere_else_leaves_this_browser_alone() {
     assert!(here.is_logged_in().await, "still remembered");
     app.browser().delete("/other_sessions").await.assert_redirect("/login");
 }
+
+/// Who is there is found out even if the rest of the request is wrong: else the device's new secret would be lost, and the
+/// old one be taken for a thief's.
+#[actix_web::test]
+async fn s10_a_request_that_makes_no_sense_does_not_lose_the_new_secret() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut browser = remembered(&app, &michael.email).await;
+    browser.close();
+    let before = browser.cookies[REMEMBER_ME].clone();
+    assert_eq!(browser.get("/users?page=0").await.status, 400);
+    assert_ne!(browser.cookies[REMEMBER_ME], before);
+    browser.close();
+    app.pass(TimeDelta::minutes(1));
+    assert!(browser.is_logged_in().await);
+}
