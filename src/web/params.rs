@@ -1,11 +1,13 @@
 //! Parameters: of a form, of the query, of the path. Read strictly: what cannot be understood is refused by name.
 
-use std::future::{Ready, ready};
+use std::future::Future;
+use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use percent_encoding::percent_decode;
 
+use super::visitor::once_identified;
 use crate::error::{Error, Result};
 use crate::models::page::{Page, PageNumber};
 
@@ -66,10 +68,10 @@ pub struct Query(pub Params);
 
 impl FromRequest for Query {
     type Error = Error;
-    type Future = Ready<Result<Query>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Query>>>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Params::parse(req.query_string().as_bytes()).map(Query))
+        once_identified(req, Params::parse(req.query_string().as_bytes()).map(Query))
     }
 }
 
@@ -79,11 +81,11 @@ pub struct Id(pub i64);
 
 impl FromRequest for Id {
     type Error = Error;
-    type Future = Ready<Result<Id>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Id>>>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = req.match_info().get("id").and_then(parse_id);
-        ready(id.map(Id).ok_or(Error::NotFound))
+        once_identified(req, id.map(Id).ok_or(Error::NotFound))
     }
 }
 
@@ -95,10 +97,10 @@ pub fn parse_id(text: &str) -> Option<i64> {
 
 impl FromRequest for PageNumber {
     type Error = Error;
-    type Future = Ready<Result<PageNumber>>;
+    type Future = Pin<Box<dyn Future<Output = Result<PageNumber>>>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(page_number(req.query_string()))
+        once_identified(req, page_number(req.query_string()))
     }
 }
 

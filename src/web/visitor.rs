@@ -12,6 +12,7 @@ use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderValue, LOCATION,
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
+use tokio::sync::Notify;
 
 use super::cookies::Name;
 use super::error_pages::RETRY_SECONDS;
@@ -44,6 +45,26 @@ pub struct Admin(SignedIn);
 /// Kept with the request, so that the error page greets the same person without asking again.
 #[derive(Clone)]
 struct Identity(Option<Rc<User>>);
+
+/// Kept with the request while it is being found out who asks.
+#[derive(Clone, Default)]
+struct Identifying(Rc<Notify>);
+
+/// A parameter or form, read. If it is refused, that waits until it is known who asks: actix reads everything that a
+/// handler names at the same time, and the first refusal would end the others' queries half-way, which costs their
+/// connection. It also sends who has to log in to the log-in first. The visitor stands first in a handler's signature.
+pub fn once_identified<T: 'static>(
+    req: &HttpRequest,
+    read: Result<T>,
+) -> Pin<Box<dyn Future<Output = Result<T>>>> {
+    let identifying = req.extensions().get::<Identifying>().cloned().filter(|_| read.is_err());
+    Box::pin(async move {
+        if let Some(Identifying(done)) = identifying {
+            done.notified().await;
+        }
+        read
+    })
+}
 
 impl Visitor {
     /// The visitor as far as is known by now, without asking any service: for error pages.
@@ -181,11 +202,18 @@ impl FromRequest for Visitor {
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let req = req.clone();
+        let identifying = Identifying::default();
+        req.extensions_mut().insert(identifying.clone());
         Box::pin(async move {
-            let app = req.app_data::<Data<App>>().cloned().ok_or_else(|| Error::internal("no App"))?;
-            let me = sign_in::identify(&app, &req).await?;
-            req.extensions_mut().insert(Identity(me.clone()));
-            Ok(Visitor { app, me, req })
+            let identified = async {
+                let app = req.app_data::<Data<App>>().cloned().ok_or_else(|| Error::internal("no App"))?;
+                let me = sign_in::identify(&app, &req).await?;
+                req.extensions_mut().insert(Identity(me.clone()));
+                Ok(Visitor { app, me, req: req.clone() })
+            };
+            let visitor = identified.await;
+            identifying.0.notify_one();
+            visitor
         })
     }
 }

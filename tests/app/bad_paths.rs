@@ -89,6 +89,23 @@ async fn no_path_parameter_takes_what_it_must_not() {
     assert_eq!(app.database.db_dump().await, before);
 }
 
+/// Who has to log in is told that first, and who is logged in that the parameter is none; never now this and now that.
+#[actix_web::test]
+async fn log_in_comes_before_bad_parameters() {
+    let app = TestApp::start().await;
+    let owner = app.db_owner("owner").await;
+    let mut signed_in = app.logged_in(&owner.person).await;
+    for path in ["/users?page=0", "/users/abc/edit", "/users/abc/following", "/users/1/followers?page=x"] {
+        for _ in 0..20 {
+            let anonymous = app.browser().get_only(path).await;
+            assert_eq!((anonymous.status, anonymous.location().as_deref()), (303, Some("/login")), "{path}");
+            let page = signed_in.get_only(path).await;
+            assert!(matches!(page.status, 400 | 404), "{path}: {}", page.status);
+            assert!(page.has("form[action='/logout']"), "it knows who asks: {path}");
+        }
+    }
+}
+
 /// Parameters in the query: the page of every list, the address in links from mails.
 #[actix_web::test]
 async fn no_query_parameter_takes_what_it_must_not() {
