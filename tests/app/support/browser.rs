@@ -67,6 +67,18 @@ impl Browser {
         self.send(request, path).await
     }
 
+    /// The same, again and again while the application is too busy to take it: 503 with Retry-After.
+    pub async fn post_until_taken(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        for _ in 0..60 {
+            let page = self.post(path, fields).await;
+            if page.status != 503 {
+                return page;
+            }
+            assert!(!page.header("retry-after").is_empty());
+        }
+        panic!("{path} is too busy for ever");
+    }
+
     /// DELETE, as a form without JavaScript says it.
     pub async fn delete(&mut self, path: &str) -> Page {
         self.post(path, &[("_method", "delete")]).await
