@@ -95,18 +95,21 @@ async fn deleting_in_the_middle_of_everything_keeps_the_counts() {
         let id = lana.id.to_string();
         let follows = browsers.iter().map(|browser| {
             let (mut browser, id) = (browser.clone(), id.clone());
-            async move { browser.post("/relationships", &[("followed_id", &id)]).await.status }
+            async move { browser.post_until_taken("/relationships", &[("followed_id", &id)]).await.status }
         });
         let her_follows = people.iter().map(|person| {
             let (mut browser, id) = (hers.clone(), person.id.to_string());
-            async move { browser.post("/relationships", &[("followed_id", &id)]).await.status }
+            async move { browser.post_until_taken("/relationships", &[("followed_id", &id)]).await.status }
         });
         let path = format!("/users/{id}");
         let (deleted, statuses) = join(
-            deleting.delete(&path),
+            deleting.post_until_taken(&path, &[("_method", "delete")]),
             join(
                 join_all(follows),
-                join(join_all(her_follows), hers.post("/microposts", &[("micropost[content]", "x")])),
+                join(
+                    join_all(her_follows),
+                    hers.post_until_taken("/microposts", &[("micropost[content]", "x")]),
+                ),
             ),
         )
         .await;
