@@ -1,13 +1,15 @@
 //! Puts the application together from its settings, and serves it.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpServer, rt};
 use listenfd::ListenFd;
 use tokio::sync::watch;
@@ -18,6 +20,7 @@ use crate::config::{self, AppEnv, Config, Listen};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::models::password::Passwords;
+use crate::routes;
 use crate::services::images::Images;
 use crate::services::mailer::Mailer;
 use crate::services::post_office::{self, Bell};
@@ -25,7 +28,7 @@ use crate::services::sessions::Sessions;
 use crate::threads::Threads;
 use crate::web::cookies::{self, Cookies};
 use crate::web::headers::{self, Headers};
-use crate::web::{error_pages, form, request_log, same_origin};
+use crate::web::{error_pages, form, request_log, same_origin, target};
 
 /// A request's head has to arrive within this time (slow senders).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,6 +116,11 @@ impl App {
         })
     }
 
+    /// Says from now on that people should be sent elsewhere (/readyz).
+    pub fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the process is on its way out.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
@@ -175,29 +183,21 @@ pub async fn start(app: App) -> Result<Running> {
         stopped,
     ));
     let data = app.clone();
-    let server = HttpServer::new(move || {
-        // The last one wrapped is the first to see a request.
-        actix_web::App::new()
-            .app_data(data.clone())
-            .configure(crate::routes::configure)
-            .wrap(from_fn(form::read))
-            .wrap(from_fn(same_origin::check))
-            .wrap(from_fn(error_pages::dress))
-            .wrap(from_fn(cookies::send))
-            .wrap(from_fn(headers::add))
-            .wrap(from_fn(request_log::log))
-    })
-    .client_request_timeout(HEAD_TIMEOUT)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(DRAIN_SECONDS)
-    .disable_signals();
+    let server = HttpServer::new(move || around(data.clone(), routes::configure))
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals();
     let listening = match &app.config.listen {
         Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),
-        Listen::Unix(path) => {
-            // Left by a process that was killed; a socket in use would be taken over just the same by its successor.
-            let _ = std::fs::remove_file(path);
-            server.bind_uds(path)
-        }
+        // `bind_uds` removes what is there: the socket of a process that was killed, or one in use, which a successor
+        // takes over. Anything but a socket is somebody's file.
+        Listen::Unix(path) => match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                Err(std::io::Error::other("there is a file of that name, and it is no socket"))
+            }
+            _ => server.bind_uds(path),
+        },
         Listen::Inherited => {
             let mut inherited = ListenFd::from_env();
             match (inherited.take_unix_listener(0), inherited.take_tcp_listener(0)) {
@@ -226,10 +226,46 @@ pub async fn start(app: App) -> Result<Running> {
     })
 }
 
+/// What surrounds every request, around these routes: ours, and in a test one that panics.
+pub fn around(
+    app: Data<App>,
+    routes: impl FnOnce(&mut ServiceConfig),
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    // The last one wrapped is the first to see a request.
+    actix_web::App::new()
+        .app_data(app)
+        .configure(routes)
+        .wrap(from_fn(form::read))
+        .wrap(from_fn(same_origin::check))
+        .wrap(from_fn(target::check))
+        .wrap(from_fn(error_pages::dress))
+        .wrap(from_fn(cookies::send))
+        .wrap(from_fn(headers::add))
+        .wrap(from_fn(request_log::log))
+}
+
 impl Running {
+    /// Where it listens, for people.
+    pub fn listening(&self) -> String {
+        match &self.app.config.listen {
+            Listen::Tcp { .. } => {
+                self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Takes no new requests, finishes what is under way, delivers the mail in hand.
     pub async fn stop(self) {
-        self.app.stopping.store(true, Ordering::Relaxed);
+        self.app.begin_stopping();
         self.server.stop(true).await;
         // The receiver is gone only if the worker is.
         let _ = self.stop_post_office.send(true);

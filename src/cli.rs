@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, App};
+use crate::app::{self, App, Running};
 use crate::clock::Clock;
 use crate::config::{self, AppEnv, Config};
 use crate::db::Db;
@@ -15,6 +15,7 @@ use crate::models::secret::random_hex;
 use crate::models::user::User;
 use crate::seeds;
 use crate::services::logs;
+use crate::web::sign_in::audit;
 
 /// People sign up, post and follow each other: the sample application of the AWS tutorials.
 #[derive(Parser)]
@@ -96,45 +97,56 @@ async fn serve(config: Config) -> Result<()> {
     }
     logs::start(&config);
     let app = App::new(config, Clock::default())?;
-    prepare_schema(&app).await?;
+    match prepare_schema(&app.config, &app.db).await {
+        // People get a 503 until it is back; that needs no restart.
+        Err(error @ Error::Unavailable(_)) if app.config.env == AppEnv::Production => {
+            tracing::warn!(%error, "the database does not answer yet");
+        }
+        prepared => prepared?,
+    }
     // Before the first request, so that no signal is missed in between.
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let running = app::start(app).await?;
-    greet(&running.app).await;
+    greet(&running).await;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    println!("Finishing what is under way ...");
+    match running.app.config.env {
+        AppEnv::Development => println!("Finishing what is under way ..."),
+        AppEnv::Production => tracing::info!("finishing what is under way"),
+    }
     running.stop().await;
     Ok(())
 }
 
 /// Development migrates by itself; production is migrated by the deploy, once, and must not start without.
-async fn prepare_schema(app: &App) -> Result<()> {
-    if app.config.env == AppEnv::Development {
-        return app.db.migrate().await.map(|_| ());
+async fn prepare_schema(config: &Config, db: &Db) -> Result<()> {
+    if config.env == AppEnv::Development {
+        return db.migrate().await.map(|_| ());
     }
-    match app.db.pending_migrations().await {
-        Ok(0) => Ok(()),
-        Ok(pending) => Err(Error::internal(format!(
+    match db.pending_migrations().await? {
+        0 => Ok(()),
+        pending => Err(Error::internal(format!(
             "the database lacks {pending} migrations; run `sample-app migrate` first"
         ))),
-        // People get a 503 until it is back; that needs no restart.
-        Err(error) => {
-            eprintln!("Note: the database does not answer yet: {error}");
-            Ok(())
-        }
     }
 }
 
-async fn greet(app: &App) {
-    println!("Sample App is ready: {}", app.config.app_url.origin());
+/// Says where to go. Production writes nothing but JSON to stdout.
+async fn greet(running: &Running) {
+    let app = &running.app;
+    let (url, listening) = (app.config.app_url.origin(), running.listening());
+    if app.config.env == AppEnv::Production {
+        tracing::info!(url, "ready, listening on {listening}");
+        return;
+    }
+    println!("Sample App is ready: {url} (listening on {listening})");
     if app.inbox().is_some() {
         println!("Mails do not leave this machine; read them at {}", app.config.app_url.link("/inbox"));
     }
-    if app.config.env == AppEnv::Development && !seeds::has_people(&app.db).await.unwrap_or(true) {
+    if !seeds::has_people(&app.db).await.unwrap_or(true) {
         println!(
             "Nobody is here yet: sign up, or run `cargo run -- seed` for a hundred people who post and follow."
         );
@@ -156,9 +168,7 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
         ));
     }
     let db = Db::open(&config.database)?;
-    if config.env == AppEnv::Development {
-        db.migrate().await?;
-    }
+    prepare_schema(config, &db).await?;
     if seeds::plant(&db, &Clock::default()).await? {
         println!(
             "100 people are here. Log in as {} with the password {}.",
@@ -172,8 +182,14 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
 }
 
 async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
+    if config.env == AppEnv::Production {
+        // For the audit event; in development what is printed says the same.
+        logs::start(config);
+    }
     let parsed = Email::parse(email).map_err(|problem| Error::internal(format!("{email} {problem}")))?;
-    let changed = Db::open(&config.database)?
+    let db = Db::open(&config.database)?;
+    prepare_schema(config, &db).await?;
+    let changed = db
         .transaction(async |db| {
             let found = User::find_by_email(db, &parsed).await?;
             let Some(user) = found.filter(|user| user.activated_at.is_some()) else {
@@ -181,10 +197,13 @@ async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
                     "there is no activated account with the address {email}"
                 )));
             };
-            User::set_admin(db, user.id, admin).await
+            Ok(User::set_admin(db, user.id, admin).await?.then_some(user.id))
         })
         .await?;
-    match (changed, admin) {
+    if let Some(id) = changed {
+        audit(if admin { "admin_granted" } else { "admin_revoked" }, Some(id));
+    }
+    match (changed.is_some(), admin) {
         (false, _) => {
             Err(Error::internal(format!("{email} is the last admin; grant it to somebody else first")))
         }
@@ -203,6 +222,8 @@ async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
 fn say(error: Error) -> String {
     match error {
         Error::Internal(source) => source.to_string(),
+        // Only the database stands behind a command that is not serving.
+        Error::Unavailable(source) => format!("the database cannot be used now: {source}"),
         other => other.to_string(),
     }
 }

@@ -33,7 +33,8 @@ impl Threads {
             let _permit = permit;
             work()
         });
-        done.await.map_err(Error::internal)
+        // Without the panic's message, as in web/guard.rs.
+        done.await.map_err(|_panic| Error::internal("work on a thread of its own panicked"))
     }
 }
 

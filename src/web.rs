@@ -13,5 +13,6 @@ pub mod request_log;
 pub mod return_to;
 pub mod same_origin;
 pub mod sign_in;
+pub mod target;
 pub mod upload;
 pub mod visitor;

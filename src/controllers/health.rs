@@ -1,6 +1,7 @@
 //! For load balancers and deploys; asks no one who they are and does not mind the Host.
 
 use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use serde::Serialize;
 
@@ -9,7 +10,7 @@ use crate::error::Result;
 
 /// GET /livez: the process answers.
 pub async fn livez() -> HttpResponse {
-    HttpResponse::Ok().body("ok\n")
+    HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n")
 }
 
 #[derive(Serialize)]

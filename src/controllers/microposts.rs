@@ -7,21 +7,20 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::static_pages::Feed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::micropost::{Content, Micropost};
 use crate::models::page::PageNumber;
 use crate::models::picture;
 use crate::models::validation::Errors;
 use crate::web::flash::Kind;
-use crate::web::form::Form;
 use crate::web::params::{Id, page_number};
 use crate::web::upload::{PostForm, Upload};
 use crate::web::visitor::SignedIn;
 
 /// POST /microposts. The picture is stored before the post is written, so that no post lacks its picture.
-pub async fn create(me: SignedIn, req: HttpRequest, form: Form, body: Payload) -> Result<HttpResponse> {
+pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
     let app = &me.app;
-    let form = PostForm::read(&form, req.headers(), body).await?;
+    let form = PostForm::read(&req, body).await?;
     let mut errors = Errors::default();
     let content = errors.check("content", Content::parse(&form.content));
     let too_large = matches!(form.picture, Upload::TooLarge);
@@ -41,7 +40,17 @@ pub async fn create(me: SignedIn, req: HttpRequest, form: Form, body: Payload) -
         return me.page_as(status, &Feed::with_rejected_post(&me, form.content, errors).await?);
     };
     let key = match picture {
-        Some(picture) => Some(app.images.put(picture).await?),
+        Some(picture) => match app.images.put(picture).await {
+            Ok(key) => Some(key),
+            // The text is as good as it was: it stays in the form until the store is back.
+            Err(error @ Error::Unavailable(_)) => {
+                tracing::error!(%error, "a picture was not stored");
+                let errors = Errors::one("picture", "cannot be stored at the moment; please try again soon");
+                let page = Feed::with_rejected_post(&me, form.content, errors).await?;
+                return me.unavailable(&page);
+            }
+            Err(error) => return Err(error),
+        },
         None => None,
     };
     let (user_id, now) = (me.me.id, app.clock.now());

@@ -15,7 +15,8 @@ use crate::web::visitor::SignedIn;
 
 /// POST /relationships
 pub async fn create(me: SignedIn, form: Form) -> Result<HttpResponse> {
-    let followed_id = parse_id(form.get("followed_id")).ok_or(Error::NotFound)?;
+    let followed_id = parse_id(form.get("followed_id"))
+        .ok_or_else(|| Error::BadRequest("The form does not say whom to follow.".into()))?;
     relationship::follow(&me.app.db, me.me.id, followed_id, me.app.clock.now()).await?;
     me.go(&format!("/users/{followed_id}"))
 }

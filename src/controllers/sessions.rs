@@ -30,7 +30,7 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let app = &visitor.app;
     let (typed_email, password) = (form.get("session[email]"), form.get("session[password]"));
-    let remember_me = form.get("session[remember_me]") == "1";
+    let remember_me = form.is_ticked("session[remember_me]")?;
     let user = match Email::parse(typed_email) {
         Ok(email) => User::find_by_email(&mut app.db.conn().await?, &email).await?,
         Err(_) => None,
@@ -44,6 +44,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         return visitor.page_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
     };
     if user.activated_at.is_none() {
+        audit("log_in_refused", Some(user.id));
         let message = "Account not activated. Check your email for the activation link.";
         return visitor.go_saying("/", Kind::Warning, message);
     }

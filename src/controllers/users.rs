@@ -19,7 +19,7 @@ use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
 use crate::web::params::Id;
-use crate::web::sign_in::audit;
+use crate::web::sign_in::{audit, audit_admin};
 use crate::web::visitor::{Admin, SignedIn, Visitor};
 
 #[derive(Template)]
@@ -200,10 +200,11 @@ async fn ask_new_address(me: &SignedIn, db: &mut crate::db::Conn, email: &Email)
 pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     let app = &admin.app;
     let Some(pictures) = app.db.transaction(async |db| User::delete(db, id.0).await).await? else {
+        audit_admin("user_not_deleted", id.0, admin.me.id);
         return admin.go_saying("/users", Kind::Danger, "The last admin cannot be deleted");
     };
     app.images.delete(pictures).await;
-    audit("user_deleted", Some(id.0));
+    audit_admin("user_deleted", id.0, admin.me.id);
     admin.go_saying("/users", Kind::Success, "User deleted")
 }
 

@@ -24,6 +24,11 @@ impl Secret {
         Ok(Secret(random_hex::<32>()?))
     }
 
+    /// Whether a text has the form of a secret; others need not be looked for.
+    pub fn is_like(text: &str) -> bool {
+        text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     /// The text that travels.
     pub fn expose(&self) -> &str {
         &self.0

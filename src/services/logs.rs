@@ -11,7 +11,7 @@ pub fn start(config: &Config) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE);
     let started = match config.env {
         AppEnv::Development => lines.with_target(false).compact().try_init(),
-        AppEnv::Production => lines.json().flatten_event(true).with_current_span(false).try_init(),
+        AppEnv::Production => lines.json().flatten_event(true).with_span_list(false).try_init(),
     };
     if started.is_ok() {
         // A panic's message may quote what a user sent; the place is enough to find it.

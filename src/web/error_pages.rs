@@ -4,21 +4,22 @@
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, ResponseError};
 use askama::Template;
 
 use super::request_log::RequestId;
+use super::sign_in::audit;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::error::Error;
 use crate::views::Layout;
 
 /// Seconds after which a visitor may find a broken service whole again.
-const RETRY_SECONDS: u64 = 5;
+pub const RETRY_SECONDS: u64 = 5;
 
 #[derive(Template)]
 #[template(path = "shared/error.html")]
@@ -50,6 +51,10 @@ pub async fn dress(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Resul
     if let Some(allow) = allow {
         res.headers_mut().insert(ALLOW, allow);
     }
+    if status == StatusCode::BAD_REQUEST {
+        // Who sends what cannot be understood may mean something else by what follows, too.
+        res.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     Ok(res)
 }
 
@@ -60,8 +65,14 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
         tracing::error!(request_id = RequestId::of(req).as_str(), error = %error, "request failed");
     }
     match error {
-        Error::LogInFirst => HttpResponse::SeeOther().insert_header((LOCATION, "/login")).finish(),
-        Error::NotAllowed => HttpResponse::SeeOther().insert_header((LOCATION, "/")).finish(),
+        // Here and not where it is refused, so that no refusal goes unnoted (ASVS 16.3.2).
+        Error::NotAllowed => audit("refused", user_id(&app, req)),
+        Error::Forbidden(_) => audit("refused_from_another_site", user_id(&app, req)),
+        _ => {}
+    }
+    match error {
+        Error::LogInFirst => elsewhere("/login"),
+        Error::NotAllowed => elsewhere("/"),
         Error::BadRequest(reason) | Error::Forbidden(reason) | Error::TooLarge(reason) => {
             page(app, req, status, reason)
         }
@@ -71,6 +82,10 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
         Error::Unavailable(_) => with_retry_after(page(app, req, status, sentence(status)), RETRY_SECONDS),
         _ => page(app, req, status, sentence(status)),
     }
+}
+
+fn user_id(app: &Data<App>, req: &HttpRequest) -> Option<i64> {
+    Visitor::as_known(app.clone(), req.clone()).me.map(|me| me.id)
 }
 
 fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str) -> HttpResponse {
@@ -84,6 +99,13 @@ fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str
         request_id: RequestId::of(req).as_str().to_owned(),
     };
     visitor.page_as(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
+}
+
+fn elsewhere(path: &'static str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((LOCATION, path))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .finish()
 }
 
 fn with_retry_after(mut answer: HttpResponse, seconds: u64) -> HttpResponse {

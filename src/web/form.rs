@@ -8,6 +8,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use actix_web::middleware::Next;
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -26,9 +27,35 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Form(pub Params);
 
 impl Form {
+    /// The form that came with this request.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when the body is something else than a form.
+    pub fn of(req: &HttpRequest) -> Result<Form> {
+        match req.extensions().get::<Form>() {
+            Some(form) => Ok(form.clone()),
+            None if has_body(req.headers()) => {
+                Err(Error::BadRequest("The form was sent in an encoding that is not understood here.".into()))
+            }
+            None => Ok(Form::default()),
+        }
+    }
+
     /// A value; what is missing is empty.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name)
+    }
+
+    /// Whether a box is ticked.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when the value is neither 1 nor 0.
+    pub fn is_ticked(&self, name: &str) -> Result<bool> {
+        match self.get(name) {
+            "1" => Ok(true),
+            "0" | "" => Ok(false),
+            _ => Err(Error::BadRequest("A box of the form is neither ticked nor empty.".into())),
+        }
     }
 }
 
@@ -38,7 +65,11 @@ pub async fn read(
     next: Next<BoxBody>,
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
     if req.method() != Method::GET && req.content_type() == "application/x-www-form-urlencoded" {
-        let body = in_time(collect(req.take_payload(), MAX)).await;
+        let body = match announced(req.headers()) {
+            // Refused before it is sent.
+            Some(length) if length > MAX => Err(too_large()),
+            _ => in_time(collect(req.take_payload(), MAX)).await,
+        };
         let form = match body.and_then(|body| Params::parse(&body)) {
             Ok(params) => Form(params),
             Err(error) => return Ok(req.error_response(error)),
@@ -73,11 +104,25 @@ async fn collect(
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| Error::BadRequest("The request broke off before its end.".into()))?;
         if collected.len() + chunk.len() > max {
-            return Err(Error::TooLarge("A form may hold 8 kB at most.".into()));
+            return Err(too_large());
         }
         collected.extend_from_slice(&chunk);
     }
     Ok(collected)
+}
+
+fn too_large() -> Error {
+    Error::TooLarge("A form may hold 8 kB at most.".into())
+}
+
+/// The length that the head announces; actix has refused what is no number.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Whether the head announces a body (RFC 9112, section 6).
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || announced(headers).is_some_and(|length| length > 0)
 }
 
 impl FromRequest for Form {
@@ -85,6 +130,6 @@ impl FromRequest for Form {
     type Future = Ready<Result<Form>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(req.extensions().get::<Form>().cloned().unwrap_or_default()))
+        ready(Form::of(req))
     }
 }

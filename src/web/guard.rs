@@ -3,6 +3,7 @@
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
+use tracing::Instrument;
 
 use crate::error::Error;
 
@@ -13,8 +14,31 @@ pub async fn to_its_end(
     next: Next<BoxBody>,
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let request = req.request().clone();
-    match actix_web::rt::spawn(next.call(req)).await {
+    match actix_web::rt::spawn(next.call(req).in_current_span()).await {
         Ok(answer) => answer,
-        Err(panic) => Ok(ServiceResponse::from_err(Error::internal(panic), request)),
+        // Without its message, which may quote what a user sent; the hook of services/logs.rs has noted its place.
+        Err(_panic) => Ok(ServiceResponse::from_err(Error::internal("the handler panicked"), request)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, HttpResponse, web};
+
+    async fn panicking() -> HttpResponse {
+        panic!("a canary that a user sent")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_an_error_without_its_message() {
+        let resource = web::resource("/").to(panicking).wrap(from_fn(to_its_end));
+        let app = init_service(App::new().service(resource)).await;
+        let answer = call_service(&app, TestRequest::default().to_request()).await;
+        assert_eq!(answer.status(), 500);
+        let error = answer.response().error().unwrap();
+        assert!(!format!("{error} {error:?}").contains("canary"));
     }
 }

@@ -108,7 +108,8 @@ impl FromRequest for PageNumber {
 /// [`Error::BadRequest`] when that is no page.
 pub fn page_number(query: &str) -> Result<PageNumber> {
     let params = Params::parse(query.as_bytes())?;
-    let typed = params.get("page");
+    let is_nested = params.0.iter().any(|(name, _)| name.starts_with("page["));
+    let typed = if is_nested { "[]" } else { params.get("page") };
     if typed.is_empty() {
         return Ok(PageNumber::FIRST);
     }
@@ -159,9 +160,16 @@ mod tests {
     fn reads_page_numbers_and_ids() {
         assert_eq!(page_number("").unwrap(), PageNumber::FIRST);
         assert_eq!(page_number("page=3").unwrap(), PageNumber::new(3).unwrap());
-        for bad in
-            ["page=0", "page=-1", "page=abc", "page=9e99", "page=+1", "page=99999999999999999999", "page[]=1"]
-        {
+        for bad in [
+            "page=0",
+            "page=-1",
+            "page=abc",
+            "page=9e99",
+            "page=+1",
+            "page=99999999999999999999",
+            "page[]=1",
+            "page[x]=1",
+        ] {
             assert!(page_number(bad).is_err(), "{bad}");
         }
         assert_eq!(parse_id("42"), Some(42));

@@ -9,6 +9,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
+use tracing::Instrument;
 
 use super::client_address::client_address;
 use super::visitor::Visitor;
@@ -41,18 +42,21 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
     let id = RequestId(random_hex::<8>().unwrap_or_default());
     req.extensions_mut().insert(id.clone());
 
-    let mut res = next.call(req).await?;
+    // Whatever is noted on the way carries the id as well.
+    let span = tracing::info_span!("request", request_id = id.as_str());
+    let mut res = next.call(req).instrument(span).await?;
 
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         res.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
     let req = res.request();
+    let route = req.match_pattern();
     let user_id = app.and_then(|app| Visitor::as_known(app, req.clone()).me.map(|me| me.id));
     tracing::info!(
         target: "request",
         method = %method,
-        path = without_tokens(req.path()),
-        route = req.match_pattern(),
+        path = without_tokens(req.path(), route.as_deref()),
+        route,
         status = res.status().as_u16(),
         duration_ms = start.elapsed().as_micros() as f64 / 1000.0,
         request_id = id.as_str(),
@@ -63,10 +67,19 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
     Ok(res)
 }
 
-/// Anything as long as a secret of ours is taken for one, wherever it stands.
-fn without_tokens(path: &str) -> String {
-    let is_token = |part: &str| part.len() >= 40;
-    path.split('/').map(|part| if is_token(part) { ":token" } else { part }).collect::<Vec<_>>().join("/")
+/// Hides what the route calls a token, whole or not; and wherever it stands, for links get mangled, what is as long as one
+/// or holds an address.
+fn without_tokens(path: &str, route: Option<&str>) -> String {
+    let mut names = route.unwrap_or_default().split('/');
+    let hide = |part| {
+        let is_token = names.next() == Some("{token}") || part_is_secret(part);
+        if is_token { ":token" } else { part }
+    };
+    path.split('/').map(hide).collect::<Vec<_>>().join("/")
+}
+
+fn part_is_secret(part: &str) -> bool {
+    part.len() >= 40 || part.contains('@') || part.to_ascii_lowercase().contains("%40")
 }
 
 #[cfg(test)]
@@ -76,8 +89,15 @@ mod tests {
     #[test]
     fn hides_tokens() {
         let token = "0123456789abcdef".repeat(4);
-        assert_eq!(without_tokens(&format!("/password_resets/{token}/edit")), "/password_resets/:token/edit");
-        assert_eq!(without_tokens(&format!("/nowhere/x{token}")), "/nowhere/:token");
-        assert_eq!(without_tokens("/users/1/following"), "/users/1/following");
+        let route = Some("/password_resets/{token}/edit");
+        assert_eq!(
+            without_tokens(&format!("/password_resets/{token}/edit"), route),
+            "/password_resets/:token/edit"
+        );
+        assert_eq!(without_tokens("/password_resets/0123/edit", route), "/password_resets/:token/edit");
+        assert_eq!(without_tokens(&format!("/nowhere/x{token}"), None), "/nowhere/:token");
+        assert_eq!(without_tokens("/nowhere/edit&email=me%40example.com", None), "/nowhere/:token");
+        assert_eq!(without_tokens("/users/1/following", Some("/users/{id}/following")), "/users/1/following");
+        assert_eq!(without_tokens("/static/vendor/a.css", Some("/static/{name:.*}")), "/static/vendor/a.css");
     }
 }

@@ -8,14 +8,14 @@ use url::Url;
 use super::cookies::{Cookies, Name};
 use crate::config::AppUrl;
 
+/// Longer paths are not remembered: no page of ours has one, and proxies refuse an answer with such a cookie.
+const LONGEST: usize = 1000;
+
 /// Remembers the page that asked for a log-in; only one that was to be looked at.
 pub fn remember(cookies: &Cookies, req: &HttpRequest) {
-    if req.method() == Method::GET {
-        cookies.set_signed(
-            req,
-            Name::ReturnTo,
-            req.uri().path_and_query().map_or("/", |p| p.as_str()).to_owned(),
-        );
+    let path = req.uri().path_and_query().map_or("/", |path| path.as_str());
+    if req.method() == Method::GET && path.len() <= LONGEST {
+        cookies.set_signed(req, Name::ReturnTo, path.to_owned());
     }
 }
 

@@ -132,3 +132,8 @@ async fn forget_device(app: &App, req: &HttpRequest) -> Result<()> {
 pub fn audit(event: &'static str, user_id: Option<i64>) {
     tracing::info!(target: "audit", event, user_id, "audit");
 }
+
+/// The same for what an admin does to somebody: `by` is the admin.
+pub fn audit_admin(event: &'static str, user_id: i64, by: i64) {
+    tracing::info!(target: "audit", event, user_id, by, "audit");
+}

@@ -6,7 +6,7 @@ use std::io::{Seek, SeekFrom};
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
-use actix_web::http::header::HeaderMap;
+use actix_web::HttpRequest;
 use actix_web::web::Payload;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
@@ -49,17 +49,16 @@ impl PostForm {
     ///
     /// # Errors
     /// [`Error::BadRequest`], [`Error::TooLarge`] and [`Error::TooSlow`], as the names say.
-    pub async fn read(form: &Form, headers: &HeaderMap, body: Payload) -> Result<PostForm> {
-        let is_multipart = headers
+    pub async fn read(req: &HttpRequest, body: Payload) -> Result<PostForm> {
+        let is_multipart = req
+            .headers()
             .get("content-type")
             .is_some_and(|value| value.as_bytes().starts_with(b"multipart/form-data"));
         if !is_multipart {
-            return Ok(PostForm {
-                content: form.get("micropost[content]").to_owned(),
-                picture: Upload::None,
-            });
+            let content = Form::of(req)?.get("micropost[content]").to_owned();
+            return Ok(PostForm { content, picture: Upload::None });
         }
-        let reading = read_parts(Multipart::new(headers, body));
+        let reading = read_parts(Multipart::new(req.headers(), body));
         tokio::time::timeout(TIMEOUT, reading).await.unwrap_or(Err(Error::TooSlow))
     }
 }

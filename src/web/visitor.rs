@@ -8,12 +8,13 @@ use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ContentType, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::cookies::Name;
+use super::error_pages::RETRY_SECONDS;
 use super::flash::{Flash, Kind};
 use super::{return_to, sign_in};
 use crate::app::App;
@@ -78,6 +79,16 @@ impl Visitor {
     /// When the template fails.
     pub fn form_again(&self, page: &impl Template) -> Result<HttpResponse> {
         self.page_as(StatusCode::UNPROCESSABLE_ENTITY, page)
+    }
+
+    /// Answers with a form that would be accepted if all services were there.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn unavailable(&self, page: &impl Template) -> Result<HttpResponse> {
+        let mut answer = self.page_as(StatusCode::SERVICE_UNAVAILABLE, page)?;
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+        Ok(answer)
     }
 
     /// Answers with a page and a status.
@@ -207,11 +218,7 @@ impl FromRequest for Admin {
         let signed_in = SignedIn::from_request(req, payload);
         Box::pin(async move {
             let signed_in = signed_in.await?;
-            if signed_in.me.admin {
-                return Ok(Admin(signed_in));
-            }
-            sign_in::audit("refused", Some(signed_in.me.id));
-            Err(Error::NotAllowed)
+            if signed_in.me.admin { Ok(Admin(signed_in)) } else { Err(Error::NotAllowed) }
         })
     }
 }

@@ -32,8 +32,20 @@ impl TestApp {
 
     /// With other settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
+        let test_app = TestApp::start_unmigrated(settings).await;
+        test_app.app.db.migrate().await.unwrap();
+        test_app
+    }
+
+    /// With a database that has no tables yet, or, by its DATABASE_URL, is not there at all.
+    pub async fn start_unmigrated(settings: &[(&str, &str)]) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
+        TestApp::start_on(folder, database, settings).await
+    }
+
+    /// With a folder and a database that are there already.
+    pub async fn start_on(folder: TempDir, database: TestDatabase, settings: &[(&str, &str)]) -> TestApp {
         let mut vars: BTreeMap<String, String> = [
             ("LISTEN", "127.0.0.1:0"),
             ("APP_URL", APP_URL),
@@ -45,7 +57,6 @@ impl TestApp {
         vars.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let config = Config::load(&vars).unwrap_or_else(|errors| panic!("{errors}"));
         let app = App::new(config, Clock::default()).unwrap();
-        app.db.migrate().await.unwrap();
         let running = app::start(app).await.unwrap();
         TestApp {
             app: running.app.clone(),
@@ -64,6 +75,18 @@ impl TestApp {
     /// Lets time pass: for sessions, links, posts, and the worker that delivers mails.
     pub fn pass(&self, time: chrono::TimeDelta) {
         self.app.clock.advance(time);
+    }
+
+    /// Waits until the database has no connection in use; gives how many there can be.
+    pub async fn pool_is_whole(&self) -> usize {
+        let start = std::time::Instant::now();
+        loop {
+            match self.app.db.in_use() {
+                (0, most) => return most,
+                (used, _) => assert!(start.elapsed().as_secs() < 30, "{used} connections never came back"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
     }
 
     /// Shuts down as SIGTERM does.

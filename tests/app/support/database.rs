@@ -29,6 +29,24 @@ impl TestDatabase {
         self.server.is_some()
     }
 
+    /// Whether this is MySQL or MariaDB; says so where not, because the test that asks ends then.
+    pub fn is_mysql_or_says(&self, why: &str) -> bool {
+        if !self.is_mysql() {
+            eprintln!("nothing to test on SQLite: {why}");
+        }
+        self.is_mysql()
+    }
+
+    /// A connection of the test's own: another program that uses the same database.
+    pub async fn db_connect_mysql(&self) -> MySqlConnection {
+        MySqlConnection::connect(&self.url).await.unwrap()
+    }
+
+    /// The same, on SQLite.
+    pub async fn db_connect_sqlite(&self) -> SqliteConnection {
+        SqliteConnection::connect(&self.url).await.unwrap()
+    }
+
     /// The first column of the first row, as a number.
     pub async fn db_number(&self, sql: &str) -> i64 {
         self.db_row::<i64>(sql).await
@@ -69,6 +87,12 @@ impl TestDatabase {
             let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
             sqlx::raw_sql(query).execute(&mut conn).await.unwrap();
         }
+    }
+
+    /// Runs a statement of MySQL that may fail.
+    pub async fn db_try(&self, sql: &str) -> sqlx::Result<()> {
+        let mut conn = self.db_connect_mysql().await;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.map(|_| ())
     }
 
     /// Everything in every table, to tell whether anything changed.

@@ -1,5 +1,6 @@
 //! The mails that an application delivered, read as their recipients do.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mailparse::MailHeaderMap;
@@ -61,15 +62,20 @@ impl TestApp {
     }
 
     fn delivered(&self) -> Vec<Mail> {
-        let Ok(entries) = std::fs::read_dir(self.folder.path().join("mail")) else { return Vec::new() };
-        let mut files: Vec<_> = entries
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
-            .map(|path| (path.metadata().unwrap().modified().unwrap(), path))
-            .collect();
-        files.sort();
-        files.into_iter().map(|(_, path)| read(&std::fs::read(path).unwrap())).collect()
+        mails_in(&self.folder.path().join("mail"))
     }
+}
+
+/// All mails in a folder, oldest first.
+pub fn mails_in(folder: &Path) -> Vec<Mail> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
+        .map(|path| (path.metadata().unwrap().modified().unwrap(), path))
+        .collect();
+    files.sort();
+    files.into_iter().map(|(_, path)| read(&std::fs::read(path).unwrap())).collect()
 }
 
 fn read(raw: &[u8]) -> Mail {

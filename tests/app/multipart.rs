@@ -1,0 +1,148 @@
+//! Bad input in the form of a post, which may carry a file (S75-S77): bodies that are cut off, malformed, repeated,
+//! nested or too large are refused; nothing is posted, no file is kept, and the text stays where the form comes back.
+
+use reqwest::Method;
+
+use crate::support::{Browser, Page, TestApp};
+
+const TYPE: &str = "multipart/form-data; boundary=limit";
+
+fn part(disposition: &str, body: &[u8]) -> Vec<u8> {
+    [b"--limit\r\nContent-Disposition: ", disposition.as_bytes(), b"\r\n\r\n", body, b"\r\n"].concat()
+}
+
+fn content(text: &[u8]) -> Vec<u8> {
+    part("form-data; name=\"micropost[content]\"", text)
+}
+
+fn picture(bytes: &[u8]) -> Vec<u8> {
+    part("form-data; name=\"micropost[picture]\"; filename=\"a.png\"", bytes)
+}
+
+fn form(parts: &[Vec<u8>]) -> Vec<u8> {
+    [parts.concat(), b"--limit--\r\n".to_vec()].concat()
+}
+
+async fn post(browser: &Browser, encoding: &str, body: Vec<u8>) -> Page {
+    let request = browser.request(Method::POST, "/microposts").header("content-type", encoding);
+    browser.clone().send(request.body(body), "/microposts").await
+}
+
+#[actix_web::test]
+async fn broken_bodies_are_400() {
+    let app = TestApp::start().await;
+    let browser = app.logged_in(&app.db_person("michael").await).await;
+    let good = form(&[content(b"A post")]);
+    let before = app.database.db_dump().await;
+    for encoding in [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=\"\"",
+        "multipart/form-data; boundary=other",
+        "multipart/form-data; boundary=limi",
+        "multipart/form-data; boundary=limit-",
+        "multipart/form-data; boundry=limit",
+        "multipart/form-data;",
+        "multipart/form-data, boundary=limit",
+        "multipart/mixed; boundary=limit",
+        "Multipart/Form-Data",
+        &format!("multipart/form-data; boundary={}", "x".repeat(5000)),
+    ] {
+        let page = post(&browser, encoding, good.clone()).await;
+        assert_is_error_page(&page, 400, &format!("{encoding:.60}"));
+    }
+    let one = content(b"A post");
+    let whole = form(std::slice::from_ref(&one));
+    let nested = b"--limit\r\nContent-Disposition: form-data; name=\"files\"\r\nContent-Type: multipart/mixed; boundary=inner\r\n\r\n--inner\r\nContent-Disposition: attachment; filename=\"x\"\r\n\r\nx\r\n--inner--\r\n".to_vec();
+    let header = |name: &str, value: &str| {
+        format!("--limit\r\n{name}: {value}\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\nx\r\n")
+            .into_bytes()
+    };
+    for (what, body) in [
+        ("nothing", Vec::new()),
+        ("the end alone", b"--limit--\r\n".to_vec()),
+        ("no boundary", b"A post".to_vec()),
+        ("no end", one.clone()),
+        ("no end after a picture", [one.clone(), picture(b"x")].concat()),
+        ("cut off in a head", whole[..30].to_vec()),
+        ("cut off in a body", whole[..whole.len() - 20].to_vec()),
+        ("cut off in the last boundary", whole[..whole.len() - 6].to_vec()),
+        ("no disposition", form(&[b"--limit\r\n\r\nx\r\n".to_vec()])),
+        ("no head at all", form(&[b"--limit\r\nx\r\n".to_vec()])),
+        ("no name", form(&[part("form-data", b"x")])),
+        ("an empty disposition", form(&[part("", b"x")])),
+        ("another disposition", form(&[part("attachment; name=\"micropost[content]\"", b"x")])),
+        ("a broken name", form(&[part("form-data; name=\"micropost[content]", b"x")])),
+        ("text twice", form(&[one.clone(), one.clone()])),
+        ("picture twice", form(&[one.clone(), picture(b""), picture(b"")])),
+        ("a thousand parts", form(&vec![part("form-data; name=\"x\"", b"x"); 1000])),
+        ("a thousand texts", form(&vec![one.clone(); 1000])),
+        ("nested", form(&[nested.clone(), one.clone()])),
+        ("nested, no end", nested),
+        ("a long head", form(&[header("X-Long", &"x".repeat(100_000))])),
+        ("a head that is none", form(&[b"--limit\r\n: x\r\nno colon\r\n\r\nx\r\n".to_vec()])),
+        ("NUL in a head", form(&[header("X\0", "x")])),
+        ("bare LF", whole.iter().copied().filter(|byte| *byte != b'\r').collect()),
+    ] {
+        let page = post(&browser, TYPE, body).await;
+        if matches!(what, "the end alone" | "bare LF") && page.status == 422 {
+            // Well-formed by a generous reading: a form without text.
+            assert_eq!(page.errors(), ["Content can't be blank"], "{what}");
+            continue;
+        }
+        assert_is_error_page(&page, 400, what);
+    }
+    assert_unchanged(&app, &before).await;
+    assert_eq!(post(&browser, TYPE, good).await.status, 303, "and a good one is taken");
+}
+
+fn assert_is_error_page(page: &Page, status: u16, what: &str) {
+    assert_eq!(page.status, status, "{what}: {}", page.text());
+    assert!(page.one("section.error_page").contains("form"), "{what}: {}", page.text());
+}
+
+/// Fields that are well-formed and hold what they must not: the form comes back, with the text.
+#[actix_web::test]
+async fn bad_fields_are_422_and_keep_the_text() {
+    let app = TestApp::start().await;
+    let browser = app.logged_in(&app.db_person("michael").await).await;
+    let before = app.database.db_dump().await;
+    let long = "x".repeat(15_000);
+    for (what, parts, kept) in [
+        ("nothing but a picture field", vec![picture(b"")], ""),
+        ("invalid UTF-8", vec![content(b"caf\xe9 \xff")], "caf\u{fffd} \u{fffd}"),
+        ("NUL", vec![content(b"a\0b")], "a\u{fffd}b"),
+        ("too long", vec![content(long.as_bytes())], long.as_str()),
+        ("too long, in many bytes", vec![content("🦀".repeat(141).as_bytes())], &"🦀".repeat(141)),
+        ("another name", vec![part("form-data; name=\"content\"", b"x")], ""),
+        ("a list", vec![part("form-data; name=\"micropost[content][]\"", b"x")], ""),
+        ("nested", vec![part("form-data; name=\"micropost[content][a]\"", b"x")], ""),
+        ("invalid UTF-8 as a name", vec![part("form-data; name=\"\u{fffd}\"", b"x")], ""),
+        ("no picture", vec![content(b"my words"), picture(b"no picture at all")], "my words"),
+        ("picture first", vec![picture(b"no picture at all"), content(b"my words")], "my words"),
+        (
+            "picture as text",
+            vec![content(b"my words"), part("form-data; name=\"micropost[picture]\"", b"x")],
+            "my words",
+        ),
+    ] {
+        let page = post(&browser, TYPE, form(&parts)).await;
+        assert_eq!(page.status, 422, "{what}: {}", page.text());
+        assert!(!page.errors().is_empty(), "{what}");
+        assert_eq!(page.one("#micropost_content"), kept, "{what}");
+    }
+    for text in [16_385, 100_000, 7_000_000] {
+        let page = post(&browser, TYPE, form(&[content(&vec![b'x'; text])])).await;
+        assert_is_error_page(&page, 413, &format!("{text} bytes of text"));
+    }
+    let page = post(&browser, TYPE, form(&[content(b"my words"), picture(&vec![0; 6_000_000])])).await;
+    assert_eq!((page.status, page.one("#micropost_content").as_str()), (413, "my words"));
+    assert_eq!(page.errors(), ["Picture should be less than 5MB"]);
+    assert_unchanged(&app, &before).await;
+}
+
+async fn assert_unchanged(app: &TestApp, before: &str) {
+    assert_eq!(app.database.db_dump().await, before);
+    let images = std::fs::read_dir(app.folder.path().join("images"));
+    assert_eq!(images.map_or(0, Iterator::count), 0, "no picture was kept");
+}

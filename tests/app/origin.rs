@@ -1,0 +1,201 @@
+//! Requests from other sites change nothing (S13); neither does anything that is only to be looked at (S15); and a form
+//! may say another verb than POST only where forms need it (S16).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use reqwest::Method;
+
+use crate::support::app::APP_URL;
+use crate::support::table::{filled, form_for, gets, unsafe_routes};
+use crate::support::{Browser, Page, TestApp};
+
+/// What a browser says of a request that another site makes it send.
+const FROM_ELSEWHERE: [&[(&str, &str)]; 8] = [
+    &[("sec-fetch-site", "cross-site")],
+    &[("sec-fetch-site", "same-site")],
+    &[("sec-fetch-site", "cross-site"), ("origin", APP_URL)],
+    &[("sec-fetch-site", "nonsense")],
+    &[("origin", "null")],
+    &[("origin", "https://evil.example")],
+    &[("origin", "https://sample.test")],
+    &[("origin", "http://sample.test.evil.example")],
+];
+
+/// S13, log-in included. The last request of each row, from here, shows that it is the origin that is refused.
+#[actix_web::test]
+async fn no_unsafe_route_takes_a_request_from_elsewhere() {
+    let app = TestApp::start().await;
+    let admin = app.db_admin("admin").await;
+    for (number, (verb, path)) in unsafe_routes().enumerate() {
+        let owner = app.db_owner(&format!("owner{number}")).await;
+        // Whoever may do it.
+        let mut browser = match (verb, path) {
+            ("DELETE", "/users/{id}") | ("POST", "/relationships") => app.logged_in(&admin).await,
+            ("POST", "/login") => app.browser(),
+            _ => app.logged_in(&owner.person).await,
+        };
+        let logged_in = browser.is_logged_in().await;
+        app.all_mails().await;
+        let before = app.database.db_dump().await;
+        for headers in FROM_ELSEWHERE {
+            for as_browsers_forms_do in [true, false] {
+                let page = send(&mut browser, verb, path, &owner, headers, as_browsers_forms_do).await;
+                assert_eq!(page.status, 403, "{verb} {path} {headers:?}");
+                assert!(page.one("section.error_page").contains("another site"), "{}", page.text());
+                assert!(page.headers.get("set-cookie").is_none(), "{verb} {path} {headers:?}");
+            }
+        }
+        assert_eq!(app.database.db_dump().await, before, "{verb} {path}");
+        assert_eq!(browser.is_logged_in().await, logged_in, "{verb} {path}");
+        let page = send(&mut browser, verb, path, &owner, &[("sec-fetch-site", "same-origin")], true).await;
+        assert_eq!(page.status, 303, "{verb} {path} from here");
+    }
+}
+
+async fn send(
+    browser: &mut Browser,
+    verb: &str,
+    path: &str,
+    owner: &crate::support::table::Owner,
+    headers: &[(&str, &str)],
+    as_browsers_forms_do: bool,
+) -> Page {
+    let mut fields = form_for(verb, path, owner, "new@example.com");
+    let mut method = Method::from_bytes(verb.as_bytes()).unwrap();
+    if as_browsers_forms_do && method != Method::POST {
+        fields.push(("_method", verb.to_ascii_lowercase()));
+        method = Method::POST;
+    }
+    let path = filled(path, owner);
+    let mut request = browser.request(method, &path).form(&fields);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    browser.send(request, &path).await
+}
+
+/// S15: an admin follows every link there is and opens every address of the table; the database stays as it was, and
+/// every link and file of every page is there.
+#[actix_web::test]
+async fn looking_at_everything_changes_nothing() {
+    let app = TestApp::start().await;
+    let (admin, owner) = (app.db_admin("admin").await, app.db_owner("owner").await);
+    for number in 0..35 {
+        app.db_person(&format!("person {number}")).await;
+        let post = format!(
+            "INSERT INTO microposts (user_id, content, created_at) VALUES ({}, 'Post {number}', '2026-01-01 00:00:{:02}')",
+            admin.id, number
+        );
+        app.database.db_execute(&post).await;
+    }
+    let follow = "INSERT INTO relationships (follower_id, followed_id, created_at)";
+    let everybody =
+        format!("{follow} SELECT {id}, id, '2026-01-01 00:00:00' FROM users WHERE id <> {id}", id = admin.id);
+    app.database.db_execute(&everybody).await;
+    let mut browser = app.logged_in(&admin).await;
+    browser.post("/password_resets", &[("password_reset[email]", &admin.email)]).await;
+    assert_eq!(app.all_mails().await.len(), 1);
+    let before = app.database.db_dump().await;
+
+    let mut crawl = Crawl::default();
+    for path in gets() {
+        crawl.find(&filled(path, &owner), "the route table");
+    }
+    while let Some(path) = crawl.waiting.pop_front() {
+        let page = browser.get(&path).await;
+        let from = &crawl.seen[&path];
+        assert!(page.status < 500, "{path}, linked from {from}: {}", page.status);
+        // Of the table's own addresses some lead to what is not there: a mail and a link by an invented name.
+        assert!(
+            page.status == 200 || from == "the route table",
+            "{path}, linked from {from}: {}",
+            page.status
+        );
+        crawl.read(&page);
+        assert!(crawl.seen.len() < 500, "the site has no end");
+    }
+    let seen: BTreeSet<String> =
+        crawl.seen.keys().map(|path| path.split('?').next().unwrap().into()).collect();
+    for expected in ["/users/1/edit", "/inbox", "/static/app.css", "/README.md", "/password_resets/new"] {
+        assert!(seen.contains(expected), "{expected} is not linked: {seen:?}");
+    }
+    for start in ["/?page=2", "/users?page=2", &format!("/users/{}/following?page=2", admin.id), "/pictures/"]
+    {
+        assert!(crawl.seen.keys().any(|path| path.starts_with(start)), "{start} is not linked");
+    }
+    let mail_link = crawl.seen.keys().any(|path| path.contains("/edit?email=") && !path.contains("0000"));
+    assert!(mail_link, "the link in the mail was followed, as scanners do");
+    assert_eq!(app.database.db_dump().await, before);
+    assert!(browser.is_logged_in().await);
+}
+
+#[derive(Default)]
+struct Crawl {
+    /// Addresses and where each was found first.
+    seen: BTreeMap<String, String>,
+    waiting: VecDeque<String>,
+}
+
+impl Crawl {
+    fn find(&mut self, link: &str, on: &str) {
+        let path = link.strip_prefix(APP_URL).unwrap_or(link).split('#').next().unwrap_or_default();
+        if path.is_empty() || self.seen.contains_key(path) {
+            return;
+        }
+        assert!(path.starts_with('/') && !path.starts_with("//"), "{link} on {on} leads away");
+        self.seen.insert(path.to_owned(), on.to_owned());
+        self.waiting.push_back(path.to_owned());
+    }
+
+    fn read(&mut self, page: &Page) {
+        if !page.header("content-type").starts_with("text/html") {
+            return;
+        }
+        for (selector, attribute) in [("a, link", "href"), ("script, img, source", "src")] {
+            for link in page.attrs(selector, attribute) {
+                self.find(&link, &page.path);
+            }
+        }
+    }
+}
+
+/// S16: the verb that a form says counts on POST only, and only for what forms cannot send themselves.
+#[actix_web::test]
+async fn a_form_may_say_patch_put_and_delete_and_only_when_posted() {
+    let app = TestApp::start().await;
+    let (admin, owner) = (app.db_admin("admin").await, app.db_owner("owner").await);
+    let mut browser = app.logged_in(&admin).await;
+    let before = app.database.db_dump().await;
+    let path = format!("/users/{}", owner.person.id);
+    let post = format!("/microposts/{}", owner.micropost);
+    for verb in ["delete", "DELETE", "patch"] {
+        for path in [&path, &post] {
+            let in_query = format!("{path}?_method={verb}");
+            assert!(matches!(browser.get(&in_query).await.status, 200 | 405));
+            for (method, to, header) in [
+                (Method::GET, path, "x-none"),
+                (Method::HEAD, path, "x-none"),
+                (Method::PUT, path, "x-none"),
+                (Method::OPTIONS, path, "x-none"),
+                (Method::GET, path, "x-http-method-override"),
+            ] {
+                let request = browser.request(method.clone(), to).header(header, verb);
+                let page = browser.send(request.form(&[("_method", verb)]), to).await;
+                assert!(matches!(page.status, 200 | 405), "{method} {to} saying {verb}: {}", page.status);
+            }
+            let in_query = browser.request(Method::POST, &in_query).header("x-http-method-override", verb);
+            assert_eq!(browser.send(in_query, path).await.status, 405, "POST {path}?_method={verb}");
+        }
+    }
+    for verb in ["trace", "TRACE", "get", "head", "options", "connect", "propfind", "", "delete\0", " delete"]
+    {
+        let page = browser.post(&path, &[("_method", verb)]).await;
+        assert_eq!((page.status, page.header("allow")), (405, "GET, HEAD, PATCH, DELETE"), "{verb:?}");
+    }
+    let multipart = reqwest::multipart::Form::new().text("_method", "delete");
+    let request = browser.request(Method::POST, &path).multipart(multipart);
+    assert_eq!(browser.send(request, &path).await.status, 405);
+    assert_eq!(app.database.db_dump().await, before);
+    assert_eq!(browser.post(&path, &[("_method", "DeLeTe")]).await.status, 303, "this one counts");
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users WHERE name = 'owner'").await, 0);
+}

@@ -1,0 +1,264 @@
+//! Who may do what (S8, S40-S43, S45): every route for everybody, as a table says.
+
+use std::fmt::Write as _;
+
+use sample_app::models::user::User;
+use sample_app::routes::TABLE;
+
+use crate::support::table::{Owner, filled, form_for};
+use crate::support::{Browser, Page, TestApp};
+
+/// What somebody gets. Unless it is one's own doing, nothing has changed afterwards.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Gets {
+    /// A page.
+    Page,
+    /// Done, and on to this path, numbers written N.
+    Done(&'static str),
+    /// To the log-in.
+    LogIn,
+    /// To the home page, nothing done.
+    Home,
+    /// 404.
+    Nothing,
+    /// 400, with a reason.
+    Refused,
+}
+use Gets::{Done, Home, LogIn, Nothing, Page as Shown, Refused};
+
+const PROFILE: Gets = Done("/users/N");
+
+/// For an anonymous visitor, somebody else, the owner of what the path names, and an admin who is not the owner. Links from
+/// mails are refused here: nobody has one (their own tests do).
+#[rustfmt::skip]
+const ROLES: &[(&str, &str, [Gets; 4])] = &[
+    ("GET",    "/",                                 [Shown, Shown, Shown, Shown]),
+    ("GET",    "/help",                             [Shown, Shown, Shown, Shown]),
+    ("GET",    "/about",                            [Shown, Shown, Shown, Shown]),
+    ("GET",    "/contact",                          [Shown, Shown, Shown, Shown]),
+    ("GET",    "/signup",                           [Shown, Shown, Shown, Shown]),
+    ("GET",    "/login",                            [Shown, Shown, Shown, Shown]),
+    ("POST",   "/login",                            [PROFILE, PROFILE, PROFILE, PROFILE]),
+    ("DELETE", "/logout",                           [Done("/"), Done("/"), Done("/"), Done("/")]),
+    ("DELETE", "/other_sessions",                   [LogIn, Done("/users/N/edit"), Done("/users/N/edit"), Done("/users/N/edit")]),
+    ("GET",    "/users",                            [LogIn, Shown, Shown, Shown]),
+    ("POST",   "/users",                            [Done("/"), Done("/"), Done("/"), Done("/")]),
+    ("GET",    "/users/{id}",                       [Shown, Shown, Shown, Shown]),
+    ("PATCH",  "/users/{id}",                       [LogIn, Home, PROFILE, Home]),
+    ("DELETE", "/users/{id}",                       [LogIn, Home, Home, Done("/users")]),
+    ("GET",    "/users/{id}/edit",                  [LogIn, Home, Shown, Home]),
+    ("GET",    "/users/{id}/following",             [LogIn, Shown, Shown, Shown]),
+    ("GET",    "/users/{id}/followers",             [LogIn, Shown, Shown, Shown]),
+    ("POST",   "/account_activations",              [Done("/"), Done("/"), Done("/"), Done("/")]),
+    ("GET",    "/account_activations/new",          [Shown, Shown, Shown, Shown]),
+    ("PATCH",  "/account_activations/{token}",      [Home, Home, Home, Home]),
+    ("GET",    "/account_activations/{token}/edit", [Done("/account_activations/kept/edit"); 4]),
+    ("POST",   "/password_resets",                  [Done("/"), Done("/"), Done("/"), Done("/")]),
+    ("GET",    "/password_resets/new",              [Shown, Shown, Shown, Shown]),
+    ("PATCH",  "/password_resets/{token}",          [Home, Home, Home, Home]),
+    ("GET",    "/password_resets/{token}/edit",     [Done("/password_resets/kept/edit"); 4]),
+    ("PATCH",  "/email_changes/{token}",            [Home, Home, Home, Home]),
+    ("GET",    "/email_changes/{token}/edit",       [Done("/email_changes/kept/edit"); 4]),
+    ("POST",   "/microposts",                       [LogIn, Done("/"), Done("/"), Done("/")]),
+    ("DELETE", "/microposts/{id}",                  [LogIn, Nothing, PROFILE, Nothing]),
+    ("POST",   "/relationships",                    [LogIn, PROFILE, Refused, PROFILE]),
+    ("DELETE", "/relationships/{id}",               [LogIn, Nothing, PROFILE, Nothing]),
+    ("GET",    "/pictures/{key}",                   [Shown, Shown, Shown, Shown]),
+    ("GET",    "/avatars/{id}",                     [Shown, Shown, Shown, Shown]),
+    ("GET",    "/inbox",                            [Shown, Shown, Shown, Shown]),
+    ("GET",    "/inbox/{name}",                     [Nothing, Nothing, Nothing, Nothing]),
+    ("GET",    "/static/{name:.*}",                 [Shown, Shown, Shown, Shown]),
+    ("GET",    "/favicon.ico",                      [Shown, Shown, Shown, Shown]),
+    ("GET",    "/robots.txt",                       [Shown, Shown, Shown, Shown]),
+    ("GET",    "/README.md",                        [Shown, Shown, Shown, Shown]),
+    ("GET",    "/ARCHITECTURE.md",                  [Shown, Shown, Shown, Shown]),
+    ("GET",    "/CHANGELOG.md",                     [Shown, Shown, Shown, Shown]),
+    ("GET",    "/LICENSE",                          [Shown, Shown, Shown, Shown]),
+    ("GET",    "/livez",                            [Shown, Shown, Shown, Shown]),
+    ("GET",    "/readyz",                           [Shown, Shown, Shown, Shown]),
+];
+
+/// S45, generated from the application's own table: a route without an entry fails here.
+#[actix_web::test]
+async fn every_route_treats_everybody_as_the_table_says() {
+    let app = TestApp::start().await;
+    let (other, admin) = (app.db_person("otto").await, app.db_admin("admin").await);
+    let mut wrong = String::new();
+    for (number, (verb, path)) in TABLE.iter().enumerate() {
+        let Some((.., expected)) = ROLES.iter().find(|(v, p, _)| (v, p) == (verb, path)) else {
+            panic!("say in ROLES what {verb} {path} does for whom");
+        };
+        let mut owner = app.db_owner(&format!("owner{number}")).await;
+        for (role, expected) in expected.iter().enumerate() {
+            let mut browser = match role {
+                0 => app.browser(),
+                1 => app.logged_in(&other).await,
+                2 => app.logged_in(&owner.person).await,
+                _ => app.logged_in(&admin).await,
+            };
+            app.all_mails().await;
+            let before = app.database.db_dump().await;
+            let page =
+                send(&mut browser, verb, path, &owner, &format!("new{number}{role}@example.com")).await;
+            let got = read(&page, *expected);
+            if got != Some(*expected) {
+                let location = page.location();
+                let _ = writeln!(
+                    wrong,
+                    "{verb} {path} as {role}: {} {location:?}, not {expected:?}",
+                    page.status
+                );
+            }
+            app.all_mails().await;
+            let changed = app.database.db_dump().await != before;
+            let may_change = *verb != "GET" && matches!(expected, Done(_));
+            if changed && !may_change {
+                let _ = writeln!(wrong, "{verb} {path} as {role} changed something");
+            }
+            if changed && *verb == "DELETE" {
+                // Something for the next one to delete.
+                owner = app.db_owner(&format!("owner{number} again{role}")).await;
+            }
+        }
+    }
+    assert_eq!(wrong, "");
+    assert_eq!(ROLES.len(), TABLE.len(), "ROLES names a route that is no more");
+}
+
+async fn send(browser: &mut Browser, verb: &str, path: &str, owner: &Owner, unique: &str) -> Page {
+    let to = filled(path, owner);
+    if verb == "GET" {
+        return browser.get_only(&to).await;
+    }
+    let verb_field = verb.to_ascii_lowercase();
+    let fields = form_for(verb, path, owner, unique);
+    let mut form: Vec<(&str, &str)> = vec![("_method", &verb_field)];
+    form.extend(fields.iter().map(|(name, value)| (*name, value.as_str())));
+    browser.post(&to, &form).await
+}
+
+fn read(page: &Page, expected: Gets) -> Option<Gets> {
+    let location = page.location().map(|location| numbers_as_n(&location));
+    match (page.status, location.as_deref()) {
+        (200, None) => Some(Shown),
+        (303, Some("/login")) => Some(LogIn),
+        // What is done and what is refused both lead home: the database tells which it was.
+        (303, Some("/")) => Some(if expected == Home { Home } else { Done("/") }),
+        (303, Some(location)) => match expected {
+            Done(path) if path == location => Some(expected),
+            _ => None,
+        },
+        (400, None) => Some(Refused),
+        (404, None) => Some(Nothing),
+        _ => None,
+    }
+}
+
+fn numbers_as_n(path: &str) -> String {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    path.split('/').map(|part| if is_number(part) { "N" } else { part }).collect::<Vec<_>>().join("/")
+}
+
+/// S8: who is deleted is out with the next request, remembered or not.
+#[actix_web::test]
+async fn a_deleted_person_is_out_at_once() {
+    let app = TestApp::start().await;
+    let (admin, bob) = (app.db_admin("admin").await, app.db_person("bob").await);
+    let mut bobs = app.logged_in(&bob).await;
+    let mut bobs_phone = app.browser();
+    bobs_phone.log_in_remembered(&bob.email, crate::support::people::PASSWORD).await;
+    assert_eq!(bobs.get("/users").await.status, 200);
+    let mut admins = app.logged_in(&admin).await;
+    admins
+        .submit(admins.clone().get("/users").await.form("delete"))
+        .await
+        .assert_flash("success", "User deleted");
+    for browser in [&mut bobs, &mut bobs_phone] {
+        assert_eq!(browser.get("/users").await.path, "/login");
+        let page = browser.post("/microposts", &[("micropost[content]", "from beyond")]).await;
+        assert_eq!(page.location().as_deref(), Some("/login"));
+    }
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 0);
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM remembered_devices").await, 0);
+}
+
+/// S8: who is no admin any more can do nothing of an admin's with the next request.
+#[actix_web::test]
+async fn a_demoted_admin_is_none_at_once() {
+    let app = TestApp::start().await;
+    let (admin, former, bob) =
+        (app.db_admin("admin").await, app.db_admin("former").await, app.db_person("bob").await);
+    let mut browser = app.logged_in(&former).await;
+    assert!(browser.get("/users").await.has("ul.users form"));
+    app.app.db.transaction(async |db| User::set_admin(db, former.id, false).await).await.unwrap();
+    let page = browser.delete(&format!("/users/{}", bob.id)).await;
+    assert_eq!((page.status, page.location().as_deref()), (303, Some("/")));
+    assert!(!browser.get("/users").await.has("ul.users form"));
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 3);
+    assert_eq!(admin.name, "admin");
+}
+
+/// S40: what a form does not show cannot be set by it.
+#[actix_web::test]
+async fn no_form_sets_what_it_does_not_show() {
+    let app = TestApp::start().await;
+    let bob = app.db_person("bob").await;
+    let hidden = [
+        ("user[admin]", "1"),
+        ("user[activated]", "1"),
+        ("user[activated_at]", "2020-01-01 00:00:00"),
+        ("user[id]", "4711"),
+        ("user[sign_in_epoch]", "7"),
+        ("user[microposts_count]", "7"),
+        ("user[password_digest]", "x"),
+        ("admin", "1"),
+        ("id", "4711"),
+    ];
+    let with_hidden = |fields: &[(&'static str, &'static str)]| [fields, &hidden[..]].concat();
+    let mut browser = app.logged_in(&bob).await;
+    let settings = with_hidden(&[("user[name]", "bob"), ("user[email]", "bob@example.com")]);
+    let before = app.database.db_dump().await;
+    let page = browser.patch(&format!("/users/{}", bob.id), &settings).await;
+    assert_eq!(page.location(), Some(format!("/users/{}", bob.id)));
+    assert_eq!(app.database.db_dump().await, before);
+
+    let password = "a password of hers";
+    let sign_up = with_hidden(&[
+        ("user[name]", "eve"),
+        ("user[email]", "eve@example.com"),
+        ("user[password]", password),
+        ("user[password_confirmation]", password),
+    ]);
+    assert_eq!(app.browser().post("/users", &sign_up).await.status, 303);
+    let eve = "FROM users WHERE email = 'eve@example.com' AND admin = FALSE AND activated_at IS NULL \
+               AND sign_in_epoch = 0 AND microposts_count = 0 AND id <> 4711 AND password_digest <> 'x'";
+    assert_eq!(app.database.db_number(&format!("SELECT COUNT(*) {eve}")).await, 1);
+    let post =
+        [("micropost[content]", "mine"), ("micropost[user_id]", "4711"), ("micropost[picture]", "x.png")];
+    assert_eq!(browser.post("/microposts", &post).await.status, 303);
+    let own = format!("SELECT COUNT(*) FROM microposts WHERE user_id = {} AND picture IS NULL", bob.id);
+    assert_eq!(app.database.db_number(&own).await, 1);
+}
+
+/// S41-S43: what is another's stays as it is, whoever tries.
+#[actix_web::test]
+async fn nobody_touches_what_is_anothers() {
+    let app = TestApp::start().await;
+    let (owner, eve, admin) =
+        (app.db_owner("owner").await, app.db_person("eve").await, app.db_admin("admin").await);
+    let before = app.database.db_dump().await;
+    for somebody in [eve, admin] {
+        let mut browser = app.logged_in(&somebody).await;
+        let settings = format!("/users/{}", owner.person.id);
+        let page =
+            browser.patch(&settings, &[("user[name]", "Eve was here"), ("user[email]", "e@e.com")]).await;
+        assert_eq!((page.status, page.location().as_deref()), (303, Some("/")));
+        assert!(page.flash().is_none() && browser.get("/").await.flash().is_none());
+        assert_eq!(browser.get(&format!("{settings}/edit")).await.path, "/");
+        assert_eq!(browser.delete(&format!("/microposts/{}", owner.micropost)).await.status, 404);
+        assert_eq!(browser.delete(&format!("/relationships/{}", owner.relationship)).await.status, 404);
+        let profile = browser.get(&settings).await;
+        assert_eq!((profile.microposts(), profile.has("ol.microposts form")), (vec![owner.micropost], false));
+    }
+    assert_eq!(app.database.db_dump().await, before);
+}

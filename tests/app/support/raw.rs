@@ -1,0 +1,64 @@
+//! A client that sends whatever bytes a test likes: what a well-behaved one could not say.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Generous: nothing but a hanging server takes so long.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What came back until the server closed the connection, or fell silent for good.
+#[derive(Debug)]
+pub struct Exchange {
+    pub bytes: Vec<u8>,
+    /// Whether the server closed the connection.
+    pub closed: bool,
+}
+
+/// Sends the bytes and reads to the end of the connection.
+pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> Exchange {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The server may well hang up before it has read everything.
+    let _ = timeout(DEADLINE, stream.write_all(bytes)).await.unwrap();
+    read_to_end(stream).await
+}
+
+/// Reads to the end of the connection.
+pub async fn read_to_end(mut stream: TcpStream) -> Exchange {
+    let mut bytes = Vec::new();
+    let reading = timeout(DEADLINE, async {
+        let mut buffer = [0; 8192];
+        // A reset is a close as well.
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            bytes.extend_from_slice(&buffer[..read]);
+        }
+    });
+    let closed = reading.await.is_ok();
+    Exchange { bytes, closed }
+}
+
+impl Exchange {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    /// The status of every answer.
+    pub fn statuses(&self) -> Vec<u16> {
+        self.text()
+            .split("HTTP/1.1 ")
+            .skip(1)
+            .map(|answer| answer[..3].parse().expect("a status of three digits"))
+            .collect()
+    }
+
+    /// Head and body of the one answer.
+    pub fn answer(&self) -> (String, String) {
+        assert_eq!(self.statuses().len(), 1, "{}", self.text());
+        let text = self.text();
+        let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
+        (head.to_ascii_lowercase(), body.to_owned())
+    }
+}
