@@ -222,7 +222,7 @@ impl User {
     /// # Errors
     /// [`Error::NotFound`] when there is no such person.
     pub async fn delete(db: &mut Conn, id: i64) -> Result<Option<Vec<String>>> {
-        // Holds the person: a follow or a post that came in between would go uncounted.
+        // Holds the person: the picture of a post that came in between would be left behind.
         if execute!(db, "UPDATE users SET updated_at = updated_at WHERE id = ?", id)?.rows == 0 {
             return Err(Error::NotFound);
         }

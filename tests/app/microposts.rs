@@ -175,10 +175,13 @@ async fn a_hundred_parallel_posts_are_counted_exactly() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let browser = app.logged_in(&michael).await;
-    let posts = (0..100).map(|n| {
-        let (mut browser, content) = (browser.clone(), format!("Post {n}"));
-        async move { browser.post("/microposts", &[("micropost[content]", &content)]).await.status }
-    });
+    let posts =
+        (0..100).map(|n| {
+            let (mut browser, content) = (browser.clone(), format!("Post {n}"));
+            async move {
+                browser.post_until_taken("/microposts", &[("micropost[content]", &content)]).await.status
+            }
+        });
     assert_eq!(join_all(posts).await, [303; 100]);
     assert_eq!(app.database.db_number("SELECT microposts_count FROM users").await, 100);
     app.db_assert_counts().await;

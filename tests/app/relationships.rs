@@ -202,7 +202,7 @@ async fn s44_a_follow_is_there_once_however_often_it_is_asked_for() {
     let (id, profile) = (lana.id.to_string(), format!("/users/{}", lana.id));
     let follows = (0..20).map(|_| {
         let (mut browser, id) = (browser.clone(), id.clone());
-        async move { browser.post("/relationships", &[("followed_id", &id)]).await }
+        async move { browser.post_until_taken("/relationships", &[("followed_id", &id)]).await }
     });
     for answer in join_all(follows).await {
         answer.assert_redirect(&profile);
@@ -224,7 +224,7 @@ async fn a_hundred_parallel_follows_are_counted_exactly() {
         let others = people.iter().zip(&browsers).filter(|(follower, _)| follower.id != followed.id);
         others.map(|(_, browser)| {
             let (mut browser, id) = (browser.clone(), followed.id.to_string());
-            async move { browser.post("/relationships", &[("followed_id", &id)]).await.status }
+            async move { browser.post_until_taken("/relationships", &[("followed_id", &id)]).await.status }
         })
     });
     assert_eq!(join_all(follows).await, [303; 110]);

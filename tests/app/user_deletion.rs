@@ -95,18 +95,21 @@ async fn deleting_in_the_middle_of_everything_keeps_the_counts() {
         let id = lana.id.to_string();
         let follows = browsers.iter().map(|browser| {
             let (mut browser, id) = (browser.clone(), id.clone());
-            async move { browser.post("/relationships", &[("followed_id", &id)]).await.status }
+            async move { browser.post_until_taken("/relationships", &[("followed_id", &id)]).await.status }
         });
         let her_follows = people.iter().map(|person| {
             let (mut browser, id) = (hers.clone(), person.id.to_string());
-            async move { browser.post("/relationships", &[("followed_id", &id)]).await.status }
+            async move { browser.post_until_taken("/relationships", &[("followed_id", &id)]).await.status }
         });
         let path = format!("/users/{id}");
         let (deleted, statuses) = join(
-            deleting.delete(&path),
+            deleting.post_until_taken(&path, &[("_method", "delete")]),
             join(
                 join_all(follows),
-                join(join_all(her_follows), hers.post("/microposts", &[("micropost[content]", "x")])),
+                join(
+                    join_all(her_follows),
+                    hers.post_until_taken("/microposts", &[("micropost[content]", "x")]),
+                ),
             ),
         )
         .await;
@@ -116,6 +119,35 @@ async fn deleting_in_the_middle_of_everything_keeps_the_counts() {
             assert!(status == 303 || status == 404, "{status}");
         }
         app.db_assert_counts().await;
+    }
+}
+
+#[actix_web::test]
+async fn no_picture_is_left_of_somebody_deleted_while_posting() {
+    let app = TestApp::start().await;
+    let admin = app.db_admin("michael").await;
+    let mut deleting = app.logged_in(&admin).await;
+    for round in 0..4 {
+        let lana = app.db_person(&format!("lana {round}")).await;
+        let mut hers = app.logged_in(&lana).await;
+        let form = hers.get("/").await.form("Post").set("micropost[content]", "Look");
+        let form = form.attach("micropost[picture]", "kitten.png", png(1, 1));
+        let posts = (0..16).map(|_| {
+            let (mut browser, form) = (hers.clone(), form.clone());
+            async move { browser.submit_until_taken(form).await.status }
+        });
+        let path = format!("/users/{}", lana.id);
+        let delete = async {
+            // In the middle of them.
+            while app.stored_pictures().len() < 3 {
+                tokio::task::yield_now().await;
+            }
+            deleting.post_until_taken(&path, &[("_method", "delete")]).await
+        };
+        let (statuses, deleted) = join(join_all(posts), delete).await;
+        deleted.assert_redirect("/users");
+        assert!(statuses.iter().all(|status| matches!(status, 303 | 404)), "{statuses:?}");
+        assert_eq!(app.stored_pictures(), [""; 0], "round {round}");
     }
 }
 

@@ -168,6 +168,11 @@ impl Page {
 }
 
 impl Form {
+    /// A form that is on no page.
+    pub fn to(action: &str, fields: Vec<(String, String)>) -> Form {
+        Form { action: action.to_owned(), fields, is_multipart: false, file: None }
+    }
+
     /// Types a value into a field; ticks a box that is not ticked.
     pub fn set(mut self, name: &str, value: &str) -> Form {
         self.fields.retain(|(other, _)| other != name);
