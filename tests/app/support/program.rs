@@ -160,7 +160,8 @@ impl Serving {
     /// Where it listens, by TCP.
     pub fn address(&mut self) -> SocketAddr {
         let line = self.wait_for("listening");
-        let address = line.split("listening").nth(1).unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
+        let address =
+            line.split("listening").nth(1).unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
         let end = address.find(|c: char| !"0123456789.:".contains(c)).unwrap_or(address.len());
         address[..end].parse().unwrap_or_else(|_| panic!("{line}"))
     }
