@@ -93,8 +93,8 @@ async fn a_lock_that_is_let_go_in_time_is_invisible() {
     run(&mut other, &format!("UPDATE users SET sign_in_epoch = 0, name = 'B' WHERE id = {}", berta.id)).await;
     let theirs = async {
         until_somebody_waits(&app).await;
-        // Past the first wait, which ends after three seconds at most (db/pool.rs), in the midst of the second.
-        tokio::time::sleep(Duration::from_millis(3700)).await;
+        // Past the first wait, which ends after two seconds (db/pool.rs), in the midst of the second.
+        tokio::time::sleep(Duration::from_millis(2800)).await;
         run(&mut other, "COMMIT").await;
     };
     let (status, ()) = tokio::join!(follow(&app, &anna, &berta), theirs);
