@@ -108,7 +108,7 @@ impl App {
             mailer: Mailer::to_folder(&config.mail_from, mails)?,
             bell: Bell::default(),
             passwords: Passwords::new()?,
-            threads: Threads::new(),
+            threads: Threads::new()?,
             cookies: Cookies::new(&config),
             headers: Headers::new(&config),
             stopping: AtomicBool::new(false),

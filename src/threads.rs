@@ -1,41 +1,70 @@
-//! Work that keeps a core busy (passwords, pictures) runs on threads of its own, at most as many as there are cores: more
-//! at a time would be no faster, only take more memory.
+//! Work that keeps a core busy (passwords, pictures) runs on threads of its own, as many as there are cores: more at a
+//! time would be no faster, only take more memory.
+//!
+//! Not on tokio's threads for blocking work, however few of them at a time: what is freed on a thread stays with it for its
+//! next piece of work (glibc, "arenas"), and tokio takes another thread each time. A hundred small pictures left 150 MB.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
 
-/// A bound on threads. Clones share it.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Threads that end when nobody can give them work any more. Clones share them.
 #[derive(Clone)]
-pub struct Threads(Arc<Semaphore>);
+pub struct Threads(Sender<Work>);
 
 impl Threads {
     /// As many threads as there are cores.
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default does not ask the machine how many cores it has"
-    )]
-    pub fn new() -> Threads {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Threads(Arc::new(Semaphore::new(cores)))
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn new() -> Result<Threads> {
+        let (give, take) = channel();
+        let take = Arc::new(Mutex::new(take));
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            let take = take.clone();
+            let named = thread::Builder::new().name("busy".into());
+            named
+                .spawn(move || {
+                    while let Some(work) = next(&take) {
+                        work()
+                    }
+                })
+                .map_err(Error::internal)?;
+        }
+        Ok(Threads(give))
     }
 
-    /// Runs the work when a thread is free.
+    /// Runs the work when a thread is free; not at all if nobody waits for it by then.
     ///
     /// # Errors
     /// When the work panics.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let permit = self.0.clone().acquire_owned().await.map_err(Error::internal)?;
-        // The permit travels with the work: a caller that goes away does not make room for more.
-        let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            work()
-        });
+        let (answer, answered) = oneshot::channel();
+        let work = move || {
+            if !answer.is_closed() {
+                // What the work had is dropped with the panic; the thread itself has nothing that could be left half-way.
+                let done = catch_unwind(AssertUnwindSafe(work));
+                // Nobody waits any more.
+                let _ = answer.send(done);
+            }
+        };
+        self.0.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
         // Without the panic's message, as in web/guard.rs.
-        done.await.map_err(|_panic| Error::internal("work on a thread of its own panicked"))
+        let panicked = || Error::internal("work on a thread of its own panicked");
+        answered.await.map_err(Error::internal)?.map_err(|_panic| panicked())
     }
+}
+
+/// One thread at a time waits for work, the others for their turn.
+fn next(take: &Mutex<Receiver<Work>>) -> Option<Work> {
+    take.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 #[cfg(test)]
@@ -47,7 +76,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_at_a_time_than_there_are_cores() {
-        let threads = Threads::new();
+        let threads = Threads::new().unwrap();
         let running = Arc::new(AtomicUsize::new(0));
         let works = (0..200).map(|_| {
             let running = running.clone();
@@ -64,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_takes_no_room_for_ever() {
-        let threads = Threads::new();
+        let threads = Threads::new().unwrap();
         for _ in 0..50 {
             assert!(threads.run(|| panic!("on purpose")).await.is_err());
         }

@@ -29,8 +29,8 @@ const SQLITE_BUSY: Duration = Duration::from_secs(3);
 const STATEMENTS: usize = 256;
 
 /// The server itself ends what takes too long: MySQL limits reads (in ms), MariaDB every statement (in s). Each runs only
-/// the comment made for it; MariaDB passes over those for MySQL 5.7. A wait for a lock ends before the statement does, so that
-/// it is known for one and the transaction tried again (db.rs).
+/// the comment made for it; MariaDB passes over those for MySQL 5.7. A lock is waited for less long than that: otherwise
+/// MariaDB calls it a statement that took too long, and that is not tried again as a lost lock is.
 const LIMITS: &str = "SET SESSION innodb_lock_wait_timeout = 2 \
     /*!50708 , max_execution_time = 3000 */ /*M! , max_statement_time = 3 */";
 

@@ -69,7 +69,7 @@ impl Passwords {
             .map_err(|error| Error::internal(format!("argon2: {error}")))?;
         let hasher = Hasher::new(params);
         let nobody = hasher.hash(super::secret::Secret::random()?.expose())?.into();
-        Ok(Passwords { threads: Threads::new(), hasher, nobody })
+        Ok(Passwords { threads: Threads::new()?, hasher, nobody })
     }
 
     /// The PHC string of a password.

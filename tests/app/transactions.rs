@@ -94,7 +94,7 @@ async fn a_lock_that_is_let_go_in_time_is_invisible() {
     let theirs = async {
         until_somebody_waits(&app).await;
         // Past the first wait, which ends after two seconds (db/pool.rs), in the midst of the second.
-        tokio::time::sleep(Duration::from_millis(2700)).await;
+        tokio::time::sleep(Duration::from_millis(2800)).await;
         run(&mut other, "COMMIT").await;
     };
     let (status, ()) = tokio::join!(follow(&app, &anna, &berta), theirs);

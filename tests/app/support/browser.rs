@@ -14,6 +14,8 @@ use super::page::{Form, Page};
 pub struct Browser {
     client: Client,
     address: SocketAddr,
+    /// The public address of the application, which is not where it really is.
+    origin: String,
     /// Names and values; flags are for tests that look at them.
     pub cookies: BTreeMap<String, String>,
     /// Every Set-Cookie there was.
@@ -24,8 +26,14 @@ pub struct Browser {
 
 impl Browser {
     pub fn new(address: SocketAddr) -> Browser {
+        Browser::at(APP_URL, address)
+    }
+
+    /// For an application that calls itself otherwise.
+    pub fn at(origin: &str, address: SocketAddr) -> Browser {
         let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
-        Browser { client, address, cookies: BTreeMap::new(), set_cookies: Vec::new(), at: "/".into() }
+        let (cookies, set_cookies, at) = (BTreeMap::new(), Vec::new(), "/".into());
+        Browser { client, address, origin: origin.to_owned(), cookies, set_cookies, at }
     }
 
     /// Opens a page, by its path or by its whole address, and follows redirects.
@@ -98,7 +106,7 @@ impl Browser {
 
     /// A bare request with this browser's cookies, for tests that need headers or bodies of their own.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let path = path.strip_prefix(APP_URL).unwrap_or(path);
+        let path = path.strip_prefix(self.origin.as_str()).unwrap_or(path);
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
         if !cookies.is_empty() {
@@ -111,15 +119,15 @@ impl Browser {
     fn from_here(&self, request: RequestBuilder) -> RequestBuilder {
         request
             .header("sec-fetch-site", "same-origin")
-            .header(ORIGIN, APP_URL)
-            .header(REFERER, format!("{APP_URL}{}", self.at))
+            .header(ORIGIN, &self.origin)
+            .header(REFERER, format!("{}{}", self.origin, self.at))
     }
 
     /// Sends a request that was made by [`request`](Self::request) and keeps the cookies of its answer.
     pub async fn send(&mut self, request: RequestBuilder, path: &str) -> Page {
         let response = request.send().await.unwrap();
         self.keep_cookies(&response);
-        let path = path.strip_prefix(APP_URL).unwrap_or(path).to_owned();
+        let path = path.strip_prefix(self.origin.as_str()).unwrap_or(path).to_owned();
         Page::read(response, path).await
     }
 

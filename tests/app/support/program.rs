@@ -36,6 +36,7 @@ pub struct Serving {
     pub child: Child,
     pub lines: Vec<String>,
     said: Receiver<String>,
+    patience: Duration,
     complaints: Option<JoinHandle<String>>,
 }
 
@@ -119,7 +120,12 @@ impl Drop for Program {
 
 impl Serving {
     /// Starts a command that serves.
-    pub fn start(mut command: Command) -> Serving {
+    pub fn start(command: Command) -> Serving {
+        Serving::start_patiently(command, PATIENCE)
+    }
+
+    /// The same for one that takes its time until it does.
+    pub fn start_patiently(mut command: Command, patience: Duration) -> Serving {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (say, said) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -136,7 +142,7 @@ impl Serving {
             let _ = stderr.read_to_end(&mut text);
             String::from_utf8_lossy(&text).into_owned()
         });
-        Serving { child, lines: Vec::new(), said, complaints: Some(complaints) }
+        Serving { child, lines: Vec::new(), said, patience, complaints: Some(complaints) }
     }
 
     /// The first line with these words, waiting for it if it did not come yet.
@@ -146,7 +152,7 @@ impl Serving {
             if let Some(line) = self.lines.iter().find(|line| line.contains(words)) {
                 return line.clone();
             }
-            match self.said.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
+            match self.said.recv_timeout(self.patience.saturating_sub(start.elapsed())) {
                 Ok(line) => self.lines.push(line),
                 Err(_) => {
                     let _ = self.child.kill();

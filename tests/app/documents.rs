@@ -1,0 +1,134 @@
+//! The documents say what is there: paths, commands, routes. (The table of settings: src/config/tests/documents.rs.)
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use sample_app::routes;
+
+use crate::support::{Program, TestApp};
+
+const DOCUMENTS: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// What stands between single backticks.
+fn code(text: &str) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).filter(|code| !code.contains('\n')).collect()
+}
+
+/// Whether it is written as a place in the repository: a folder that is there, or a file with a known ending.
+fn is_path(code: &str) -> bool {
+    let endings = [".rs", ".md", ".toml", ".sh", ".html", ".txt", ".css", ".js", ".sql", ".sample", ".png"];
+    let folders =
+        ["src/", "tests/", "scripts/", "templates/", "static/", "migrations/", "docs/", "deploy/", "nginx/"];
+    let odd =
+        code.contains(|c: char| c.is_whitespace() || "<>*{}$=:(".contains(c)) || code.starts_with(['/', '-']);
+    !odd && (folders.iter().any(|folder| code.starts_with(folder))
+        || endings.iter().any(|end| code.ends_with(end)))
+}
+
+/// A place is named from the root, or from src/ (`web/guard.rs`).
+fn is_there(path: &str) -> bool {
+    root().join(path).exists() || root().join("src").join(path).exists()
+}
+
+#[test]
+fn every_path_in_the_documents_is_there() {
+    for name in ["README.md", "ARCHITECTURE.md"] {
+        let text = read(name);
+        let paths: Vec<_> = code(&text).into_iter().filter(|code| is_path(code)).collect();
+        let lost: Vec<_> = paths.iter().filter(|path| !is_there(path)).collect();
+        assert!(lost.is_empty(), "{name}: {lost:?}");
+        if name == "ARCHITECTURE.md" {
+            assert!(paths.len() > 20, "the document was understood: {paths:?}");
+        }
+    }
+}
+
+#[test]
+fn every_link_in_the_documents_leads_somewhere() {
+    let text = [read("README.md"), read("ARCHITECTURE.md"), read("CHANGELOG.md")].concat();
+    let targets: Vec<_> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert!(targets.len() >= 3, "{targets:?}");
+    for target in targets.into_iter().filter(|target| !target.starts_with("https://")) {
+        assert!(root().join(target.split('#').next().unwrap()).exists(), "{target}");
+    }
+}
+
+/// The map is a map: every source module and every folder at the top is named in it.
+#[test]
+fn the_architecture_names_every_module_and_folder() {
+    let text = read("ARCHITECTURE.md");
+    assert!(text.lines().count() <= 120, "{} lines", text.lines().count());
+    let places = std::fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap());
+    for place in places {
+        let name = place.file_name().into_string().unwrap();
+        let module = name.trim_end_matches(".rs");
+        let named =
+            [format!("src/{module}.rs"), format!("src/{module}/")].iter().any(|path| text.contains(path));
+        assert!(
+            named || ["lib", "clock", "error", "seeds", "models", "controllers"].contains(&module),
+            "src/{name}"
+        );
+    }
+    for folder in ["templates/", "static/", "migrations/", "tests/app/", "scripts/"] {
+        assert!(text.contains(&format!("`{folder}")), "{folder}");
+    }
+}
+
+#[actix_web::test]
+async fn every_command_in_the_documents_exists() {
+    let program = Program::development().await;
+    let help = program.succeed(&["--help"]);
+    let text = read("README.md");
+    let words =
+        |line: &str| line.split([' ', '`', ',', ')', '|', '&']).map(str::to_owned).collect::<Vec<_>>();
+    let mut commands = BTreeSet::new();
+    for line in text.lines() {
+        for call in ["cargo run -- ", "sample-app "] {
+            for rest in line.split(call).skip(1) {
+                let command = words(rest).swap_remove(0);
+                let is_word = !command.is_empty() && command.bytes().all(|b| b.is_ascii_lowercase());
+                if is_word && line.contains(['$', '`']) || line.starts_with("    ") && is_word {
+                    commands.insert(command);
+                }
+            }
+        }
+    }
+    for command in &commands {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} in\n{help}");
+    }
+    assert!(commands.contains("seed") && commands.contains("migrate"), "{commands:?}");
+    assert!(
+        text.contains("    cargo run\n") && text.contains("    scripts/test\n"),
+        "the newcomer's two commands"
+    );
+    for script in text.split("scripts/").skip(1) {
+        let name: String = script.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let mode = std::fs::metadata(root().join("scripts").join(&name))
+            .map(|script| std::os::unix::fs::PermissionsExt::mode(&script.permissions()));
+        assert!(mode.is_ok_and(|mode| mode & 0o111 != 0), "scripts/{name} is no program");
+    }
+}
+
+/// The documents are pages of the application too; what is served is what lies in the repository.
+#[actix_web::test]
+async fn the_documents_are_served_as_they_are() {
+    let app = TestApp::start().await;
+    for name in DOCUMENTS {
+        let path = format!("/{name}");
+        assert!(routes::TABLE.contains(&("GET", path.as_str())), "{path}");
+        let page = app.browser().get(&path).await;
+        assert_eq!((page.status, page.header("content-type")), (200, "text/plain; charset=utf-8"), "{name}");
+        assert_eq!(page.text(), read(name), "{name}");
+        assert!(page.text().len() > 500, "{name} says something");
+    }
+    assert!(read("CHANGELOG.md").contains(&format!("## {}", env!("CARGO_PKG_VERSION"))));
+    assert!(read("LICENSE").contains("MIT"));
+}

@@ -1,0 +1,94 @@
+//! What a newcomer does: gets the files, types `cargo run`, and walks through it, with nothing set up and nothing set.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::program::Serving;
+use crate::support::{Browser, posts};
+
+/// A copy of what git keeps, as after a clone.
+fn clone_into(folder: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = Command::new("git").arg("-C").arg(root).args(["ls-files", "-z"]).output().unwrap();
+    assert!(listed.status.success(), "this test needs git: {}", String::from_utf8_lossy(&listed.stderr));
+    let files = String::from_utf8(listed.stdout).unwrap();
+    for file in files.split_terminator('\0') {
+        let copy = folder.join(file);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        // A file that git knows and that was just deleted is not in the next commit either.
+        if root.join(file).exists() {
+            std::fs::copy(root.join(file), copy).unwrap();
+        }
+    }
+}
+
+/// On port 3000, because that is what the newcomer gets. What others have built already is used again.
+#[actix_web::test]
+async fn cargo_run_and_walk_through() {
+    // Next to what is built, and always in one place: the compiler keeps what it made for each place.
+    let target = Path::new(env!("CARGO_BIN_EXE_sample-app")).ancestors().nth(2).unwrap();
+    let (folder, built) = (target.join("first_run/clone"), target.join("first_run/target"));
+    let _ = std::fs::remove_dir_all(&folder);
+    clone_into(&folder);
+    share_dependencies(target, &built).unwrap();
+    let mut command = Command::new("cargo");
+    command.arg("run").current_dir(&folder).env_clear();
+    for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    command.env("CARGO_TARGET_DIR", built);
+    let mut serving = Serving::start_patiently(command, std::time::Duration::from_secs(900));
+    let ready = serving.wait_for("Sample App is ready: ");
+    let url = ready.split("ready: ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    assert_eq!(url, "http://localhost:3000");
+
+    let mut browser = Browser::at(&url, "127.0.0.1:3000".parse().unwrap());
+    assert!(browser.get("/").await.has("a[href='/signup']"));
+    let form = browser.get("/signup").await.form("Create my account");
+    let form = form.set("user[name]", "New Comer").set("user[email]", "new@example.com");
+    let form = form.set("user[password]", "correct horse battery");
+    let page = browser.submit(form.set("user[password_confirmation]", "correct horse battery")).await;
+    page.assert_flash("info", "Please check your email to activate your account.");
+
+    let start = std::time::Instant::now();
+    let mail = loop {
+        let inbox = browser.get("/inbox").await;
+        if let Some(mail) = inbox.attrs("ul.mails a", "href").first() {
+            break mail.clone();
+        }
+        assert!(start.elapsed().as_secs() < 30, "no mail");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let mail = browser.get(&mail).await;
+    assert_eq!(mail.one("h1"), "Account activation");
+    let links = mail.attrs("article.mail a[href*='account_activations']", "href");
+    assert!(links[0].starts_with("http://localhost:3000/account_activations/"), "{links:?}");
+    let page = browser.get(&links[0]).await;
+    let page = browser.submit(page.form("Activate my account")).await;
+    page.assert_flash("success", "Account activated!");
+
+    let form = browser.get("/").await.form("Post").set("micropost[content]", "Hello, world");
+    let page = browser.submit(form.attach("micropost[picture]", "world.png", posts::png(800, 400))).await;
+    page.assert_flash("success", "Micropost created!");
+    assert!(page.one("ol.microposts > li span.content").contains("Hello, world"));
+    let picture = page.attrs("ol.microposts img.picture", "src").concat();
+    let picture = image::load_from_memory(&browser.get(&picture).await.body).unwrap();
+    assert_eq!((picture.width(), picture.height()), (400, 200));
+
+    for name in ["sample_app.db", "images", "mail"] {
+        assert!(folder.join("var").join(name).exists(), "var/{name}");
+    }
+    // cargo has become the program by then.
+    serving.stop();
+}
+
+/// Hard links to the dependencies that are built already, in another folder, so that the program that other tests run
+/// stays as it is. Only speed depends on it.
+fn share_dependencies(from: &Path, to: &Path) -> std::io::Result<()> {
+    let to = to.join("debug");
+    std::fs::create_dir_all(&to)?;
+    for part in ["deps", "build", ".fingerprint"] {
+        Command::new("cp").args(["-a", "-l", "-n"]).arg(from.join("debug").join(part)).arg(&to).status()?;
+    }
+    Ok(())
+}
