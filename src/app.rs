@@ -1,6 +1,7 @@
 //! Puts the application together from its settings, and serves it.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -91,22 +92,20 @@ impl App {
     /// # Errors
     /// When a setting leads to something that cannot be used here.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
-        // Connections to Redis, S3 and SMTP servers are not made yet; an address that is set must not be ignored silently.
-        let sessions = Sessions::in_memory();
         let images = match &config.images {
-            config::Images::Folder(folder) => Images::in_folder(folder.clone()),
-            config::Images::S3 { .. } => Images::in_folder(config.data_dir.join("images")),
+            config::Images::Folder(folder) => folder.clone(),
+            config::Images::S3 { .. } => config.data_dir.join("images"),
         };
-        let mailer = match &config.mail {
-            config::Mail::Folder(folder) => Mailer::to_folder(&config.mail_from, folder.clone())?,
-            config::Mail::Smtp(_) => Mailer::to_folder(&config.mail_from, config.data_dir.join("mail"))?,
+        let mails = match &config.mail {
+            config::Mail::Folder(folder) => folder.clone(),
+            config::Mail::Smtp(_) => config.data_dir.join("mail"),
         };
         Ok(App {
             clock,
             db: Db::open(&config.database)?,
-            sessions,
-            images,
-            mailer,
+            sessions: Sessions::in_memory(),
+            images: Images::in_folder(images),
+            mailer: Mailer::to_folder(&config.mail_from, mails)?,
             bell: Bell::default(),
             passwords: Passwords::new()?,
             threads: Threads::new(),
@@ -115,6 +114,11 @@ impl App {
             stopping: AtomicBool::new(false),
             config,
         })
+    }
+
+    /// Says from now on that people should be sent elsewhere (/readyz).
+    pub fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Whether the process is on its way out.
@@ -144,6 +148,26 @@ impl App {
     }
 }
 
+/// Services that are set but that this version does not connect to yet, with what it does instead. A setting must never
+/// be passed over in silence.
+pub fn not_connected(config: &Config) -> Vec<String> {
+    let folder = |name: &str| config.data_dir.join(name).display().to_string();
+    let mut notes = Vec::new();
+    if let config::Redis::Server(_) = config.redis {
+        notes.push("Redis is not used yet: sessions stay in this process and end with it".to_owned());
+    }
+    if let config::Images::S3 { .. } = config.images {
+        notes.push(format!("S3 is not used yet: pictures go to {}", folder("images")));
+    }
+    if let config::Mail::Smtp(_) = config.mail {
+        notes.push(format!("SMTP is not used yet: no mail leaves, all go to {}", folder("mail")));
+    }
+    if config.logstash.is_some() {
+        notes.push("Logstash is not used yet: log lines go to standard output only".to_owned());
+    }
+    notes
+}
+
 /// Starts serving.
 ///
 /// # Errors
@@ -166,11 +190,14 @@ pub async fn start(app: App) -> Result<Running> {
         .disable_signals();
     let listening = match &app.config.listen {
         Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),
-        Listen::Unix(path) => {
-            // Left by a process that was killed; a socket in use would be taken over just the same by its successor.
-            let _ = std::fs::remove_file(path);
-            server.bind_uds(path)
-        }
+        // `bind_uds` removes what is there: the socket of a process that was killed, or one in use, which a successor
+        // takes over. Anything but a socket is somebody's file.
+        Listen::Unix(path) => match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                Err(std::io::Error::other("there is a file of that name, and it is no socket"))
+            }
+            _ => server.bind_uds(path),
+        },
         Listen::Inherited => {
             let mut inherited = ListenFd::from_env();
             match (inherited.take_unix_listener(0), inherited.take_tcp_listener(0)) {
@@ -226,9 +253,19 @@ pub fn around(
 }
 
 impl Running {
+    /// Where it listens, for people.
+    pub fn listening(&self) -> String {
+        match &self.app.config.listen {
+            Listen::Tcp { .. } => {
+                self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Takes no new requests, finishes what is under way, delivers the mail in hand.
     pub async fn stop(self) {
-        self.app.stopping.store(true, Ordering::Relaxed);
+        self.app.begin_stopping();
         self.server.stop(true).await;
         // The receiver is gone only if the worker is.
         let _ = self.stop_post_office.send(true);

@@ -1,12 +1,11 @@
 //! The commands: serve (when none is named), migrate, seed, secret, admin.
 
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, App};
+use crate::app::{self, App, Running};
 use crate::clock::Clock;
 use crate::config::{self, AppEnv, Config};
 use crate::db::Db;
@@ -93,47 +92,57 @@ async fn execute(command: Command) -> std::result::Result<(), String> {
 }
 
 async fn serve(config: Config) -> Result<()> {
+    for note in app::not_connected(&config) {
+        eprintln!("Note: {note}.");
+    }
     logs::start(&config);
     let app = App::new(config, Clock::default())?;
-    prepare_schema(&app).await?;
+    match prepare_schema(&app.config, &app.db).await {
+        // People get a 503 until it is back; that needs no restart.
+        Err(error @ Error::Unavailable(_)) if app.config.env == AppEnv::Production => {
+            tracing::warn!(%error, "the database does not answer yet");
+        }
+        prepared => prepared?,
+    }
     // Before the first request, so that no signal is missed in between.
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let running = app::start(app).await?;
-    greet(&running.app, &running.addresses).await;
+    greet(&running).await;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    say_to_all(&running.app, "Finishing what is under way ...");
+    match running.app.config.env {
+        AppEnv::Development => println!("Finishing what is under way ..."),
+        AppEnv::Production => tracing::info!("finishing what is under way"),
+    }
     running.stop().await;
     Ok(())
 }
 
 /// Development migrates by itself; production is migrated by the deploy, once, and must not start without.
-async fn prepare_schema(app: &App) -> Result<()> {
-    if app.config.env == AppEnv::Development {
-        return app.db.migrate().await.map(|_| ());
+async fn prepare_schema(config: &Config, db: &Db) -> Result<()> {
+    if config.env == AppEnv::Development {
+        return db.migrate().await.map(|_| ());
     }
-    match app.db.pending_migrations().await {
-        Ok(0) => Ok(()),
-        Ok(pending) => Err(Error::internal(format!(
+    match db.pending_migrations().await? {
+        0 => Ok(()),
+        pending => Err(Error::internal(format!(
             "the database lacks {pending} migrations; run `sample-app migrate` first"
         ))),
-        // People get a 503 until it is back; that needs no restart.
-        Err(error) => {
-            eprintln!("Note: the database does not answer yet: {error}");
-            Ok(())
-        }
     }
 }
 
-async fn greet(app: &App, addresses: &[SocketAddr]) {
+/// Says where to go. Production writes nothing but JSON to stdout.
+async fn greet(running: &Running) {
+    let app = &running.app;
+    let (url, listening) = (app.config.app_url.origin(), running.listening());
     if app.config.env == AppEnv::Production {
-        tracing::info!(url = app.config.app_url.origin(), listen = ?addresses, "ready");
+        tracing::info!(url, listening, "ready");
         return;
     }
-    println!("Sample App is ready: {}", app.config.app_url.origin());
+    println!("Sample App is ready: {url} (listening on {listening})");
     if app.inbox().is_some() {
         println!("Mails do not leave this machine; read them at {}", app.config.app_url.link("/inbox"));
     }
@@ -141,14 +150,6 @@ async fn greet(app: &App, addresses: &[SocketAddr]) {
         println!(
             "Nobody is here yet: sign up, or run `cargo run -- seed` for a hundred people who post and follow."
         );
-    }
-}
-
-/// In production every line of stdout is an object of JSON, this one too.
-fn say_to_all(app: &App, sentence: &str) {
-    match app.config.env {
-        AppEnv::Development => println!("{sentence}"),
-        AppEnv::Production => tracing::info!("{sentence}"),
     }
 }
 
@@ -167,9 +168,7 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
         ));
     }
     let db = Db::open(&config.database)?;
-    if config.env == AppEnv::Development {
-        db.migrate().await?;
-    }
+    prepare_schema(config, &db).await?;
     if seeds::plant(&db, &Clock::default()).await? {
         println!(
             "100 people are here. Log in as {} with the password {}.",
@@ -188,7 +187,9 @@ async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
         logs::start(config);
     }
     let parsed = Email::parse(email).map_err(|problem| Error::internal(format!("{email} {problem}")))?;
-    let changed = Db::open(&config.database)?
+    let db = Db::open(&config.database)?;
+    prepare_schema(config, &db).await?;
+    let changed = db
         .transaction(async |db| {
             let found = User::find_by_email(db, &parsed).await?;
             let Some(user) = found.filter(|user| user.activated_at.is_some()) else {
@@ -221,6 +222,8 @@ async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
 fn say(error: Error) -> String {
     match error {
         Error::Internal(source) => source.to_string(),
+        // Only the database stands behind a command that is not serving.
+        Error::Unavailable(source) => format!("the database cannot be used now: {source}"),
         other => other.to_string(),
     }
 }

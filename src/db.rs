@@ -7,6 +7,8 @@ mod conn;
 mod migrate;
 mod pool;
 
+use std::time::Duration;
+
 pub use conn::{Conn, Link, Outcome};
 pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, on, row};
 pub use migrate::MIGRATE_LOCK_TIMEOUT;
@@ -17,6 +19,9 @@ use pool::{MySqlConnections, Pool, SqliteConnections};
 
 /// How often a transaction is tried when the database undoes it in favour of another one (deadlock, lock wait).
 const ATTEMPTS: usize = 3;
+/// A connection is there within this time or not at all: with a server that is frozen, every idle one takes a second to
+/// be found dead, and nobody waits for all of them.
+const CHECKOUT: Duration = Duration::from_millis(2500);
 
 /// The pool of connections. Clones share it.
 #[derive(Clone)]
@@ -44,11 +49,15 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when none is free or can be made in time.
     pub async fn conn(&self) -> Result<Conn> {
-        let link = match self {
-            Db::Sqlite(pool) => Link::Sqlite(pool.get().await.map_err(Error::unavailable)?),
-            Db::MySql(pool) => Link::MySql(pool.get().await.map_err(Error::unavailable)?),
+        let checkout = async {
+            let link = match self {
+                Db::Sqlite(pool) => Link::Sqlite(pool.get().await.map_err(Error::unavailable)?),
+                Db::MySql(pool) => Link::MySql(pool.get().await.map_err(Error::unavailable)?),
+            };
+            Ok(Conn::new(link))
         };
-        Ok(Conn::new(link))
+        let late = |_| Err(Error::unavailable("there was no connection to the database in time"));
+        tokio::time::timeout(CHECKOUT, checkout).await.unwrap_or_else(late)
     }
 
     /// Runs `work` in one transaction: all of it happens or nothing. When the database gives way to another

@@ -92,6 +92,8 @@ impl From<sqlx::Error> for Error {
         match error {
             sqlx::Error::RowNotFound => Error::NotFound,
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Error::unavailable(error),
+            // What a new row belongs to was deleted at this very moment.
+            sqlx::Error::Database(ref e) if e.is_foreign_key_violation() => Error::NotFound,
             sqlx::Error::Database(ref e) if is_passing(e.as_ref()) => Error::unavailable(error),
             other => Error::Database(other),
         }

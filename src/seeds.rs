@@ -5,7 +5,7 @@ use futures_util::future::try_join_all;
 
 use crate::clock::Clock;
 use crate::db::{Db, fetch_optional};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::email::Email;
 use crate::models::micropost::{Content, Micropost};
 use crate::models::name::Name;
@@ -50,24 +50,26 @@ pub async fn has_people(db: &Db) -> Result<bool> {
     Ok(anybody.is_some())
 }
 
-/// Makes them. `false`: they are here already.
+/// Makes them, all or none. `false`: they are here already.
 ///
 /// # Errors
-/// When the database does not answer; nothing but whole people is left then.
+/// When somebody else signed up with one of their addresses, or the database does not answer.
 pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
+    let admin = parsed(Email::parse(ADMIN_EMAIL))?;
+    if User::find_by_email(&mut db.conn().await?, &admin).await?.is_some() {
+        return Ok(false);
+    }
     let passwords = Passwords::new()?;
     let digests =
         (0..PEOPLE).map(|n| passwords.hash_unchecked(if n == 0 { ADMIN_PASSWORD } else { PASSWORD }));
     let digests = try_join_all(digests).await?;
-    let planted = db.transaction(async |db| {
+    db.transaction(async |db| {
         let now = clock.now();
         let mut ids = Vec::with_capacity(PEOPLE);
         for (n, digest) in digests.iter().enumerate() {
-            let (Ok(name), Ok(email)) = (Name::parse(&name(n)), Email::parse(&email(n))) else {
-                return Ok(None);
-            };
+            let (name, email) = (parsed(Name::parse(&name(n)))?, parsed(Email::parse(&email(n)))?);
             let SignedUp::Waiting(id) = User::sign_up(db, &name, &email, digest, now).await? else {
-                return Ok(None);
+                return Err(Error::internal(format!("{} has an account already", email.as_str())));
             };
             User::activate(db, id, now).await?;
             ids.push(id);
@@ -77,21 +79,25 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
         for round in 0..POSTS_EACH {
             for (n, id) in ids.iter().take(WRITERS).enumerate() {
                 let sentence = SENTENCES[(round as usize * 7 + n * 3) % SENTENCES.len()];
-                let Ok(content) = Content::parse(sentence) else { return Ok(None) };
+                let content = parsed(Content::parse(sentence))?;
                 let ago = TimeDelta::minutes((POSTS_EACH - round) * 97 - n as i64 * 13);
                 Micropost::create(db, *id, &content, None, now - ago).await?;
             }
         }
-        Ok(Some(ids))
-    });
-    let Some(ids) = planted.await? else { return Ok(false) };
-    for followed in &ids[2..=50] {
-        relationship::follow(db, ids[0], *followed, clock.now()).await?;
-    }
-    for follower in &ids[3..=40] {
-        relationship::follow(db, *follower, ids[0], clock.now()).await?;
-    }
-    Ok(true)
+        for followed in &ids[2..=50] {
+            relationship::insert(db, ids[0], *followed, now).await?;
+        }
+        for follower in &ids[3..=40] {
+            relationship::insert(db, *follower, ids[0], now).await?;
+        }
+        Ok(true)
+    })
+    .await
+}
+
+/// Our own texts fit our own rules; if one does not, that is a fault of ours.
+fn parsed<T>(text: std::result::Result<T, String>) -> Result<T> {
+    text.map_err(Error::internal)
 }
 
 fn name(n: usize) -> String {

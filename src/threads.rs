@@ -37,3 +37,37 @@ impl Threads {
         done.await.map_err(|_panic| Error::internal("work on a thread of its own panicked"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+
+    #[tokio::test]
+    async fn no_more_at_a_time_than_there_are_cores() {
+        let threads = Threads::new();
+        let running = Arc::new(AtomicUsize::new(0));
+        let works = (0..200).map(|_| {
+            let running = running.clone();
+            threads.run(move || {
+                let at_once = running.fetch_add(1, Ordering::SeqCst) + 1;
+                std::thread::yield_now();
+                running.fetch_sub(1, Ordering::SeqCst);
+                at_once
+            })
+        });
+        let most = join_all(works).await.into_iter().map(Result::unwrap).max().unwrap();
+        assert!(most <= std::thread::available_parallelism().unwrap().get(), "{most}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_takes_no_room_for_ever() {
+        let threads = Threads::new();
+        for _ in 0..50 {
+            assert!(threads.run(|| panic!("on purpose")).await.is_err());
+        }
+        assert_eq!(threads.run(|| 7).await.unwrap(), 7);
+    }
+}

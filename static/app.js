@@ -10,22 +10,30 @@ document.addEventListener("submit", (event) => {
 // A picture that is too large is not sent at all: <input type="file" data-max-bytes="5242880">.
 document.addEventListener("change", (event) => {
   const { files, dataset } = event.target;
-  if (!dataset.maxBytes || !files || !files[0]) return;
-  const tooLarge = files[0].size > Number(dataset.maxBytes);
+  if (!dataset.maxBytes) return;
+  const tooLarge = files.length > 0 && files[0].size > Number(dataset.maxBytes);
   event.target.setCustomValidity(tooLarge ? "Picture should be less than 5MB" : "");
   if (tooLarge) event.target.reportValidity();
 });
 
-// Following in place: when the answer is another page (the session ended, say), go there instead.
+// Following in place: when that does not work (the session ended, say), the form is sent as without JavaScript.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.serverResponse.includes('id="follow_form"')) return;
+  const { serverResponse, requestConfig } = event.detail;
+  if (serverResponse.includes('id="follow_form"')) return;
   event.preventDefault();
-  window.location.assign(event.detail.xhr.responseURL);
+  requestConfig.elt.submit();
 });
+document.addEventListener("htmx:sendError", (event) => event.detail.requestConfig.elt.submit());
 
-// The Account menu closes when something else is clicked.
+// The Account menu closes when something else is clicked, and by Escape.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.dropdown[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
   }
+});
+document.addEventListener("keydown", (event) => {
+  const menu = document.querySelector("details.dropdown[open]");
+  if (event.key !== "Escape" || !menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
 });

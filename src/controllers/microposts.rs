@@ -7,12 +7,13 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::static_pages::Feed;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::micropost::{Content, Micropost};
+use crate::models::page::PageNumber;
 use crate::models::picture;
 use crate::models::validation::Errors;
 use crate::web::flash::Kind;
-use crate::web::params::Id;
+use crate::web::params::{Id, page_number};
 use crate::web::upload::{PostForm, Upload};
 use crate::web::visitor::SignedIn;
 
@@ -39,7 +40,17 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
         return me.page_as(status, &Feed::with_rejected_post(&me, form.content, errors).await?);
     };
     let key = match picture {
-        Some(picture) => Some(app.images.put(picture).await?),
+        Some(picture) => match app.images.put(picture).await {
+            Ok(key) => Some(key),
+            // The text is as good as it was: it stays in the form until the store is back.
+            Err(error @ Error::Unavailable(_)) => {
+                tracing::error!(%error, "a picture was not stored");
+                let errors = Errors::one("picture", "cannot be stored at the moment; please try again soon");
+                let page = Feed::with_rejected_post(&me, form.content, errors).await?;
+                return me.unavailable(&page);
+            }
+            Err(error) => return Err(error),
+        },
         None => None,
     };
     let (user_id, now) = (me.me.id, app.clock.now());
@@ -59,5 +70,25 @@ pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
     let app = &me.app;
     let picture = app.db.transaction(async |db| Micropost::delete(db, id.0, me.me.id).await).await?;
     app.images.delete(picture).await;
-    me.go_back_saying(Kind::Success, "Micropost deleted")
+    me.go_saying(&page_it_was_on(&me).await?, Kind::Success, "Micropost deleted")
+}
+
+/// The page of ours with the button that was pressed; the page before it, if the post was the last one there.
+async fn page_it_was_on(me: &SignedIn) -> Result<String> {
+    let Some(path) = me.referring_page() else { return Ok("/".into()) };
+    let (list, query) = path.split_once('?').unwrap_or((&path, ""));
+    // The home page with a post that was refused; it cannot be asked for.
+    if list == "/microposts" {
+        return Ok("/".into());
+    }
+    let page = page_number(query).unwrap_or(PageNumber::FIRST);
+    if page == PageNumber::FIRST {
+        return Ok(path);
+    }
+    let mut db = me.app.db.conn().await?;
+    let posts = match list {
+        "/" => Micropost::feed(&mut db, me.me.id, page).await?,
+        _ => Micropost::by(&mut db, &me.me, page).await?,
+    };
+    Ok(if posts.is_past_the_end() { format!("{list}?page={}", posts.number - 1) } else { path })
 }

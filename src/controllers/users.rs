@@ -182,7 +182,10 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
 /// learns of it, and the one who asks does not.
 async fn ask_new_address(me: &SignedIn, db: &mut crate::db::Conn, email: &Email) -> Result<()> {
     let (app, user, now) = (&me.app, &me.me, me.app.clock.now());
-    let mail = match User::find_by_email(db, email).await? {
+    // Either way: an earlier link that went on working would tell that this address is taken.
+    MailToken::revoke(db, user.id, Purpose::EmailChange).await?;
+    let owner = User::find_by_email(db, email).await?.filter(|owner| owner.activated_at.is_some());
+    let mail = match owner {
         Some(owner) => mails::address_taken(&app.config, &owner)?,
         None => {
             let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rust_embed::RustEmbed;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, SqliteConnection};
 
 use super::{Db, Link};
 use crate::error::{Error, Result};
@@ -23,29 +23,35 @@ impl Db {
     /// # Errors
     /// When another migration holds the lock for longer than [`MIGRATE_LOCK_TIMEOUT`], or the database refuses one.
     pub async fn migrate(&self) -> Result<usize> {
+        self.migrate_within(MIGRATE_LOCK_TIMEOUT).await
+    }
+
+    /// The same with another patience.
+    ///
+    /// # Errors
+    /// As [`migrate`](Self::migrate).
+    pub async fn migrate_within(&self, patience: Duration) -> Result<usize> {
         let migrator = self.migrator();
         let mut conn = self.conn().await?;
         // `ask` without `settle`: the connection is closed afterwards, and with it go its settings and its lock.
         match conn.ask()? {
-            Link::Sqlite(object) => apply(&migrator, &mut **object).await,
+            Link::Sqlite(object) => apply_alone(&migrator, &mut **object, patience).await,
             Link::MySql(object) => {
                 let mysql = &mut **object;
+                // A migration may take long (pool.rs limits pages, and GET_LOCK with them), but must not queue up behind a
+                // busy table for ever.
+                let limits = "SET SESSION lock_wait_timeout = 30 \
+                              /*!50708 , max_execution_time = 0 */ /*M! , max_statement_time = 0 */";
+                sqlx::raw_sql(limits).execute(&mut *mysql).await?;
                 // sqlx's own lock waits for ever. GET_LOCK is per server, so the name carries the database.
                 let lock = "SELECT GET_LOCK(CONCAT('sample_app migrate ', LEFT(DATABASE(), 40)), ?)";
                 let locked: Option<i64> = sqlx::query_scalar(lock)
-                    .bind(MIGRATE_LOCK_TIMEOUT.as_secs().cast_signed())
+                    .bind(patience.as_secs().cast_signed())
                     .fetch_one(&mut *mysql)
                     .await?;
                 if locked != Some(1) {
-                    return Err(Error::unavailable(format!(
-                        "another migration of this database has been running for more than {} seconds; \
-                         let it finish, or end its connection (SHOW PROCESSLIST), then run migrate again",
-                        MIGRATE_LOCK_TIMEOUT.as_secs()
-                    )));
+                    return Err(busy(patience));
                 }
-                // A migration may take long (pool.rs limits pages), but must not queue up behind a busy table for ever.
-                let limits = "SET SESSION lock_wait_timeout = 30 /*M! , max_statement_time = 0 */";
-                sqlx::raw_sql(limits).execute(&mut *mysql).await?;
                 apply(&migrator, mysql).await
             }
         }
@@ -88,6 +94,27 @@ fn migration(folder: &str, file: &str) -> Option<Migration> {
         MigrationType::Simple,
         AssertSqlSafe(sql).into_sql_str(),
         false,
+    ))
+}
+
+/// SQLite has no named locks: all migrations together are one transaction, which holds the lock for writing.
+async fn apply_alone(migrator: &Migrator, conn: &mut SqliteConnection, patience: Duration) -> Result<usize> {
+    let wait = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", patience.as_millis()));
+    sqlx::raw_sql(wait).execute(&mut *conn).await?;
+    let mut alone = conn.begin_with("BEGIN IMMEDIATE").await.map_err(|error| match error.into() {
+        Error::Unavailable(_) => busy(patience),
+        other => other,
+    })?;
+    let applied = apply(migrator, &mut *alone).await?;
+    alone.commit().await?;
+    Ok(applied)
+}
+
+fn busy(patience: Duration) -> Error {
+    Error::unavailable(format!(
+        "another migration of this database has been running for more than {} seconds; let it finish, or end it (on \
+         MySQL SHOW PROCESSLIST names its connection), then run migrate again",
+        patience.as_secs()
     ))
 }
 

@@ -23,8 +23,8 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const WAIT: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(1);
-/// SQLite waits this long for another writer.
-const SQLITE_BUSY: Duration = Duration::from_secs(5);
+/// SQLite waits this long for another writer; shorter than the wait for any answer (conn.rs), so the page can say why.
+const SQLITE_BUSY: Duration = Duration::from_secs(3);
 /// Prepared statements kept a connection; evicting one writes without a reply, which sqlx 0.9 delays by 40 ms.
 const STATEMENTS: usize = 256;
 

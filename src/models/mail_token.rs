@@ -111,6 +111,15 @@ impl MailToken {
         Ok(())
     }
 
+    /// Ends all links that somebody may have: what they lead to, or where they went, is theirs no more.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn revoke_all(db: &mut Conn, user_id: i64) -> Result<()> {
+        execute!(db, "DELETE FROM mail_tokens WHERE user_id = ?", user_id)?;
+        Ok(())
+    }
+
     /// Whether its time is over.
     pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
         self.expires_at <= now

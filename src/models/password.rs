@@ -1,12 +1,15 @@
 //! Passwords: which ones are taken (ASVS 6.2), and Argon2id on a bounded number of threads (OWASP Password Storage).
 
+mod hasher;
+
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Algorithm, Params, PasswordVerifier};
 use unicode_normalization::UnicodeNormalization;
 
+use self::hasher::Hasher;
 use super::validation::{BLANK, Errors, UNUSABLE, has_unusable_characters, too_long};
 use crate::error::{Error, Result};
 use crate::threads::Threads;
@@ -51,7 +54,7 @@ impl NewPassword {
 #[derive(Clone)]
 pub struct Passwords {
     threads: Threads,
-    argon2: Argon2<'static>,
+    hasher: Hasher,
     /// Compared with when there is no account, so that an unknown address takes as long as a wrong password.
     nobody: Arc<str>,
 }
@@ -62,10 +65,11 @@ impl Passwords {
     /// # Errors
     /// When the parameters or the system's random numbers are refused.
     pub fn new() -> Result<Passwords> {
-        let params = Params::new(19 * 1024, 2, 1, None).map_err(argon_error)?;
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let nobody = hash(&argon2, super::secret::Secret::random()?.expose())?.into();
-        Ok(Passwords { threads: Threads::new(), argon2, nobody })
+        let params = Params::new(19 * 1024, 2, 1, None)
+            .map_err(|error| Error::internal(format!("argon2: {error}")))?;
+        let hasher = Hasher::new(params);
+        let nobody = hasher.hash(super::secret::Secret::random()?.expose())?.into();
+        Ok(Passwords { threads: Threads::new(), hasher, nobody })
     }
 
     /// The PHC string of a password.
@@ -81,8 +85,8 @@ impl Passwords {
     /// # Errors
     /// As [`hash`](Self::hash).
     pub async fn hash_unchecked(&self, password: &str) -> Result<String> {
-        let (argon2, password) = (self.argon2.clone(), password.to_owned());
-        self.threads.run(move || hash(&argon2, &password)).await?
+        let (hasher, password) = (self.hasher.clone(), password.to_owned());
+        self.threads.run(move || hasher.hash(&password)).await?
     }
 
     /// Whether the password fits the digest. Without a digest it never does, and takes as long to say so.
@@ -95,12 +99,12 @@ impl Passwords {
         }
         let known = digest.is_some();
         let digest = digest.unwrap_or(&self.nobody).to_owned();
-        let (argon2, password) = (self.argon2.clone(), typed.nfc().collect::<String>());
+        let (hasher, password) = (self.hasher.clone(), typed.nfc().collect::<String>());
         let fits = self
             .threads
             .run(move || {
                 PasswordHash::new(&digest)
-                    .is_ok_and(|digest| argon2.verify_password(password.as_bytes(), &digest).is_ok())
+                    .is_ok_and(|digest| hasher.verify_password(password.as_bytes(), &digest).is_ok())
             })
             .await?;
         Ok(fits && known)
@@ -113,7 +117,7 @@ impl Passwords {
     pub async fn renew(&self, password: &str, digest: &str) -> Result<Option<String>> {
         let current = PasswordHash::new(digest).is_ok_and(|digest| {
             digest.algorithm == Algorithm::Argon2id.ident()
-                && Params::try_from(&digest).is_ok_and(|params| same_cost(&params, self.argon2.params()))
+                && Params::try_from(&digest).is_ok_and(|params| same_cost(&params, self.hasher.params()))
         });
         if current {
             return Ok(None);
@@ -123,16 +127,8 @@ impl Passwords {
     }
 }
 
-fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String> {
-    Ok(argon2.hash_password(password.as_bytes()).map_err(argon_error)?.to_string())
-}
-
 fn same_cost(a: &Params, b: &Params) -> bool {
     (a.m_cost(), a.t_cost(), a.p_cost()) == (b.m_cost(), b.t_cost(), b.p_cost())
-}
-
-fn argon_error(error: impl std::fmt::Display) -> Error {
-    Error::internal(format!("argon2: {error}"))
 }
 
 #[cfg(test)]
@@ -175,8 +171,7 @@ mod tests {
         assert!(!passwords.matches("correct horse", None).await.unwrap());
         assert!(passwords.renew("correct horse", &digest).await.unwrap().is_none());
 
-        let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(64, 1, 1, None).unwrap());
-        let old = hash(&weak, "correct horse").unwrap();
+        let old = Hasher::new(Params::new(64, 1, 1, None).unwrap()).hash("correct horse").unwrap();
         assert!(passwords.matches("correct horse", Some(&old)).await.unwrap());
         let renewed = passwords.renew("correct horse", &old).await.unwrap().unwrap();
         assert!(renewed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{renewed}");

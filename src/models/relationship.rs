@@ -29,24 +29,28 @@ pub async fn follow(db: &Db, follower_id: i64, followed_id: i64, now: DateTime<U
     if follower_id == followed_id {
         return Err(Error::BadRequest("You cannot follow yourself.".into()));
     }
-    let followed = db
-        .transaction(async |db| {
-            User::find_activated(db, followed_id).await?;
-            count(db, follower_id, followed_id, 1).await?;
-            execute!(
-                db,
-                "INSERT INTO relationships (follower_id, followed_id, created_at) VALUES (?, ?, ?)",
-                follower_id,
-                followed_id,
-                now
-            )
-        })
-        .await;
-    match followed {
+    match db.transaction(async |db| insert(db, follower_id, followed_id, now).await).await {
         // Already there: the transaction is undone, and with it the counts.
         Err(error) if error.is_unique_violation() => Ok(()),
-        other => other.map(|_| ()),
+        other => other,
     }
+}
+
+/// Follows somebody as part of a transaction, which has to be undone when this fails.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is nobody to be followed; a unique violation when that is already so.
+pub async fn insert(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
+    User::find_activated(db, followed_id).await?;
+    count(db, follower_id, followed_id, 1).await?;
+    execute!(
+        db,
+        "INSERT INTO relationships (follower_id, followed_id, created_at) VALUES (?, ?, ?)",
+        follower_id,
+        followed_id,
+        now
+    )?;
+    Ok(())
 }
 
 /// Ends a follow of this person. Gives who was followed.

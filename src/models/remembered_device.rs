@@ -68,7 +68,7 @@ impl RememberedDevice {
     /// # Errors
     /// When the database does not answer.
     pub async fn recognize(db: &mut Conn, cookie: &str, now: DateTime<Utc>) -> Result<Recognition> {
-        let Some((selector, secret)) = cookie.split_once('.') else { return Ok(Recognition::Unknown) };
+        let Some((selector, secret)) = split(cookie) else { return Ok(Recognition::Unknown) };
         let Some(device) = Self::find(db, selector).await? else { return Ok(Recognition::Unknown) };
         let shown = Digest::of(secret).to_vec();
         if device.expires_at <= now {
@@ -119,7 +119,7 @@ impl RememberedDevice {
     /// # Errors
     /// When the database does not answer.
     pub async fn forget(db: &mut Conn, cookie: &str) -> Result<()> {
-        let selector = cookie.split_once('.').map_or(cookie, |(selector, _)| selector);
+        let Some((selector, _)) = split(cookie) else { return Ok(()) };
         execute!(db, "DELETE FROM remembered_devices WHERE selector = ?", selector)?;
         Ok(())
     }
@@ -127,4 +127,9 @@ impl RememberedDevice {
 
 fn cookie(selector: &str, secret: &Secret) -> String {
     format!("{selector}.{}", secret.expose())
+}
+
+/// Selector and secret of a cookie that may be ours. MySQL refuses to compare an ASCII column with anything else.
+fn split(cookie: &str) -> Option<(&str, &str)> {
+    cookie.split_once('.').filter(|(selector, _)| selector.is_ascii())
 }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::email::Email;
+use super::mail_token::MailToken;
 use super::name::Name;
 use super::page::{Page, PageNumber};
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
@@ -164,11 +165,14 @@ impl User {
         Ok(())
     }
 
-    /// Changes the address. `false`: somebody else has it by now.
+    /// Changes the address, which was shown to be theirs: a sign-up with it that was never activated gives way, and links
+    /// that went to the old address end. `false`: somebody else has it by now.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn change_email(db: &mut Conn, id: i64, email: &str, now: DateTime<Utc>) -> Result<bool> {
+        MailToken::revoke_all(db, id).await?;
+        execute!(db, "DELETE FROM users WHERE email = ? AND activated_at IS NULL", email)?;
         match execute!(db, "UPDATE users SET email = ?, updated_at = ? WHERE id = ?", email, now, id) {
             Ok(_) => Ok(true),
             Err(error) if error.is_unique_violation() => Ok(false),
@@ -176,12 +180,14 @@ impl User {
         }
     }
 
-    /// Changes the password and logs the person out everywhere (ASVS 7.4.3).
+    /// Changes the password and logs the person out everywhere (ASVS 7.4.3). Their links end as well: a change of address
+    /// that somebody else asked for must not outlast the new password.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn change_password(db: &mut Conn, id: i64, digest: &str, now: DateTime<Utc>) -> Result<()> {
         execute!(db, "UPDATE users SET password_digest = ?, updated_at = ? WHERE id = ?", digest, now, id)?;
+        MailToken::revoke_all(db, id).await?;
         Self::log_out_everywhere(db, id).await
     }
 
@@ -216,6 +222,10 @@ impl User {
     /// # Errors
     /// [`Error::NotFound`] when there is no such person.
     pub async fn delete(db: &mut Conn, id: i64) -> Result<Option<Vec<String>>> {
+        // Holds the person: the picture of a post that came in between would be left behind.
+        if execute!(db, "UPDATE users SET updated_at = updated_at WHERE id = ?", id)?.rows == 0 {
+            return Err(Error::NotFound);
+        }
         let user = Self::find(db, id).await?.ok_or(Error::NotFound)?;
         if user.admin && !Self::has_other_admin(db, id).await? {
             return Ok(None);
@@ -235,9 +245,7 @@ impl User {
             id
         )?;
         // Posts, follows, links and devices go by their foreign keys.
-        if execute!(db, "DELETE FROM users WHERE id = ?", id)?.rows == 0 {
-            return Err(Error::NotFound);
-        }
+        execute!(db, "DELETE FROM users WHERE id = ?", id)?;
         Ok(Some(pictures.into_iter().map(|(key,)| key).collect()))
     }
 

@@ -59,6 +59,12 @@ pub struct Cookies {
 #[derive(Default)]
 struct Outgoing(Vec<(Name, Cookie<'static>)>);
 
+impl Outgoing {
+    fn find(&self, name: Name) -> Option<&(Name, Cookie<'static>)> {
+        self.0.iter().find(|(other, _)| *other == name)
+    }
+}
+
 impl Cookies {
     /// For this configuration.
     pub fn new(config: &Config) -> Cookies {
@@ -68,8 +74,14 @@ impl Cookies {
         }
     }
 
-    /// What the browser sent.
+    /// What the browser has: what this answer gives it, or else what it sent. A request that came back by its remembered
+    /// device has a session that the browser has not heard of yet.
     pub fn get(&self, req: &HttpRequest, name: Name) -> Option<String> {
+        if let Some((_, cookie)) = req.extensions().get::<Outgoing>().and_then(|outgoing| outgoing.find(name))
+        {
+            let is_taken_away = cookie.max_age() == Some(Duration::ZERO);
+            return (!is_taken_away).then(|| cookie.value().to_owned());
+        }
         req.cookie(&self.full_name(name)).map(|cookie| cookie.value().to_owned())
     }
 
@@ -95,8 +107,11 @@ impl Cookies {
         }
     }
 
-    /// Takes a cookie away, if the browser has it.
+    /// Takes a cookie away, if the browser has it; it does not get one that is on its way.
     pub fn remove(&self, req: &HttpRequest, name: Name) {
+        if let Some(outgoing) = req.extensions_mut().get_mut::<Outgoing>() {
+            outgoing.0.retain(|(other, _)| *other != name);
+        }
         if req.cookie(&self.full_name(name)).is_some() {
             self.send(req, name, String::new(), Some(Duration::ZERO));
         }

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::views::Layout;
 
 /// Seconds after which a visitor may find a broken service whole again.
-const RETRY_SECONDS: u64 = 5;
+pub const RETRY_SECONDS: u64 = 5;
 
 #[derive(Template)]
 #[template(path = "shared/error.html")]

@@ -104,7 +104,11 @@ impl FromRequest for PageNumber {
     }
 }
 
-fn page_number(query: &str) -> Result<PageNumber> {
+/// The page that a query string asks for; the first, if it asks for none.
+///
+/// # Errors
+/// [`Error::BadRequest`] when that is no page.
+pub fn page_number(query: &str) -> Result<PageNumber> {
     let params = Params::parse(query.as_bytes())?;
     let is_nested = params.0.iter().any(|(name, _)| name.starts_with("page["));
     let typed = if is_nested { "[]" } else { params.get("page") };

@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn takes_a_referer_of_ours_only() {
-        let app_url: AppUrl = "https://sample.example".parse().unwrap();
+        let app_url = "https://sample.example".parse().unwrap();
         let from = |referer: &str| {
             referring_page(
                 &app_url,

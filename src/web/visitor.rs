@@ -8,13 +8,14 @@ use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ContentType, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
 use tokio::sync::Notify;
 
 use super::cookies::Name;
+use super::error_pages::RETRY_SECONDS;
 use super::flash::{Flash, Kind};
 use super::{return_to, sign_in};
 use crate::app::App;
@@ -101,6 +102,16 @@ impl Visitor {
         self.page_as(StatusCode::UNPROCESSABLE_ENTITY, page)
     }
 
+    /// Answers with a form that would be accepted if all services were there.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn unavailable(&self, page: &impl Template) -> Result<HttpResponse> {
+        let mut answer = self.page_as(StatusCode::SERVICE_UNAVAILABLE, page)?;
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+        Ok(answer)
+    }
+
     /// Answers with a page and a status.
     ///
     /// # Errors
@@ -135,13 +146,9 @@ impl Visitor {
         self.go(path)
     }
 
-    /// Sends the browser back to the page of ours that it comes from, or home, with a message.
-    ///
-    /// # Errors
-    /// None; a `Result` as all answers.
-    pub fn go_back_saying(&self, kind: Kind, message: &str) -> Result<HttpResponse> {
-        let path = return_to::referring_page(&self.app.config.app_url, &self.req);
-        self.go_saying(path.as_deref().unwrap_or("/"), kind, message)
+    /// The page of ours that the browser comes from, as a path.
+    pub fn referring_page(&self) -> Option<String> {
+        return_to::referring_page(&self.app.config.app_url, &self.req)
     }
 
     /// Logs somebody in on this browser.

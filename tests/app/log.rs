@@ -64,9 +64,8 @@ impl Program {
         loop {
             let lines = self.lines.lock().unwrap().clone();
             if let Some(line) = lines.iter().find(|line| line.contains("\"ready\"")) {
-                let listen =
-                    serde_json::from_str::<Value>(line).unwrap()["listen"].as_str().unwrap().to_owned();
-                return listen.trim_matches(['[', ']']).parse().unwrap();
+                let line = serde_json::from_str::<Value>(line).unwrap();
+                return line["listening"].as_str().unwrap().parse().unwrap();
             }
             assert!(self.child.try_wait().unwrap().is_none(), "it ended: {lines:?}");
             assert!(start.elapsed() < Duration::from_secs(30), "it does not become ready: {lines:?}");

@@ -1,5 +1,8 @@
 //! Signing up and activating, as in the original; and that an answer never tells whether an address is known.
 
+use futures_util::future::join_all;
+
+use crate::support::people::PASSWORD;
 use crate::support::{Browser, Page, TestApp};
 
 async fn sign_up(browser: &mut Browser, name: &str, email: &str, password: &str, confirmation: &str) -> Page {
@@ -64,4 +67,108 @@ async fn valid_sign_up_with_activation_by_mail() {
     assert!(browser.is_logged_in().await);
 
     browser.get(&mail.link()).await.assert_flash("danger", "Invalid activation link");
+}
+
+#[actix_web::test]
+async fn every_rule_of_the_fields_holds() {
+    let app = TestApp::start().await;
+    let long_email = format!("{}@example.com", "a".repeat(244));
+    let long_name = "a".repeat(51);
+    for (name, email, problem) in [
+        (" ", "user@example.com", "Name can't be blank"),
+        (long_name.as_str(), "user@example.com", "Name is too long (maximum is 50 characters)"),
+        ("User", " ", "Email can't be blank"),
+        ("User", &long_email, "Email is too long (maximum is 255 characters)"),
+        ("User", "user@example,com", "Email is invalid"),
+        ("User", "foo@bar..com", "Email is invalid"),
+    ] {
+        let page = app.browser().sign_up(name, email, PASSWORD).await;
+        page.assert_at(422, "/users");
+        assert_eq!(page.errors(), [problem]);
+        assert_eq!(page.attrs("#user_name", "value"), [name], "what was typed stays");
+    }
+    assert_eq!(app.browser().post("/users", &[]).await.errors().len(), 3);
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 0);
+    app.browser().sign_up(&"é".repeat(50), "user@example.com", PASSWORD).await.assert_at(200, "/");
+}
+
+#[actix_web::test]
+async fn an_address_is_kept_in_lower_case_and_once() {
+    let app = TestApp::start().await;
+    app.browser().sign_up("Foo", "Foo@ExAMPle.CoM", PASSWORD).await.assert_at(200, "/");
+    app.browser().sign_up("Foo", "FOO@EXAMPLE.COM", PASSWORD).await.assert_at(200, "/");
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 1);
+    assert_eq!(app.database.db_text("SELECT email FROM users").await, "foo@example.com");
+}
+
+#[actix_web::test]
+async fn s21_a_taken_address_answers_alike_and_only_its_owner_learns() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let digest = app.database.db_text("SELECT password_digest FROM users").await;
+    let archer = app.db_unactivated("archer").await;
+    let mut answers = Vec::new();
+    for email in ["free@example.com", &michael.email, &archer.email] {
+        let mut browser = app.browser();
+        let page = browser.sign_up("Eve", email, "the password of eve").await;
+        answers.push((page.status, page.path.clone(), page.text(), browser.set_cookies));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]));
+    let mut mails: Vec<_> = app.all_mails().await.into_iter().map(|mail| (mail.to, mail.subject)).collect();
+    mails.sort();
+    let expected = [
+        (archer.email.as_str(), "Account activation"),
+        ("free@example.com", "Account activation"),
+        (&michael.email, "You already have an account"),
+    ];
+    assert_eq!(mails, expected.map(|(to, subject)| (to.to_owned(), subject.to_owned())));
+
+    // Nothing of the owner's changed.
+    let now = "SELECT password_digest FROM users WHERE name = 'michael'";
+    assert_eq!(app.database.db_text(now).await, digest);
+    app.browser().log_in(&michael.email, "the password of eve").await.assert_at(422, "/login");
+    app.logged_in(&michael).await;
+}
+
+/// S21 as well: a form that is refused says the same for a taken address.
+#[actix_web::test]
+async fn s21_a_refused_form_tells_nothing_of_the_address() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut answers = Vec::new();
+    for email in ["free@example.com", &michael.email] {
+        let page = app.browser().sign_up("Eve", email, "short").await;
+        assert_eq!(page.errors(), ["Password is too short (minimum is 8 characters)"]);
+        answers.push((page.status, page.text().replace(email, "EMAIL")));
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[actix_web::test]
+async fn a_hundred_parallel_sign_ups_with_one_address_make_one_account() {
+    let app = TestApp::start().await;
+    let sign_ups = (0..100).map(|n| {
+        let (mut browser, name) = (app.browser(), format!("Person {n}"));
+        async move {
+            let fields = [
+                ("user[name]", name.as_str()),
+                ("user[email]", "Same@Example.com"),
+                ("user[password]", PASSWORD),
+                ("user[password_confirmation]", PASSWORD),
+            ];
+            browser.post("/users", &fields).await
+        }
+    });
+    for answer in join_all(sign_ups).await {
+        answer.assert_redirect("/");
+    }
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 1);
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM mail_tokens").await, 1);
+    let mails = app.all_mails().await;
+    let mut good = Vec::new();
+    for mail in &mails {
+        let page = app.browser().get(&mail.link()).await;
+        good.extend((page.path == "/account_activations/kept/edit").then_some(page));
+    }
+    assert_eq!(good.len(), 1, "of {} links one is good", mails.len());
 }

@@ -32,26 +32,27 @@ impl TestApp {
 
     /// With other settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
-        let test_app = TestApp::start_unmigrated(settings).await;
-        test_app.app.db.migrate().await.unwrap();
-        test_app
+        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::create(folder.path()).await;
+        let app = app_on(&folder, &database, settings);
+        app.db.migrate().await.unwrap();
+        TestApp::serve(app, folder, database).await
     }
 
     /// With a database that has no tables yet, or, by its DATABASE_URL, is not there at all.
     pub async fn start_unmigrated(settings: &[(&str, &str)]) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
-        let mut vars: BTreeMap<String, String> = [
-            ("LISTEN", "127.0.0.1:0"),
-            ("APP_URL", APP_URL),
-            ("DATABASE_URL", database.url.as_str()),
-            ("DATA_DIR", folder.path().to_str().unwrap()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-        vars.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
-        let config = Config::load(&vars).unwrap_or_else(|errors| panic!("{errors}"));
-        let app = App::new(config, Clock::default()).unwrap();
+        TestApp::start_on(folder, database, settings).await
+    }
+
+    /// With a folder and a database that are there already.
+    pub async fn start_on(folder: TempDir, database: TestDatabase, settings: &[(&str, &str)]) -> TestApp {
+        let app = app_on(&folder, &database, settings);
+        TestApp::serve(app, folder, database).await
+    }
+
+    async fn serve(app: App, folder: TempDir, database: TestDatabase) -> TestApp {
         let running = app::start(app).await.unwrap();
         TestApp {
             app: running.app.clone(),
@@ -72,10 +73,36 @@ impl TestApp {
         self.app.clock.advance(time);
     }
 
+    /// Waits until the database has no connection in use; gives how many there can be.
+    pub async fn pool_is_whole(&self) -> usize {
+        let start = std::time::Instant::now();
+        loop {
+            match self.app.db.in_use() {
+                (0, most) => return most,
+                (used, _) => assert!(start.elapsed().as_secs() < 30, "{used} connections never came back"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
     /// Shuts down as SIGTERM does.
     pub async fn stop(mut self) {
         self.running.take().unwrap().stop().await;
     }
+}
+
+fn app_on(folder: &TempDir, database: &TestDatabase, settings: &[(&str, &str)]) -> App {
+    let mut vars: BTreeMap<String, String> = [
+        ("LISTEN", "127.0.0.1:0"),
+        ("APP_URL", APP_URL),
+        ("DATABASE_URL", database.url.as_str()),
+        ("DATA_DIR", folder.path().to_str().unwrap()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    vars.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+    let config = Config::load(&vars).unwrap_or_else(|errors| panic!("{errors}"));
+    App::new(config, Clock::default()).unwrap()
 }
 
 impl Drop for TestApp {

@@ -67,6 +67,24 @@ impl Browser {
         self.send(request, path).await
     }
 
+    /// The same, again and again while the application is too busy to take it: 503 with Retry-After.
+    pub async fn post_until_taken(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let field = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
+        self.submit_until_taken(Form::to(path, fields.iter().map(field).collect())).await
+    }
+
+    /// Sends a form, again and again while the application is too busy to take it, and shows the answer itself.
+    pub async fn submit_until_taken(&mut self, form: Form) -> Page {
+        for _ in 0..60 {
+            let page = self.submit_only(form.clone()).await;
+            if page.status != 503 {
+                return page;
+            }
+            assert!(!page.header("retry-after").is_empty());
+        }
+        panic!("{} is too busy for ever", form.action);
+    }
+
     /// DELETE, as a form without JavaScript says it.
     pub async fn delete(&mut self, path: &str) -> Page {
         self.post(path, &[("_method", "delete")]).await

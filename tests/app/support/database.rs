@@ -29,6 +29,24 @@ impl TestDatabase {
         self.server.is_some()
     }
 
+    /// Whether this is MySQL or MariaDB; says so where not, because the test that asks ends then.
+    pub fn is_mysql_or_says(&self, why: &str) -> bool {
+        if !self.is_mysql() {
+            eprintln!("nothing to test on SQLite: {why}");
+        }
+        self.is_mysql()
+    }
+
+    /// A connection of the test's own: another program that uses the same database.
+    pub async fn db_connect_mysql(&self) -> MySqlConnection {
+        MySqlConnection::connect(&self.url).await.unwrap()
+    }
+
+    /// The same, on SQLite.
+    pub async fn db_connect_sqlite(&self) -> SqliteConnection {
+        SqliteConnection::connect(&self.url).await.unwrap()
+    }
+
     /// The first column of the first row, as a number.
     pub async fn db_number(&self, sql: &str) -> i64 {
         self.db_row::<i64>(sql).await
@@ -50,9 +68,8 @@ impl TestDatabase {
         let query = AssertSqlSafe(sql.to_owned());
         if self.is_mysql() {
             let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
-            // MySQL cuts GROUP_CONCAT off at 1,024 bytes unless told otherwise.
-            let whole = "SET SESSION group_concat_max_len = 10000000";
-            sqlx::raw_sql(whole).execute(&mut conn).await.unwrap();
+            // Else a dump ends after 1 kB, and nobody says so.
+            sqlx::raw_sql("SET SESSION group_concat_max_len = 100000000").execute(&mut conn).await.unwrap();
             sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
         } else {
             let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
@@ -70,6 +87,12 @@ impl TestDatabase {
             let mut conn = SqliteConnection::connect(&self.url).await.unwrap();
             sqlx::raw_sql(query).execute(&mut conn).await.unwrap();
         }
+    }
+
+    /// Runs a statement of MySQL that may fail.
+    pub async fn db_try(&self, sql: &str) -> sqlx::Result<()> {
+        let mut conn = self.db_connect_mysql().await;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.map(|_| ())
     }
 
     /// Everything in every table, to tell whether anything changed.

@@ -1,15 +1,22 @@
 //! What tests stand on: an application of their own ([`app`]), a browser without JavaScript ([`browser`]), and pages
-//! whose marks they read ([`page`]). What goes to the database directly is named `db_..`.
+//! whose marks they read ([`page`]); or the real program ([`program`]). What goes to the database directly is named `db_..`.
 
 pub mod app;
 pub mod browser;
+pub mod chrome;
 pub mod database;
 pub mod mails;
 pub mod page;
 pub mod people;
+pub mod posts;
+pub mod program;
+pub mod proxy;
 pub mod raw;
 pub mod table;
 
 pub use app::TestApp;
 pub use browser::Browser;
+pub use database::TestDatabase;
 pub use page::Page;
+pub use program::Program;
+pub use proxy::Proxy;

@@ -33,6 +33,17 @@ impl Page {
         Page { status, headers, path, body, html }
     }
 
+    /// A document that came by another way than as an answer: the HTML part of a mail.
+    pub fn parse(html: &str) -> Page {
+        Page {
+            status: 200,
+            headers: HeaderMap::new(),
+            path: String::new(),
+            body: html.as_bytes().to_vec(),
+            html: Html::parse_document(html),
+        }
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -90,8 +101,21 @@ impl Page {
     }
 
     /// The same, for comparisons: `("success", "Profile updated")`.
+    #[track_caller]
     pub fn assert_flash(&self, kind: &str, message: &str) {
         assert_eq!(self.flash(), Some((kind.to_owned(), message.to_owned())), "on {}", self.path);
+    }
+
+    /// The browser is sent on, to this page.
+    #[track_caller]
+    pub fn assert_redirect(&self, path: &str) {
+        assert_eq!((self.status, self.location().as_deref()), (303, Some(path)), "from {}", self.path);
+    }
+
+    /// The page itself, without being sent on.
+    #[track_caller]
+    pub fn assert_at(&self, status: u16, path: &str) {
+        assert_eq!((self.status, self.path.as_str()), (status, path), "{}", self.text());
     }
 
     /// What is wrong with the form.
@@ -144,6 +168,11 @@ impl Page {
 }
 
 impl Form {
+    /// A form that is on no page.
+    pub fn to(action: &str, fields: Vec<(String, String)>) -> Form {
+        Form { action: action.to_owned(), fields, is_multipart: false, file: None }
+    }
+
     /// Types a value into a field; ticks a box that is not ticked.
     pub fn set(mut self, name: &str, value: &str) -> Form {
         self.fields.retain(|(other, _)| other != name);

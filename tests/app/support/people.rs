@@ -74,6 +74,29 @@ impl Browser {
         self.submit(form.set("session[email]", email).set("session[password]", password)).await
     }
 
+    /// Fills in the sign-up form, with the password twice.
+    pub async fn sign_up(&mut self, name: &str, email: &str, password: &str) -> Page {
+        let form = self.get("/signup").await.form("Create my account");
+        let form = form.set("user[name]", name).set("user[email]", email);
+        self.submit(form.set("user[password]", password).set("user[password_confirmation]", password)).await
+    }
+
+    /// Fills in the form for a forgotten password.
+    pub async fn ask_reset(&mut self, email: &str) -> Page {
+        let form = self.get("/password_resets/new").await.form("Submit");
+        self.submit(form.set("password_reset[email]", email)).await
+    }
+
+    /// The session that this browser has.
+    pub fn session(&self) -> Option<&str> {
+        self.cookies.get("session").map(String::as_str)
+    }
+
+    /// What a browser forgets when it is closed.
+    pub fn close(&mut self) {
+        self.cookies.remove("session");
+    }
+
     /// Whether somebody is logged in here.
     pub async fn is_logged_in(&mut self) -> bool {
         let page = self.get("/help").await;

@@ -1,0 +1,289 @@
+//! The database as a neighbour that may be slow, frozen or gone: the guard around queries (src/db/conn.rs), the pool and
+//! its time-outs (trust rows F1-F5, F8-F12, F40, F42; design.md, "sqlx queries must not be dropped half-way").
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use sample_app::clock::Clock;
+use sample_app::db::{Conn, Link};
+use sample_app::error::{Error, Result};
+use sample_app::models::micropost::Micropost;
+use sample_app::models::page::PageNumber;
+use sample_app::models::user::User;
+use sample_app::seeds;
+use sqlx::Executor;
+
+use crate::support::{Browser, Proxy, TestApp, TestDatabase};
+
+/// An application with the hundred people of the seeds; the first has the longest feed.
+async fn seeded() -> (TestApp, i64) {
+    let app = TestApp::start().await;
+    assert!(seeds::plant(&app.app.db, &Clock::default()).await.unwrap());
+    let id = app.database.db_number("SELECT MIN(id) FROM users").await;
+    (app, id)
+}
+
+/// SQL of the test's own, on the application's pool and under its guard.
+async fn ask(conn: &mut Conn, sql: &'static str) -> Result<()> {
+    let answer = match conn.ask()? {
+        Link::Sqlite(object) => Conn::answer(fetch(&mut **object, sql)).await,
+        Link::MySql(object) => Conn::answer(fetch(&mut **object, sql)).await,
+    };
+    conn.settle(answer)
+}
+
+async fn fetch<'c, C>(conn: C, sql: &'static str) -> sqlx::Result<()>
+where
+    C: Executor<'c>,
+{
+    conn.fetch_all(sqlx::raw_sql(sql)).await.map(|_| ())
+}
+
+/// Every connection that the pool may have, all at the same time, answers its own question.
+async fn every_connection_answers(app: &TestApp, user_id: i64) {
+    let most = app.pool_is_whole().await;
+    let mut held = Vec::new();
+    for n in 0..most {
+        let mut conn = app.app.db.conn().await.unwrap_or_else(|error| panic!("{n} of {most}: {error}"));
+        let user = User::find(&mut conn, user_id).await.unwrap().unwrap();
+        assert_eq!(user.id, user_id, "an answer to somebody else's question");
+        held.push(conn);
+    }
+    assert!(matches!(app.app.db.conn().await.err(), Some(Error::Unavailable(_))), "more than {most}");
+    drop(held);
+    app.pool_is_whole().await;
+}
+
+#[actix_web::test]
+async fn queries_dropped_half_way_cost_no_connection() {
+    let (app, id) = seeded().await;
+    for n in 0..400_u64 {
+        let work = async {
+            let mut db = app.app.db.conn().await?;
+            for _ in 0..20 {
+                Micropost::feed(&mut db, id, PageNumber::FIRST).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        // From "not even a connection" to "between two queries", wherever this machine is by then.
+        let _ = tokio::time::timeout(Duration::from_micros(n * 37 % 6000), work).await;
+    }
+    every_connection_answers(&app, id).await;
+}
+
+#[actix_web::test]
+async fn transactions_dropped_half_way_are_rolled_back() {
+    let (app, id) = seeded().await;
+    let before = app.database.db_dump().await;
+    for n in 0..100_u64 {
+        let work = app.app.db.transaction(async |db| {
+            User::activate(db, id, app.app.clock.now() + chrono::TimeDelta::days(1)).await?;
+            User::set_admin(db, id + 1, true).await?;
+            std::future::pending::<()>().await;
+            Ok(())
+        });
+        let _ = tokio::time::timeout(Duration::from_micros(500 + n * 53 % 5000), work).await;
+    }
+    every_connection_answers(&app, id).await;
+    assert_eq!(app.database.db_dump().await, before);
+}
+
+/// Browsers that close before the answer is there: the work goes on to its end, and nothing leaks.
+#[actix_web::test]
+async fn clients_that_go_away_cost_no_connection() {
+    let (app, id) = seeded().await;
+    let address = app.address;
+    for wave in 0..10 {
+        let clients: Vec<_> = (0..30)
+            .map(|n| {
+                std::thread::spawn(move || {
+                    let mut client = TcpStream::connect(address).unwrap();
+                    let page = format!("GET /users/{id}?page=2 HTTP/1.1\r\nHost: sample.test\r\n\r\n");
+                    // Some go after half a request.
+                    let cut = if n % 3 == 0 { page.len() / 2 } else { page.len() };
+                    client.write_all(&page.as_bytes()[..cut]).unwrap();
+                    std::thread::sleep(Duration::from_millis((n * wave) % 17));
+                    let _ = client.shutdown(Shutdown::Both);
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    }
+    every_connection_answers(&app, id).await;
+    assert_eq!(app.browser().get(&format!("/users/{id}")).await.status, 200);
+}
+
+/// An error in the middle of a transaction undoes what came before it.
+#[actix_web::test]
+async fn an_error_undoes_the_whole_transaction() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await;
+    let before = app.database.db_dump().await;
+    let failed: Result<()> = app
+        .app
+        .db
+        .transaction(async |db| {
+            User::set_admin(db, anna.id, true).await?;
+            ask(db, "SELECT no_such_column FROM users").await
+        })
+        .await;
+    assert!(matches!(failed, Err(Error::Database(_))));
+    assert_eq!(app.database.db_dump().await, before);
+    every_connection_answers(&app, anna.id).await;
+}
+
+/// The server's own limit ends what takes too long, and the connection is as good as before.
+#[actix_web::test]
+async fn a_page_that_waits_for_a_locked_table_is_told_so() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await;
+    if !app.database.is_mysql_or_says("readers never wait there") {
+        return;
+    }
+    let mut other = app.database.db_connect_mysql().await;
+    other.execute(sqlx::raw_sql("LOCK TABLES users WRITE")).await.unwrap();
+    let start = Instant::now();
+    let page = app.browser().get(&format!("/users/{}", anna.id)).await;
+    assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+    let took = start.elapsed();
+    assert!(took > Duration::from_secs(2), "the limit is 3 seconds, this were {took:?}");
+    other.execute(sqlx::raw_sql("UNLOCK TABLES")).await.unwrap();
+    assert_eq!(app.browser().get(&format!("/users/{}", anna.id)).await.status, 200);
+    every_connection_answers(&app, anna.id).await;
+}
+
+#[actix_web::test]
+async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await;
+    if !app.database.is_mysql_or_says("it has no time-out for statements") {
+        return;
+    }
+    let mut conn = app.app.db.conn().await.unwrap();
+    let start = Instant::now();
+    // Each of the two tells in its own way that it was ended: MySQL's SLEEP returns, MariaDB's is an error.
+    let ended = ask(&mut conn, "SELECT SLEEP(10) FROM users").await;
+    assert!(!matches!(ended, Err(Error::Database(_) | Error::Internal(_))), "{ended:?}");
+    let took = start.elapsed();
+    assert!(took > Duration::from_secs(2) && took < Duration::from_millis(4900), "by the server: {took:?}");
+    assert_eq!(
+        User::find(&mut conn, anna.id).await.unwrap().unwrap().id,
+        anna.id,
+        "same connection, next question"
+    );
+}
+
+#[actix_web::test]
+async fn a_busy_sqlite_delays_writers_and_not_readers() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await;
+    if app.database.is_mysql() {
+        eprintln!("nothing to test on MySQL: it locks rows, not the file");
+        return;
+    }
+    let mut browser = app.logged_in(&anna).await;
+    let post = [("micropost[content]", "busy")];
+    let mut other = app.database.db_connect_sqlite().await;
+    other.execute(sqlx::raw_sql("BEGIN IMMEDIATE")).await.unwrap();
+    assert_eq!(browser.get("/").await.status, 200, "readers read on");
+    let refused = browser.post("/microposts", &post).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
+
+    let releasing = async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        other.execute(sqlx::raw_sql("ROLLBACK")).await.unwrap();
+    };
+    let (written, ()) = tokio::join!(browser.post("/microposts", &post), releasing);
+    assert_eq!(written.status, 303, "a short wait is invisible");
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 1);
+    assert_eq!(app.database.db_number("SELECT microposts_count FROM users").await, 1);
+    every_connection_answers(&app, anna.id).await;
+}
+
+/// An application whose database is at the other end of a network that can freeze.
+async fn behind_a_proxy() -> Option<(TestApp, Proxy, i64)> {
+    let folder = tempfile::tempdir().unwrap();
+    let database = TestDatabase::create(folder.path()).await;
+    if !database.is_mysql_or_says("there is no network to a file") {
+        return None;
+    }
+    let server = database.url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let proxy = Proxy::to(server.clone());
+    let url = database.url.replace(&server, &proxy.address.to_string());
+    let app = TestApp::start_on(folder, database, &[("DATABASE_URL", &url)]).await;
+    let anna = app.db_person("anna").await;
+    Some((app, proxy, anna.id))
+}
+
+/// Trust rows F1-2. A connection in the midst of a question is given up after db/conn.rs' ANSWER_TIMEOUT.
+#[actix_web::test]
+async fn a_frozen_server_is_a_503_in_time_and_comes_back_by_itself() {
+    let Some((app, proxy, id)) = behind_a_proxy().await else { return };
+    let path = format!("/users/{id}");
+    assert_eq!(app.browser().get(&path).await.status, 200);
+    for round in 0..3 {
+        proxy.freeze();
+        let asking = |_| {
+            let (mut browser, path) = (app.browser(), path.clone());
+            async move {
+                let start = Instant::now();
+                let page = browser.get(&path).await;
+                assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+                start.elapsed()
+            }
+        };
+        let took = futures_util::future::join_all((0..12).map(asking)).await;
+        let longest = took.into_iter().max().unwrap();
+        assert!(longest < Duration::from_secs(8), "round {round}: {longest:?}");
+        let start = Instant::now();
+        for path in ["/help", "/about", "/static/app.css", "/livez", "/login"] {
+            assert_eq!(app.browser().get(path).await.status, 200, "{path}");
+        }
+        assert!(start.elapsed() < Duration::from_secs(2), "what needs no database waits for none");
+        proxy.thaw();
+        comes_back(&mut app.browser(), &path).await;
+    }
+    every_connection_answers(&app, id).await;
+}
+
+async fn comes_back(browser: &mut Browser, path: &str) {
+    let start = Instant::now();
+    while browser.get(path).await.status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(10), "{path} does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[actix_web::test]
+async fn connections_that_were_killed_are_replaced() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await;
+    if !app.database.is_mysql_or_says("nobody can kill a connection to a file") {
+        return;
+    }
+    let path = format!("/users/{}", anna.id);
+    let most = app.pool_is_whole().await;
+    for idle in [Duration::ZERO, Duration::from_millis(1200)] {
+        every_connection_answers(&app, anna.id).await;
+        tokio::time::sleep(idle).await;
+        let ours = "SELECT COALESCE(GROUP_CONCAT(CONCAT('KILL ', id) SEPARATOR ';'), '') FROM information_schema.processlist \
+                    WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+        let kills = app.database.db_text(ours).await;
+        assert!(kills.matches("KILL").count() >= most, "{kills}");
+        for kill in kills.split(';') {
+            // Some are gone by the time: those of this test that asked.
+            let _ = app.database.db_try(kill).await;
+        }
+        let mut statuses = Vec::new();
+        while statuses.last() != Some(&200) {
+            statuses.push(app.browser().get(&path).await.status);
+            assert!(statuses.len() <= most + 1, "{statuses:?}");
+        }
+        if !idle.is_zero() {
+            assert_eq!(statuses, [200], "whoever lay idle is asked first whether they live");
+        }
+    }
+    every_connection_answers(&app, anna.id).await;
+}

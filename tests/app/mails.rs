@@ -1,0 +1,155 @@
+//! The mails: what they say, from whom, in which parts, and that each is one of a kind.
+
+use std::collections::HashSet;
+
+use reqwest::Method;
+use reqwest::header::{HOST, ORIGIN};
+
+use crate::support::TestApp;
+use crate::support::app::APP_URL;
+use crate::support::mails::Mail;
+use crate::support::page::Page;
+use crate::support::people::PASSWORD;
+
+/// What every mail of this application has.
+fn assert_formal(mail: &Mail, to: &str, name: &str) {
+    assert_eq!(mail.from, "\"Sample App\" <no-reply@sample.test>");
+    assert_eq!(mail.to, to);
+    assert!(mail.text.starts_with(&format!("Hi {name},")), "{}", mail.text);
+    let (id, domain) = mail.message_id.trim_matches(['<', '>']).split_once('@').unwrap();
+    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{}", mail.message_id);
+    assert_eq!(domain, "sample.test");
+    assert!(mail.raw.contains("\r\nDate: ") && mail.raw.contains("MIME-Version: 1.0"));
+    assert!(mail.raw.contains("multipart/alternative"));
+    assert!(mail.raw.is_ascii(), "no server needs to know 8BITMIME");
+    assert!(mail.raw.lines().all(|line| line.len() <= 998), "RFC 5322, 2.1.1");
+    // The link of the one part is the link of the other, and leads to the configured host.
+    let html = Page::parse(&mail.html);
+    assert_eq!(html.attrs("a", "href"), [format!("{APP_URL}{}", mail.link())]);
+    assert_eq!(html.one("h1"), "Sample App");
+}
+
+#[actix_web::test]
+async fn account_activation() {
+    let app = TestApp::start().await;
+    app.browser().sign_up("Michael Example", "mi+chael@example.com", PASSWORD).await;
+    let mail = app.mail_to("mi+chael@example.com", 1).await;
+    assert_formal(&mail, "mi+chael@example.com", "Michael Example");
+    assert_eq!(mail.subject, "Account activation");
+    let link = mail.link();
+    let (path, query) = link.split_once('?').unwrap();
+    assert!(path.starts_with("/account_activations/") && path.ends_with("/edit"), "{link}");
+    assert_eq!(query, "email=mi%2Bchael%40example.com");
+    assert!(mail.text.contains("three days") && mail.html.contains("three days"));
+    let page = app.browser().get(&link).await;
+    assert_eq!(page.status, 200);
+    page.form("Activate my account");
+}
+
+#[actix_web::test]
+async fn password_reset() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("Michael Example").await;
+    app.browser().ask_reset(&michael.email).await;
+    let mail = app.mail_to(&michael.email, 1).await;
+    assert_formal(&mail, &michael.email, &michael.name);
+    assert_eq!(mail.subject, "Password reset");
+    let link = mail.link();
+    assert!(link.starts_with("/password_resets/"), "{link}");
+    assert!(link.ends_with("/edit?email=michael.example%40example.com"), "{link}");
+    for part in [&mail.text, &mail.html] {
+        assert!(part.contains("expires in two hours") && part.contains("ignore this mail"), "{part}");
+    }
+}
+
+#[actix_web::test]
+async fn the_other_three() {
+    let app = TestApp::start().await;
+    let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
+    let mut browser = app.logged_in(&michael).await;
+    let form = browser.get(&format!("/users/{}/edit", michael.id)).await.form("Save changes");
+    let form = form.set("user[email]", "new@example.com").set("user[current_password]", PASSWORD);
+    browser.submit(form).await.assert_at(200, &format!("/users/{}", michael.id));
+    app.browser().sign_up("Eve", &lana.email, PASSWORD).await;
+
+    let confirm = app.mail_to("new@example.com", 1).await;
+    assert_formal(&confirm, "new@example.com", "michael");
+    assert_eq!(confirm.subject, "Confirm your new address");
+    assert!(confirm.link().starts_with("/email_changes/"));
+    let told = app.mail_to(&michael.email, 1).await;
+    assert_formal(&told, &michael.email, "michael");
+    assert_eq!(told.subject, "Your address is about to change");
+    let taken = app.mail_to(&lana.email, 1).await;
+    assert_formal(&taken, &lana.email, "lana");
+    assert_eq!(taken.subject, "You already have an account");
+    assert!(!taken.raw.contains("Eve"), "a stranger puts no words into it");
+    let ids: HashSet<_> = [confirm, told, taken].into_iter().map(|mail| mail.message_id).collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[actix_web::test]
+async fn s50_a_name_is_text_in_both_parts() {
+    let app = TestApp::start().await;
+    let name = "<b>Eve</b> & \"Co\" <a href=//evil>";
+    app.browser().sign_up(name, "eve@example.com", PASSWORD).await.assert_at(200, "/");
+    let mail = app.mail_to("eve@example.com", 1).await;
+    assert_formal(&mail, "eve@example.com", name);
+    let html = Page::parse(&mail.html);
+    assert!(!html.has("b"));
+    assert!(html.all("p").contains(&format!("Hi {name},")), "{}", mail.html);
+}
+
+#[actix_web::test]
+async fn names_of_all_alphabets_arrive() {
+    let app = TestApp::start().await;
+    for (n, name) in ["김철수 🦀", "Łukasz Ümit", "عمر", &"長".repeat(50)].into_iter().enumerate()
+    {
+        let email = format!("person{n}@example.com");
+        app.browser().sign_up(name, &email, PASSWORD).await.assert_at(200, "/");
+        let mail = app.mail_to(&email, 1).await;
+        assert_formal(&mail, &email, name);
+        assert!(mail.html.contains(name));
+    }
+}
+
+#[actix_web::test]
+async fn s56_no_line_break_gets_into_a_header() {
+    let app = TestApp::start().await;
+    for (name, email) in [
+        ("Eve\r\nBcc: x@example.com", "eve@example.com"),
+        ("Eve", "eve@example.com\r\nBcc: x@example.com"),
+        ("Eve", "eve@example.com%0d%0aBcc: x@example.com"),
+        ("Eve", "eve@example.com, x@example.com"),
+        ("Eve", "<eve@example.com>"),
+    ] {
+        app.browser().sign_up(name, email, PASSWORD).await.assert_at(422, "/users");
+        if email != "eve@example.com" {
+            app.browser().ask_reset(email).await.assert_at(422, "/password_resets");
+        }
+    }
+    assert_eq!(app.all_mails().await.len(), 0);
+}
+
+#[actix_web::test]
+async fn s57_a_forged_host_gets_into_no_link() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut browser = app.browser();
+    let request = browser.request(Method::POST, "/password_resets");
+    let request = request.form(&[("password_reset[email]", &michael.email)]).header(ORIGIN, APP_URL);
+    let request = request.header(HOST, "evil.example").header("x-forwarded-host", "evil.example");
+    let answer: Page = browser.send(request, "/password_resets").await;
+    answer.assert_redirect("/");
+    let mail = app.mail_to(&michael.email, 1).await;
+    assert_formal(&mail, &michael.email, "michael");
+    assert!(!mail.raw.contains("evil.example"));
+}
+
+#[actix_web::test]
+async fn the_sender_is_of_the_mail_domain() {
+    let app = TestApp::start_with(&[("MAIL_FROM", "hello@mail.example")]).await;
+    app.browser().sign_up("Archer", "archer@example.com", PASSWORD).await;
+    let mail = app.mail_to("archer@example.com", 1).await;
+    assert_eq!(mail.from, "\"Sample App\" <hello@mail.example>");
+    assert!(mail.message_id.ends_with("@mail.example>"), "{}", mail.message_id);
+}

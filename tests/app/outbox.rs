@@ -1,0 +1,194 @@
+//! Mail leaves by the outbox: with the transaction that causes it or not at all, once, and later if need be
+//! (trust rows F16-F20).
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use sample_app::app::App;
+use sample_app::error::{Error, Result};
+use sample_app::mails::Mail;
+use sample_app::models::outbox::{self, Parcel};
+use sample_app::services::mailer::Mailer;
+use sample_app::services::post_office::{self, Bell};
+use tokio::sync::watch;
+
+use crate::support::TestApp;
+
+fn mail(to: &str) -> Mail {
+    Mail {
+        to: to.to_owned(),
+        subject: "Hello".into(),
+        text: "A secret link".into(),
+        html: "<p>A secret link</p>".into(),
+        domain: "sample.test".into(),
+    }
+}
+
+const WAITING: &str = "SELECT COUNT(*) FROM outbox";
+const ATTEMPTS: &str =
+    "SELECT COALESCE(MAX(CASE WHEN last_error IS NULL THEN 0 ELSE attempts END), 0) FROM outbox";
+
+/// Waits until the database says this number.
+async fn until(app: &TestApp, sql: &str, number: i64) {
+    let start = Instant::now();
+    while app.database.db_number(sql).await != number {
+        assert!(start.elapsed() < Duration::from_secs(30), "{sql} is never {number}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_mail_is_there_when_its_transaction_is_and_not_otherwise() {
+    let app = TestApp::start().await;
+    // Not due before tomorrow, so that no worker takes it away.
+    let tomorrow = app.app.clock.now() + TimeDelta::days(1);
+    let undone: Result<()> = app
+        .app
+        .db
+        .transaction(async |db| {
+            outbox::push(db, &mail("a@example.com"), tomorrow).await?;
+            Err(Error::BadRequest("changed my mind".into()))
+        })
+        .await;
+    assert!(undone.is_err());
+    assert_eq!(app.database.db_number(WAITING).await, 0);
+    app.app
+        .db
+        .transaction(async |db| outbox::push(db, &mail("a@example.com"), tomorrow).await)
+        .await
+        .unwrap();
+    assert_eq!(app.database.db_number(WAITING).await, 1);
+}
+
+/// The other way about: what cannot tell people does not happen.
+#[actix_web::test]
+async fn no_account_without_its_mail() {
+    let app = TestApp::start().await;
+    app.database.db_execute("ALTER TABLE outbox RENAME TO elsewhere").await;
+    let sign_up = [
+        ("user[name]", "Anna"),
+        ("user[email]", "anna@example.com"),
+        ("user[password]", "correct horse battery"),
+        ("user[password_confirmation]", "correct horse battery"),
+    ];
+    let mut browser = app.browser();
+    assert_eq!(browser.post("/users", &sign_up).await.status, 500);
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 0);
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM mail_tokens").await, 0);
+    app.database.db_execute("ALTER TABLE elsewhere RENAME TO outbox").await;
+    assert_eq!(browser.post("/users", &sign_up).await.status, 303);
+    app.mail_to("anna@example.com", 1).await;
+}
+
+#[actix_web::test]
+async fn what_is_not_taken_waits_longer_each_time_and_keeps_its_message_id() {
+    let app = TestApp::start().await;
+    let mut now = app.app.clock.now() + TimeDelta::days(1);
+    let mut db = app.app.db.conn().await.unwrap();
+    outbox::push(&mut db, &mail("a@example.com"), now).await.unwrap();
+    let waits = [30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600];
+    let mut ids = BTreeSet::new();
+    for wait in waits {
+        let parcel = Parcel::take(&mut db, now).await.unwrap().unwrap();
+        ids.insert(parcel.message_id.clone());
+        parcel.postpone(&mut db, &"because ".repeat(100), now).await.unwrap();
+        let early = now + TimeDelta::seconds(wait - 1);
+        assert!(Parcel::take(&mut db, early).await.unwrap().is_none(), "before {wait} seconds");
+        now += TimeDelta::seconds(wait);
+    }
+    assert_eq!(ids.len(), 1);
+    assert_eq!(app.database.db_number("SELECT attempts FROM outbox").await, 10);
+}
+
+#[actix_web::test]
+async fn a_worker_that_died_leaves_the_mail_to_the_next_after_its_lease() {
+    let app = TestApp::start().await;
+    let now = app.app.clock.now() + TimeDelta::days(1);
+    let mut db = app.app.db.conn().await.unwrap();
+    outbox::push(&mut db, &mail("a@example.com"), now).await.unwrap();
+    let taken = Parcel::take(&mut db, now).await.unwrap().unwrap();
+    let meanwhile = now + TimeDelta::seconds(119);
+    assert!(Parcel::take(&mut db, meanwhile).await.unwrap().is_none());
+    let again = Parcel::take(&mut db, now + TimeDelta::seconds(120)).await.unwrap().unwrap();
+    assert_eq!(again.message_id, taken.message_id);
+}
+
+#[actix_web::test]
+async fn a_folder_that_fails_delays_the_mail_and_nobody_notices() {
+    let app = TestApp::start().await;
+    let folder = app.folder.path().join("mail");
+    fs::write(&folder, "a file where the folder should be").unwrap();
+    let anna = app.db_person("anna").await;
+    let asked = app.browser().post("/password_resets", &[("password_reset[email]", &anna.email)]).await;
+    assert_eq!(asked.status, 303, "the page is as always");
+    until(&app, ATTEMPTS, 1).await;
+    let id = app.database.db_text("SELECT message_id FROM outbox").await;
+
+    app.pass(TimeDelta::seconds(31));
+    app.app.bell.ring();
+    until(&app, ATTEMPTS, 2).await;
+    assert_eq!(app.database.db_text("SELECT message_id FROM outbox").await, id);
+
+    fs::remove_file(&folder).unwrap();
+    app.pass(TimeDelta::seconds(61));
+    app.app.bell.ring();
+    let mail = app.mail_to(&anna.email, 1).await;
+    assert_eq!(mail.message_id, format!("<{id}>"));
+    assert_eq!(mail.subject, "Password reset");
+}
+
+/// A link that lies in a database is a link that somebody can steal.
+#[actix_web::test]
+async fn nothing_of_a_delivered_mail_stays_in_the_database() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await;
+    app.browser().post("/password_resets", &[("password_reset[email]", &anna.email)]).await;
+    let mail = app.mail_to(&anna.email, 1).await;
+    until(&app, WAITING, 0).await;
+    let token = mail.link().split('/').nth(2).unwrap().to_owned();
+    assert_eq!(token.len(), 64);
+    assert!(!app.database.db_dump().await.contains(&token));
+}
+
+/// Two instances on one database, as behind a load balancer, and twenty mails at once.
+#[actix_web::test]
+async fn two_workers_deliver_each_mail_once() {
+    let app = TestApp::start().await;
+    let folders = ["one", "two", "three"].map(|name| app.folder.path().join(name));
+    let (stop, stopped) = watch::channel(false);
+    let bells = [Bell::default(), Bell::default(), Bell::default()];
+    let App { db, clock, config, .. } = &**app.app;
+    let workers: Vec<_> = folders
+        .iter()
+        .zip(&bells)
+        .map(|(folder, bell)| {
+            let mailer = Mailer::to_folder(&config.mail_from, folder.clone()).unwrap();
+            let worker = post_office::run(db.clone(), mailer, clock.clone(), bell.clone(), stopped.clone());
+            actix_web::rt::spawn(worker)
+        })
+        .collect();
+    let pushed = async |db: &mut sample_app::db::Conn| {
+        for n in 0..40 {
+            outbox::push(db, &mail(&format!("person{n}@example.com")), clock.now()).await?;
+        }
+        Ok(())
+    };
+    db.transaction(pushed).await.unwrap();
+    bells.iter().for_each(Bell::ring);
+    app.app.bell.ring();
+    until(&app, WAITING, 0).await;
+    stop.send(true).unwrap();
+    for worker in workers {
+        worker.await.unwrap();
+    }
+    let folders = folders.into_iter().chain([app.folder.path().join("mail")]);
+    let files = folders.filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(names.len(), 40, "{names:?}");
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 40, "one delivered twice");
+    assert!(names.iter().all(|name| name.ends_with(".eml")), "{names:?}");
+}

@@ -1,0 +1,253 @@
+//! Every query runs on the database under test: sqlx does not check SQL when it compiles, and the two databases have their
+//! own words for things (design.md, "Two databases, one set of queries").
+//!
+//! One test walks through every function that holds SQL and looks at what it answers; another reads the sources and
+//! finds those that the walk does not name. It sees functions, not branches: a function with two statements needs both of
+//! its ways walked, which is for the reader of the walk to see.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use chrono::TimeDelta;
+use sample_app::mails::Mail;
+use sample_app::models::email::Email;
+use sample_app::models::mail_token::{MailToken, Purpose};
+use sample_app::models::micropost::{Content, Micropost};
+use sample_app::models::name::Name;
+use sample_app::models::outbox::{self, Parcel};
+use sample_app::models::page::PageNumber;
+use sample_app::models::relationship;
+use sample_app::models::remembered_device::{Recognition, RememberedDevice};
+use sample_app::models::user::{SignedUp, User};
+use sample_app::seeds;
+
+use crate::support::TestApp;
+
+const FIRST: PageNumber = PageNumber::FIRST;
+
+fn email(text: &str) -> Email {
+    Email::parse(text).unwrap()
+}
+
+fn name(text: &str) -> Name {
+    Name::parse(text).unwrap()
+}
+
+#[actix_web::test]
+async fn people() {
+    let app = TestApp::start().await;
+    let now = app.app.clock.now();
+    let pool = &app.app.db;
+    assert!(!seeds::has_people(pool).await.unwrap());
+    let mut conn = pool.conn().await.unwrap();
+    let db = &mut conn;
+    let anna = email("anna@example.com");
+    let SignedUp::Waiting(id) = User::sign_up(db, &name("Anna"), &anna, "digest", now).await.unwrap() else {
+        panic!()
+    };
+    assert!(seeds::has_people(pool).await.unwrap());
+    let again = User::sign_up(db, &name("Anna B"), &anna, "other", now).await.unwrap();
+    assert!(matches!(again, SignedUp::Waiting(same) if same == id), "not activated yet: taken over");
+    assert!(User::find_activated(db, id).await.is_err());
+    assert!(User::page(db, FIRST).await.unwrap().rows.is_empty());
+    User::activate(db, id, now).await.unwrap();
+    assert!(matches!(User::sign_up(db, &name("C"), &anna, "x", now).await.unwrap(), SignedUp::Taken));
+    let found = User::find_activated(db, id).await.unwrap();
+    assert_eq!((found.name.as_str(), found.password_digest.as_str()), ("Anna B", "other"));
+    assert_eq!(found.activated_at, Some(now), "to the microsecond");
+    assert_eq!(User::page(db, FIRST).await.unwrap().rows.len(), 1);
+    assert_eq!(User::find_by_email(db, &anna).await.unwrap().unwrap().id, id);
+    assert!(User::find_by_email(db, &email("other@example.com")).await.unwrap().is_none());
+
+    User::rename(db, id, &name("Änne"), now).await.unwrap();
+    User::renew_digest(db, id, "not this one", "newer").await.unwrap();
+    assert_eq!(User::find(db, id).await.unwrap().unwrap().password_digest, "other");
+    User::renew_digest(db, id, "other", "newer").await.unwrap();
+    User::change_password(db, id, "newest", now).await.unwrap();
+    User::log_out_everywhere(db, id).await.unwrap();
+    let found = User::find(db, id).await.unwrap().unwrap();
+    assert_eq!(
+        (found.name.as_str(), found.password_digest.as_str(), found.sign_in_epoch),
+        ("Änne", "newest", 2)
+    );
+
+    let berta = app.db_person("Berta").await.id;
+    assert!(!User::change_email(db, berta, "anna@example.com", now).await.unwrap(), "taken");
+    assert!(User::change_email(db, berta, "b@example.com", now).await.unwrap());
+    assert!(User::set_admin(db, id, true).await.unwrap());
+    assert!(!User::set_admin(db, id, false).await.unwrap(), "the last one");
+    assert!(User::delete(db, id).await.unwrap().is_none(), "the last one");
+    assert!(User::set_admin(db, berta, true).await.unwrap());
+    assert!(User::set_admin(db, id, false).await.unwrap());
+    drop(conn);
+    relationship::follow(pool, id, berta, now).await.unwrap();
+    relationship::follow(pool, berta, id, now).await.unwrap();
+    let post = Content::parse("with a picture").unwrap();
+    pool.transaction(async |db| Micropost::create(db, id, &post, Some("key.png"), now).await).await.unwrap();
+    let gone = pool.transaction(async |db| User::delete(db, id).await).await.unwrap();
+    assert_eq!(gone, Some(vec!["key.png".to_owned()]));
+    let left = User::find(&mut pool.conn().await.unwrap(), berta).await.unwrap().unwrap();
+    assert_eq!((left.followers_count, left.following_count), (0, 0));
+    assert!(pool.transaction(async |db| User::delete(db, id).await).await.is_err(), "not there");
+}
+
+#[actix_web::test]
+async fn posts_and_follows() {
+    let app = TestApp::start().await;
+    let (pool, now) = (&app.app.db, app.app.clock.now());
+    let (anna, berta) = (app.db_person("anna").await.id, app.db_person("berta").await.id);
+    relationship::follow(pool, anna, berta, now).await.unwrap();
+    relationship::follow(pool, anna, berta, now).await.unwrap();
+    let twice = pool.transaction(async |db| relationship::insert(db, anna, berta, now).await).await;
+    assert!(twice.unwrap_err().is_unique_violation());
+    for (n, author) in [anna, berta, berta].into_iter().enumerate() {
+        let (content, at) =
+            (Content::parse(&format!("post {n}")).unwrap(), now + TimeDelta::microseconds(n as i64));
+        pool.transaction(async |db| Micropost::create(db, author, &content, None, at).await).await.unwrap();
+    }
+    let mut conn = pool.conn().await.unwrap();
+    let db = &mut conn;
+    let (a, b) =
+        (User::find(db, anna).await.unwrap().unwrap(), User::find(db, berta).await.unwrap().unwrap());
+    assert_eq!((a.following_count, a.microposts_count, b.followers_count), (1, 1, 1));
+    let feed = Micropost::feed(db, anna, FIRST).await.unwrap();
+    let texts: Vec<_> = feed.rows.iter().map(|post| post.content.as_str()).collect();
+    assert_eq!(texts, ["post 2", "post 1", "post 0"], "newest first, by the microsecond");
+    assert_eq!(feed.rows[0].created_at, now + TimeDelta::microseconds(2));
+    assert_eq!(Micropost::by(db, &b, FIRST).await.unwrap().rows.len(), 2);
+    assert_eq!(relationship::following(db, &a, FIRST).await.unwrap().rows[0].id, berta);
+    assert_eq!(relationship::followers(db, &b, FIRST).await.unwrap().rows[0].id, anna);
+    let follow = relationship::find(db, anna, berta).await.unwrap().unwrap();
+    let third = PageNumber::new(3).unwrap();
+    assert!(Micropost::feed(db, anna, third).await.unwrap().rows.is_empty());
+    drop(conn);
+    let mine = feed.rows[2].id;
+    assert!(pool.transaction(async |db| Micropost::delete(db, mine, berta).await).await.is_err(), "not hers");
+    assert_eq!(pool.transaction(async |db| Micropost::delete(db, mine, anna).await).await.unwrap(), None);
+    assert!(relationship::unfollow(pool, follow, berta).await.is_err(), "not hers");
+    assert_eq!(relationship::unfollow(pool, follow, anna).await.unwrap(), berta);
+    assert_eq!(relationship::find(&mut pool.conn().await.unwrap(), anna, berta).await.unwrap(), None);
+}
+
+#[actix_web::test]
+async fn tokens_devices_and_mails() {
+    let app = TestApp::start().await;
+    let (pool, now) = (&app.app.db, app.app.clock.now());
+    let anna = app.db_person("anna").await;
+    let mut conn = pool.conn().await.unwrap();
+    let db = &mut conn;
+    let purpose = Purpose::PasswordReset;
+    let first = MailToken::issue(db, anna.id, purpose, &anna.email, now).await.unwrap();
+    let second = MailToken::issue(db, anna.id, purpose, &anna.email, now).await.unwrap();
+    assert!(
+        MailToken::find(db, purpose, first.expose(), &anna.email).await.unwrap().is_none(),
+        "newest only"
+    );
+    assert!(MailToken::find(db, Purpose::Activation, second.expose(), &anna.email).await.unwrap().is_none());
+    let token = MailToken::find(db, purpose, second.expose(), &anna.email).await.unwrap().unwrap();
+    assert!(!token.is_expired(now) && token.is_expired(now + purpose.lifetime()));
+    assert!(token.consume(db).await.unwrap());
+    assert!(!token.consume(db).await.unwrap(), "once");
+    let third = MailToken::issue(db, anna.id, purpose, &anna.email, now).await.unwrap();
+    MailToken::revoke(db, anna.id, purpose).await.unwrap();
+    assert!(MailToken::find(db, purpose, third.expose(), &anna.email).await.unwrap().is_none());
+    let fourth = MailToken::issue(db, anna.id, purpose, &anna.email, now).await.unwrap();
+    MailToken::revoke_all(db, anna.id).await.unwrap();
+    assert!(MailToken::find(db, purpose, fourth.expose(), &anna.email).await.unwrap().is_none());
+
+    let cookie = RememberedDevice::remember(db, anna.id, now).await.unwrap();
+    let known = RememberedDevice::recognize(db, &cookie, now).await.unwrap();
+    let Recognition::Known { user_id, cookie: Some(rotated) } = known else { panic!() };
+    assert_eq!(user_id, anna.id);
+    let later = now + TimeDelta::minutes(1);
+    let replayed = RememberedDevice::recognize(db, &cookie, later).await.unwrap();
+    assert!(matches!(replayed, Recognition::Replayed { .. }));
+    assert!(matches!(RememberedDevice::recognize(db, &rotated, later).await.unwrap(), Recognition::Unknown));
+    let cookie = RememberedDevice::remember(db, anna.id, now).await.unwrap();
+    RememberedDevice::forget(db, &cookie).await.unwrap();
+    assert!(matches!(RememberedDevice::recognize(db, &cookie, now).await.unwrap(), Recognition::Unknown));
+
+    let tomorrow = now + TimeDelta::days(1);
+    let text = || "x".to_owned();
+    let mail = Mail { to: anna.email.clone(), subject: text(), text: text(), html: text(), domain: text() };
+    outbox::push(db, &mail, tomorrow).await.unwrap();
+    assert!(Parcel::take(db, now).await.unwrap().is_none());
+    let parcel = Parcel::take(db, tomorrow).await.unwrap().unwrap();
+    parcel.postpone(db, "no", tomorrow).await.unwrap();
+    parcel.delivered(db).await.unwrap();
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM outbox").await, 0);
+}
+
+#[actix_web::test]
+async fn seeding() {
+    let app = TestApp::start().await;
+    assert!(seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
+    assert!(!seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
+}
+
+/// The macros that run SQL (src/db/conn.rs).
+const MACROS: [&str; 5] = ["execute!(", "fetch_all!(", "fetch_one!(", "fetch_optional!(", "on!("];
+
+fn source(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let deeper = folders.iter().flat_map(|path| source(path.to_str().unwrap()));
+    files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs")).chain(deeper).collect()
+}
+
+/// `Type::function` or `module::function` of every public function with SQL in it, or in a private one above which it
+/// stands: helpers follow those that use them (the order of functions in this project).
+fn functions_with_sql(path: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+    let (mut owner, mut function, mut found) = (module.clone(), None, BTreeSet::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("impl ") {
+            owner = rest.trim_end_matches(" {").to_owned();
+        } else if line == "}" {
+            owner = module.clone();
+        } else if let Some((_, rest)) = line.split_once("pub async fn ") {
+            function = Some(rest.split(['(', '<']).next().unwrap().to_owned());
+        }
+        if MACROS.iter().any(|name| line.contains(name)) {
+            let function =
+                function.clone().unwrap_or_else(|| panic!("SQL before any function: {}", path.display()));
+            found.insert(format!("{owner}::{function}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_function_with_sql_is_walked_through() {
+    let walk = include_str!("queries.rs").split("const MACROS").next().unwrap();
+    let models = source("src/models");
+    let functions: BTreeSet<_> = models
+        .iter()
+        .chain([&PathBuf::from("src/seeds.rs")])
+        .flat_map(|path| functions_with_sql(path))
+        .collect();
+    assert!(functions.len() > 25, "the sources were not understood: {functions:?}");
+    // A method is called on its value: `token.consume(`.
+    let is_walked = |name: &String| {
+        let method = format!(".{}(", name.split("::").nth(1).unwrap());
+        walk.contains(&format!("{name}(")) || walk.contains(&method)
+    };
+    let forgotten: Vec<_> = functions.iter().filter(|name| !is_walked(name)).collect();
+    assert!(forgotten.is_empty(), "no test here runs the SQL of {forgotten:?}");
+}
+
+#[test]
+fn sql_is_only_where_it_belongs() {
+    let belongs = |path: &Path| {
+        let path = path.to_str().unwrap();
+        path.contains("/src/models/") || path.contains("/src/db") || path.ends_with("/src/seeds.rs")
+    };
+    for path in source("src").into_iter().filter(|path| !belongs(path)) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let strange = MACROS.iter().chain(&["sqlx::query", "SELECT ", "INSERT INTO", "DELETE FROM"]);
+        let found: Vec<_> = strange.filter(|word| text.contains(**word)).collect();
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+    }
+}

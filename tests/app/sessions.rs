@@ -1,0 +1,269 @@
+//! Logging in and out, and the sessions in between.
+
+use chrono::TimeDelta;
+use sample_app::models::user::User;
+
+use crate::support::TestApp;
+use crate::support::people::PASSWORD;
+
+#[actix_web::test]
+async fn the_log_in_page_opens() {
+    let app = TestApp::start().await;
+    let page = app.browser().get("/login").await;
+    page.assert_at(200, "/login");
+    assert_eq!(page.title(), "Log in | Sample App");
+    assert_eq!(
+        page.all("form[action='/login'] label"),
+        ["Email", "Password", "Remember me on this computer"]
+    );
+    assert_eq!(page.attrs("form a", "href"), ["/password_resets/new"]);
+    assert_eq!(page.one("main p a[href='/signup']"), "Sign up now!");
+}
+
+#[actix_web::test]
+async fn invalid_information_is_said_once() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut browser = app.browser();
+    for (email, password) in [("", ""), (michael.email.as_str(), "invalid"), (&michael.email, "")] {
+        let page = browser.log_in(email, password).await;
+        page.assert_at(422, "/login");
+        page.assert_flash("danger", "Invalid email/password combination");
+        assert_eq!(page.attrs("#session_email", "value"), [email]);
+        assert!(page.attrs("#session_password", "value").concat().is_empty());
+        assert!(browser.get("/").await.flash().is_none());
+        assert!(!browser.is_logged_in().await);
+    }
+}
+
+#[actix_web::test]
+async fn valid_information_followed_by_log_out() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let profile = format!("/users/{}", michael.id);
+    let mut browser = app.browser();
+    let form = browser.get("/login").await.form("Log in");
+    let form = form.set("session[email]", " MICHAEL@example.com ").set("session[password]", PASSWORD);
+    browser.submit_only(form).await.assert_redirect(&profile);
+    let page = browser.get(&profile).await;
+    assert_eq!(page.title(), "michael | Sample App");
+    assert!(!page.has("header a[href='/login']"));
+    assert!(page.has(&format!("header a[href='{profile}']")) && page.has("header form[action='/logout']"));
+
+    let log_out = page.form("Log out");
+    browser.submit_only(log_out.clone()).await.assert_redirect("/");
+    assert!(!browser.is_logged_in().await);
+    // A second window.
+    let page = browser.submit(log_out).await;
+    page.assert_at(200, "/");
+    assert!(page.has("header a[href='/login']") && !page.has(&format!("a[href='{profile}']")));
+}
+
+#[actix_web::test]
+async fn an_account_that_waits_for_its_activation_cannot_be_used() {
+    let app = TestApp::start().await;
+    let archer = app.db_unactivated("archer").await;
+    let mut browser = app.browser();
+    let page = browser.log_in(&archer.email, PASSWORD).await;
+    page.assert_at(200, "/");
+    page.assert_flash("warning", "Account not activated. Check your email for the activation link.");
+    assert!(browser.session().is_none() && !browser.is_logged_in().await);
+    browser.log_in(&archer.email, "wrong password").await.assert_at(422, "/login");
+}
+
+#[actix_web::test]
+async fn after_the_log_in_people_get_to_the_page_they_asked_for() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let profile = format!("/users/{}", michael.id);
+    let mut browser = app.browser();
+    let page = browser.get("/users?page=1").await;
+    page.assert_at(200, "/login");
+    page.assert_flash("danger", "Please log in.");
+    browser.log_in(&michael.email, PASSWORD).await.assert_at(200, "/users?page=1");
+
+    // Once.
+    browser.delete("/logout").await;
+    browser.log_in(&michael.email, PASSWORD).await.assert_at(200, &profile);
+
+    // Only pages to look at: what was to be sent is not sent again.
+    browser.delete("/logout").await;
+    browser.post("/microposts", &[("micropost[content]", "Hello")]).await.assert_redirect("/login");
+    assert!(!browser.cookies.contains_key("return_to"));
+    browser.log_in(&michael.email, PASSWORD).await.assert_at(200, &profile);
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 0);
+}
+
+#[actix_web::test]
+async fn nobody_else_decides_where_the_log_in_leads() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    for forged in ["/users", "//evil.example", "https://evil.example/", "AAAA=/users"] {
+        let mut browser = app.browser();
+        browser.cookies.insert("return_to".into(), forged.into());
+        let page = browser.log_in(&michael.email, PASSWORD).await;
+        page.assert_at(200, &format!("/users/{}", michael.id));
+        assert!(!browser.cookies.contains_key("return_to"));
+    }
+}
+
+#[actix_web::test]
+async fn s1_every_log_in_has_a_session_id_of_its_own() {
+    let app = TestApp::start().await;
+    let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
+    app.browser().sign_up("Archer", "archer@example.com", PASSWORD).await;
+    app.browser().ask_reset(&lana.email).await;
+    let activation = app.mail_to("archer@example.com", 1).await.link();
+    let reset = app.mail_to(&lana.email, 1).await.link();
+
+    let mut browser = app.logged_in(&michael).await;
+    for way in ["form", "activation", "reset"] {
+        let mut before = browser.clone();
+        assert!(before.is_logged_in().await);
+        let page = match way {
+            "form" => browser.log_in(&lana.email, PASSWORD).await,
+            "activation" => {
+                let page = browser.get(&activation).await;
+                browser.submit(page.form("Activate my account")).await
+            }
+            _ => {
+                let form = browser.get(&reset).await.form("Update password");
+                let form = form.set("user[password]", PASSWORD);
+                browser.submit(form.set("user[password_confirmation]", PASSWORD)).await
+            }
+        };
+        assert_eq!(page.status, 200, "{way}");
+        assert!(browser.is_logged_in().await, "{way}");
+        assert_ne!(before.session(), browser.session(), "{way}");
+        assert!(!before.is_logged_in().await, "{way}: the session before is over");
+    }
+
+    browser.log_in_remembered(&michael.email, PASSWORD).await;
+    let before = browser.session().map(str::to_owned);
+    browser.close();
+    assert!(browser.is_logged_in().await);
+    assert_ne!(browser.session().map(str::to_owned), before, "remembered");
+}
+
+#[actix_web::test]
+async fn s3_ids_from_elsewhere_are_never_taken() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let invented = "0123456789abcdef".repeat(4);
+    let mut browser = app.browser();
+    browser.cookies.insert("session".into(), invented.clone());
+    assert!(!browser.is_logged_in().await);
+    assert!(browser.session().is_none(), "taken away");
+
+    browser.cookies.insert("session".into(), invented.clone());
+    browser.log_in(&michael.email, PASSWORD).await;
+    let id = browser.session().unwrap().to_owned();
+    assert_ne!(id, invented);
+    assert!(id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()), "256 bits: {id}");
+    let mut other = app.browser();
+    other.cookies.insert("session".into(), invented);
+    assert!(!other.is_logged_in().await);
+
+    for garbage in ["", "x", "%00", "%C3%A9", "é", &"a".repeat(3000), "1", "../../x"] {
+        let mut browser = app.browser();
+        browser.cookies.insert("session".into(), garbage.into());
+        assert!(!browser.is_logged_in().await, "{garbage}");
+    }
+}
+
+#[actix_web::test]
+async fn s6_a_session_is_over_on_the_server_when_its_owner_logs_out() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut browser = app.logged_in(&michael).await;
+    let mut copy = browser.clone();
+    browser.delete("/logout").await.assert_redirect("/");
+    assert!(browser.session().is_none());
+    copy.get("/users").await.assert_at(200, "/login");
+}
+
+#[actix_web::test]
+async fn s8_a_person_who_is_deleted_is_out_at_once() {
+    let app = TestApp::start().await;
+    let (admin, lana) = (app.db_admin("michael").await, app.db_person("lana").await);
+    let mut browser = app.browser();
+    browser.log_in_remembered(&lana.email, PASSWORD).await;
+    app.logged_in(&admin).await.delete(&format!("/users/{}", lana.id)).await.assert_redirect("/users");
+    browser.post("/microposts", &[("micropost[content]", "still here")]).await.assert_redirect("/login");
+    assert!(!browser.is_logged_in().await);
+    browser.log_in(&lana.email, PASSWORD).await.assert_at(422, "/login");
+}
+
+#[actix_web::test]
+async fn s8_an_admin_no_more_may_do_no_more_at_once() {
+    let app = TestApp::start().await;
+    let (first, second) = (app.db_admin("michael").await, app.db_admin("malory").await);
+    let lana = app.db_person("lana").await;
+    let mut browser = app.logged_in(&second).await;
+    assert!(browser.get("/users").await.has(&format!("form[action='/users/{}']", lana.id)));
+    let demoted = app.app.db.transaction(async |db| User::set_admin(db, second.id, false).await).await;
+    assert!(demoted.unwrap());
+    browser.delete(&format!("/users/{}", lana.id)).await.assert_redirect("/");
+    browser.delete(&format!("/users/{}", first.id)).await.assert_redirect("/");
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 3);
+}
+
+#[actix_web::test]
+async fn s9_a_session_ends_when_it_lies_idle_and_when_it_is_a_day_old() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut browser = app.logged_in(&michael).await;
+    app.pass(TimeDelta::minutes(119));
+    assert!(browser.is_logged_in().await);
+    app.pass(TimeDelta::minutes(119));
+    assert!(browser.is_logged_in().await, "it was used in between");
+    app.pass(TimeDelta::minutes(120));
+    assert!(!browser.is_logged_in().await, "idle");
+    assert!(browser.session().is_none());
+
+    let mut browser = app.logged_in(&michael).await;
+    for hour in 1..24 {
+        app.pass(TimeDelta::hours(1) - TimeDelta::seconds(10));
+        assert!(browser.is_logged_in().await, "{hour}");
+    }
+    app.pass(TimeDelta::hours(1) + TimeDelta::minutes(5));
+    assert!(!browser.is_logged_in().await, "a day old");
+}
+
+#[actix_web::test]
+async fn s18_an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
+    let app = TestApp::start().await;
+    let (michael, archer) = (app.db_person("michael").await, app.db_unactivated("archer").await);
+    let mut answers = Vec::new();
+    for email in [&michael.email, &archer.email, "nobody@example.com", "no address"] {
+        let mut browser = app.browser();
+        let page = browser.log_in(email, "wrong password").await;
+        let cookies = browser.set_cookies.clone();
+        answers.push((page.status, page.text().replace(email, "EMAIL"), cookies));
+    }
+    assert_eq!(answers[0].0, 422);
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+}
+
+/// Without the comparison with nobody's digest, an unknown address would be answered in a fraction of the time. Measured
+/// in turns, so that whatever else the machine does slows both alike.
+#[actix_web::test]
+async fn s18_an_unknown_address_takes_as_long_as_a_wrong_password() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut browser = app.browser();
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..60 {
+        for (times, email) in times.iter_mut().zip([michael.email.as_str(), "nobody@example.com"]) {
+            let fields = [("session[email]", email), ("session[password]", "wrong password")];
+            let start = std::time::Instant::now();
+            assert_eq!(browser.post("/login", &fields).await.status, 422);
+            times.push(start.elapsed());
+        }
+    }
+    let [known, unknown] = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64()
+    });
+    assert!(unknown > known * 0.6 && known > unknown * 0.6, "known {known} s, unknown {unknown} s");
+}

@@ -1,0 +1,61 @@
+//! What people have: posts, pictures, and each other.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageFormat};
+use sample_app::models::micropost::{Content, Micropost};
+use sample_app::models::relationship;
+
+use super::TestApp;
+use super::people::Person;
+
+impl TestApp {
+    /// A post, written at this moment.
+    pub async fn db_post(&self, author: &Person, content: &str) {
+        let (content, now) = (Content::parse(content).unwrap(), self.app.clock.now());
+        let write =
+            self.app.db.transaction(async |db| Micropost::create(db, author.id, &content, None, now).await);
+        write.await.unwrap();
+    }
+
+    /// One person follows another.
+    pub async fn db_follow(&self, follower: &Person, followed: &Person) {
+        relationship::follow(&self.app.db, follower.id, followed.id, self.app.clock.now()).await.unwrap();
+    }
+
+    /// Many people: "Person 1", "Person 2" ..
+    pub async fn db_people(&self, count: usize) -> Vec<Person> {
+        let mut people = Vec::new();
+        for n in 1..=count {
+            people.push(self.db_person(&format!("Person {n}")).await);
+        }
+        people
+    }
+
+    /// Whether the counts that pages show are those of the rows.
+    pub async fn db_assert_counts(&self) {
+        for (column, rows) in [
+            ("microposts_count", "microposts WHERE user_id"),
+            ("following_count", "relationships WHERE follower_id"),
+            ("followers_count", "relationships WHERE followed_id"),
+        ] {
+            let wrong = format!(
+                "SELECT COUNT(*) FROM users WHERE {column} <> (SELECT COUNT(*) FROM {rows} = users.id)"
+            );
+            assert_eq!(self.database.db_number(&wrong).await, 0, "{column}");
+        }
+    }
+
+    /// Names of the pictures that are stored.
+    pub fn stored_pictures(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("images")) else { return Vec::new() };
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+/// A picture in one colour, as a PNG.
+pub fn png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    DynamicImage::new_rgb8(width, height).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}

@@ -1,0 +1,218 @@
+//! The real program, run as people run it: an environment of its own, a folder of its own, a database of its own.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::app::APP_URL;
+use super::{Browser, TestDatabase};
+
+/// Longer than anything here takes, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub struct Program {
+    pub folder: TempDir,
+    pub database: TestDatabase,
+    settings: BTreeMap<String, String>,
+}
+
+/// What a command came to.
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The program while it serves; ends with this.
+pub struct Serving {
+    pub child: Child,
+    pub lines: Vec<String>,
+    said: Receiver<String>,
+    complaints: Option<JoinHandle<String>>,
+}
+
+impl Program {
+    /// With a database and a folder, else with the defaults of development.
+    pub async fn development() -> Program {
+        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::create(folder.path()).await;
+        let settings = BTreeMap::new();
+        let program = Program { folder, database, settings };
+        let data = program.folder.path().to_str().unwrap().to_owned();
+        let url = program.database.url.clone();
+        program
+            .set("DATA_DIR", &data)
+            .set("DATABASE_URL", &url)
+            .set("LISTEN", "127.0.0.1:0")
+            .set("APP_URL", APP_URL)
+    }
+
+    /// With everything that production asks for.
+    pub async fn production() -> Program {
+        let program = Program::development().await;
+        let folder = program.folder.path().display().to_string();
+        program
+            .set("APP_ENV", "production")
+            .set("SECRET_KEY_BASE", &"0123456789abcdef".repeat(4))
+            .set("REDIS_URL", "memory:")
+            .set("IMAGES_URL", &format!("file:{folder}/images"))
+            .set("SMTP_URL", &format!("file:{folder}/mail"))
+    }
+
+    pub fn set(mut self, name: &str, value: &str) -> Program {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Nothing of the test's own environment gets through.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sample-app"));
+        command.env_clear().envs(&self.settings).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Finished {
+        let mut command = self.command();
+        command.args(args).stdin(Stdio::null());
+        let mut running = Serving::start(command);
+        let (code, stderr) = running.end();
+        let stdout = running.lines.drain(..).chain(running.said.iter()).map(|line| line + "\n").collect();
+        Finished { code, stdout, stderr }
+    }
+
+    /// Runs a command that has to succeed; gives what it said.
+    pub fn succeed(&self, args: &[&str]) -> String {
+        let done = self.run(args);
+        assert_eq!(done.code, Some(0), "{args:?}: {}{}", done.stdout, done.stderr);
+        done.stdout
+    }
+
+    /// Runs a command that has to fail; gives its complaint.
+    pub fn fail(&self, args: &[&str]) -> String {
+        let done = self.run(args);
+        assert_eq!(done.code, Some(1), "{args:?}: {}{}", done.stdout, done.stderr);
+        done.stderr
+    }
+
+    /// Starts serving and waits until it says so.
+    pub fn serve(&self) -> Serving {
+        let mut serving = Serving::start(self.command());
+        serving.wait_for("istening on");
+        serving
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.database.drop_soon();
+    }
+}
+
+impl Serving {
+    /// Starts a command that serves.
+    pub fn start(mut command: Command) -> Serving {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (say, said) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if say.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut stderr = child.stderr.take().unwrap();
+        let complaints = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = stderr.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        Serving { child, lines: Vec::new(), said, complaints: Some(complaints) }
+    }
+
+    /// The first line with these words, waiting for it if it did not come yet.
+    pub fn wait_for(&mut self, words: &str) -> String {
+        let start = Instant::now();
+        loop {
+            if let Some(line) = self.lines.iter().find(|line| line.contains(words)) {
+                return line.clone();
+            }
+            match self.said.recv_timeout(PATIENCE.saturating_sub(start.elapsed())) {
+                Ok(line) => self.lines.push(line),
+                Err(_) => {
+                    let _ = self.child.kill();
+                    let complaints = self.complaints.take().map(|thread| thread.join().unwrap());
+                    panic!("it never said {words:?}: {:#?}\n{}", self.lines, complaints.unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// Where it listens, by TCP.
+    pub fn address(&mut self) -> SocketAddr {
+        let line = self.wait_for("listening");
+        let address = line.split("listening").nth(1).unwrap().trim_start_matches(|c: char| !c.is_ascii_digit());
+        let end = address.find(|c: char| !"0123456789.:".contains(c)).unwrap_or(address.len());
+        address[..end].parse().unwrap_or_else(|_| panic!("{line}"))
+    }
+
+    /// A browser that was never there.
+    pub fn browser(&mut self) -> Browser {
+        Browser::new(self.address())
+    }
+
+    /// SIGTERM, SIGINT and so on, by its name without SIG.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it ends; gives its exit code and what it wrote to stderr.
+    pub fn wait(mut self) -> (Option<i32>, String) {
+        self.end()
+    }
+
+    fn end(&mut self) -> (Option<i32>, String) {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        (status.code(), self.complaints.take().unwrap().join().unwrap())
+    }
+
+    /// Ends it as the system does; it has to go in peace.
+    pub fn stop(self) {
+        self.signal("TERM");
+        let (code, complaints) = self.wait();
+        assert_eq!(code, Some(0), "{complaints}");
+    }
+
+    /// A line of /proc/PID/status in kB: VmRSS, VmHWM.
+    pub fn memory_kb(&self, line: &str) -> u64 {
+        let status =
+            std::fs::read_to_string(Path::new("/proc").join(self.child.id().to_string()).join("status"));
+        let status = status.unwrap();
+        let found = status.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
+        found.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,212 @@
+//! Several at once: what the database undoes in favour of another is done again as a whole, what only one may do is done
+//! once, and counts are exact (trust rows F8-F14, S36, S44, S46).
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sample_app::error::Error;
+use sample_app::models::micropost::{Content, Micropost};
+use sample_app::models::relationship;
+use sqlx::{AssertSqlSafe, Executor, MySqlConnection};
+
+use crate::support::TestApp;
+use crate::support::people::Person;
+
+/// A transaction of another program, by hand.
+async fn run(other: &mut MySqlConnection, sql: &str) {
+    other.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
+}
+
+/// Waits until somebody in this database waits for a lock that another holds: is at one UPDATE for a while.
+/// (information_schema.innodb_trx would say so, but is not brought up to date while it is looked at often.)
+async fn until_somebody_waits(app: &TestApp) {
+    let start = Instant::now();
+    let updating = "SELECT COUNT(*) FROM information_schema.processlist \
+                    WHERE db = DATABASE() AND info LIKE 'UPDATE users SET follow%'";
+    let mut seen = 0;
+    while seen < 10 {
+        seen = if app.database.db_number(updating).await > 0 { seen + 1 } else { 0 };
+        assert!(start.elapsed() < Duration::from_secs(20), "nobody waits");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn assert_counts(app: &TestApp, follows: i64) {
+    for sql in [
+        "SELECT COUNT(*) FROM relationships",
+        "SELECT CAST(SUM(followers_count) AS SIGNED) FROM users",
+        "SELECT CAST(SUM(following_count) AS SIGNED) FROM users",
+    ] {
+        let sql = if app.database.is_mysql() { sql.to_owned() } else { sql.replace("SIGNED", "INTEGER") };
+        assert_eq!(app.database.db_number(&sql).await, follows, "{sql}");
+    }
+}
+
+/// Follows by the form of a page, as a browser does; gives the status.
+async fn follow(app: &TestApp, who: &Person, whom: &Person) -> u16 {
+    let mut browser = app.logged_in(who).await;
+    browser.post("/relationships", &[("followed_id", &whom.id.to_string())]).await.status
+}
+
+/// MySQL 1213: the other transaction holds one row and wants the one that ours holds. The database undoes the one that
+/// changed less, which is ours.
+#[actix_web::test]
+async fn a_deadlock_is_invisible() {
+    let app = TestApp::start().await;
+    let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
+    if !app.database.is_mysql_or_says("one writer at a time cannot come to a deadlock") {
+        return;
+    }
+    for n in 0..30 {
+        app.db_person(&format!("weight{n}")).await;
+    }
+    let mut other = app.database.db_connect_mysql().await;
+    run(&mut other, "BEGIN").await;
+    run(&mut other, &format!("UPDATE users SET sign_in_epoch = 7 WHERE id >= {}", berta.id)).await;
+    let theirs = async {
+        until_somebody_waits(&app).await;
+        // Ours holds Anna's row by now (the lower id first) and waits for Berta's.
+        run(&mut other, &format!("UPDATE users SET sign_in_epoch = sign_in_epoch WHERE id = {}", anna.id))
+            .await;
+        run(&mut other, &format!("UPDATE users SET name = 'Anna again' WHERE id = {}", anna.id)).await;
+        run(&mut other, "COMMIT").await;
+    };
+    let now = app.app.clock.now();
+    let (ours, ()) = tokio::join!(relationship::follow(&app.app.db, anna.id, berta.id, now), theirs);
+    ours.unwrap();
+    assert_counts(&app, 1).await;
+    let others = "SELECT COUNT(*) FROM users WHERE sign_in_epoch = 7";
+    assert_eq!(app.database.db_number(others).await, 31, "theirs was not undone, so ours was");
+    app.pool_is_whole().await;
+}
+
+/// MySQL 1205: somebody holds a row for longer than we wait for a lock.
+#[actix_web::test]
+async fn a_lock_that_is_let_go_in_time_is_invisible() {
+    let app = TestApp::start().await;
+    let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
+    if !app.database.is_mysql_or_says("database.rs has the same for its lock") {
+        return;
+    }
+    let mut other = app.database.db_connect_mysql().await;
+    run(&mut other, "BEGIN").await;
+    run(&mut other, &format!("UPDATE users SET sign_in_epoch = 0, name = 'B' WHERE id = {}", berta.id)).await;
+    let theirs = async {
+        until_somebody_waits(&app).await;
+        // Past the first wait, which ends after three seconds at most (db/pool.rs), in the midst of the second.
+        tokio::time::sleep(Duration::from_millis(3700)).await;
+        run(&mut other, "COMMIT").await;
+    };
+    let (status, ()) = tokio::join!(follow(&app, &anna, &berta), theirs);
+    assert_eq!(status, 303);
+    assert_counts(&app, 1).await;
+}
+
+#[actix_web::test]
+async fn a_lock_that_is_never_let_go_is_a_503_and_nothing_happened() {
+    let app = TestApp::start().await;
+    let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
+    if !app.database.is_mysql_or_says("database.rs has the same for its lock") {
+        return;
+    }
+    let mut other = app.database.db_connect_mysql().await;
+    run(&mut other, "BEGIN").await;
+    run(&mut other, &format!("UPDATE users SET name = 'B' WHERE id = {}", berta.id)).await;
+    let start = Instant::now();
+    let mut browser = app.logged_in(&anna).await;
+    let page = browser.post("/relationships", &[("followed_id", &berta.id.to_string())]).await;
+    assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+    assert!(start.elapsed() < Duration::from_secs(15), "three waits at most: {:?}", start.elapsed());
+    run(&mut other, "ROLLBACK").await;
+    assert_counts(&app, 0).await;
+    assert_eq!(browser.post("/relationships", &[("followed_id", &berta.id.to_string())]).await.status, 303);
+    assert_counts(&app, 1).await;
+    app.pool_is_whole().await;
+}
+
+/// Trust row F13: nobody is turned away with more than "later", and nobody is there twice.
+#[actix_web::test]
+async fn of_many_sign_ups_with_one_address_one_account_comes() {
+    let app = TestApp::start().await;
+    let fields = [
+        ("user[name]", "Anna"),
+        ("user[email]", "anna@example.com"),
+        ("user[password]", "correct horse battery"),
+        ("user[password_confirmation]", "correct horse battery"),
+    ];
+    let signing_up = (0..100).map(|_| {
+        let mut browser = app.browser();
+        async move { browser.post("/users", &fields).await.status }
+    });
+    let statuses = join_all(signing_up).await;
+    assert!(statuses.iter().all(|status| matches!(status, 303 | 503)), "{statuses:?}");
+    assert!(statuses.contains(&303), "{statuses:?}");
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 1);
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM mail_tokens").await, 1);
+    app.pool_is_whole().await;
+}
+
+/// Trust row F14.
+#[actix_web::test]
+async fn many_follows_at_once_leave_exact_counts() {
+    let app = TestApp::start().await;
+    let mut people = Vec::new();
+    for n in 0..10 {
+        people.push(app.db_person(&format!("person{n}")).await.id);
+    }
+    let (db, now) = (&app.app.db, app.app.clock.now());
+    // Everybody follows everybody, in both directions at the same time, and some twice.
+    let pairs: Vec<_> = people
+        .iter()
+        .flat_map(|a| people.iter().map(move |b| (*a, *b)))
+        .filter(|(a, b)| a != b)
+        .flat_map(|pair| [pair, pair])
+        .collect();
+    let follows = pairs.iter().map(|(a, b)| relationship::follow(db, *a, *b, now));
+    let mut refused = 0;
+    for followed in join_all(follows).await {
+        match followed {
+            Ok(()) => {}
+            Err(Error::Unavailable(_)) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused < pairs.len(), "somebody got through");
+    let there = app.database.db_number("SELECT COUNT(*) FROM relationships").await;
+    assert_counts(&app, there).await;
+    // Whoever tries again gets there: one after the other, then in all directions back.
+    for (a, b) in &pairs {
+        relationship::follow(db, *a, *b, now).await.unwrap();
+    }
+    assert_counts(&app, 90).await;
+    app.pool_is_whole().await;
+}
+
+/// A hundred posts and deletions at once: the author's count is the number of posts.
+#[actix_web::test]
+async fn many_posts_at_once_leave_exact_counts() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await;
+    let (db, now) = (&app.app.db, app.app.clock.now());
+    let content = Content::parse("again").unwrap();
+    let post =
+        async || db.transaction(async |db| Micropost::create(db, anna.id, &content, None, now).await).await;
+    for _ in 0..20 {
+        post().await.unwrap();
+    }
+    let first = app.database.db_number("SELECT MIN(id) FROM microposts").await;
+    let delete = async |id| db.transaction(async |db| Micropost::delete(db, id, anna.id).await).await;
+    // Each post is deleted by two at once; one of them finds nothing, and must not count.
+    let deletions = join_all((0..40).map(|n| delete(first + n / 2)));
+    let (posted, deleted) = tokio::join!(join_all((0..60).map(|_| post())), deletions);
+    assert!(posted.iter().all(|done| matches!(done, Ok(()) | Err(Error::Unavailable(_)))), "{posted:?}");
+    let known =
+        |done: &Result<_, Error>| matches!(done, Ok(_) | Err(Error::Unavailable(_) | Error::NotFound));
+    assert!(deleted.iter().all(known), "{deleted:?}");
+    let there = app.database.db_number("SELECT COUNT(*) FROM microposts").await;
+    assert_eq!(app.database.db_number("SELECT microposts_count FROM users").await, there);
+    let (more, fewer) =
+        (posted.iter().filter(|done| done.is_ok()), deleted.iter().filter(|done| done.is_ok()));
+    assert_eq!(there, 20 + more.count() as i64 - fewer.count() as i64);
+    app.pool_is_whole().await;
+}
