@@ -30,7 +30,7 @@ fn observatory_score(page: &Page) -> u32 {
     let foreign =
         page.attrs("script", "src").iter().any(|src| !src.starts_with('/') || src.starts_with("//"));
     // Penalties: CORS open to all, no HSTS, no nosniff, scripts from elsewhere without integrity, unsafe CSP or none.
-    if page.header("access-control-allow-origin") != ""
+    if !page.header("access-control-allow-origin").is_empty()
         || !half_a_year
         || page.header("x-content-type-options") != "nosniff"
         || foreign
