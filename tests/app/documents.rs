@@ -95,7 +95,7 @@ async fn every_command_in_the_documents_exists() {
             for rest in line.split(call).skip(1) {
                 let command = words(rest).swap_remove(0);
                 let is_word = !command.is_empty() && command.bytes().all(|b| b.is_ascii_lowercase());
-                if is_word && line.contains(['$', '`']) || line.starts_with("    ") && is_word {
+                if is_word && (line.contains(['$', '`']) || line.starts_with("    ")) {
                     commands.insert(command);
                 }
             }

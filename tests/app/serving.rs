@@ -87,7 +87,7 @@ async fn finishes_what_is_under_way(signal: &str) {
     serving.signal(signal);
     serving.wait_for("Finishing what is under way");
     std::thread::sleep(Duration::from_millis(500));
-    assert!(TcpStream::connect(serving.address()).is_err_or_closed(), "nobody new is let in");
+    assert!(TcpStream::connect(serving.address()).ended(), "nobody new is let in");
     slow.write_all(&body.as_bytes()[40..]).unwrap();
     let mut answer = Vec::new();
     let _ = slow.read_to_end(&mut answer);
@@ -107,12 +107,12 @@ async fn finishes_what_is_under_way(signal: &str) {
 }
 
 trait Refused {
-    fn is_err_or_closed(self) -> bool;
+    fn ended(self) -> bool;
 }
 
 impl Refused for std::io::Result<TcpStream> {
     /// The kernel may take a connection that nobody will ever look at.
-    fn is_err_or_closed(self) -> bool {
+    fn ended(self) -> bool {
         let Ok(mut stream) = self else { return true };
         stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let sent = stream.write_all(b"GET /livez HTTP/1.1\r\nHost: sample.test\r\n\r\n");

@@ -58,7 +58,7 @@ impl Browser {
     pub async fn submit_only(&mut self, form: Form) -> Page {
         let action = form.action.clone();
         let request = self.request(Method::POST, &action);
-        let request = self.from_here(request);
+        let request = self.on_this_page(request);
         let request = if form.is_multipart {
             request.multipart(form.into_multipart())
         } else {
@@ -71,7 +71,7 @@ impl Browser {
     /// goes into `_method`, as browsers' forms do.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let request = self.request(Method::POST, path).form(fields);
-        let request = self.from_here(request);
+        let request = self.on_this_page(request);
         self.send(request, path).await
     }
 
@@ -116,7 +116,7 @@ impl Browser {
     }
 
     /// Adds what a browser says of a form on the page that is open.
-    fn from_here(&self, request: RequestBuilder) -> RequestBuilder {
+    fn on_this_page(&self, request: RequestBuilder) -> RequestBuilder {
         request
             .header("sec-fetch-site", "same-origin")
             .header(ORIGIN, &self.origin)
