@@ -35,7 +35,7 @@ impl Db {
         let mut conn = self.conn().await?;
         // `ask` without `settle`: the connection is closed afterwards, and with it go its settings and its lock.
         match conn.ask()? {
-            Link::Sqlite(object) => apply_alone(&migrator, &mut **object, patience).await,
+            Link::Sqlite(object) => apply_alone(&migrator, object, patience).await,
             Link::MySql(object) => {
                 let mysql = &mut **object;
                 // A migration may take long (pool.rs limits pages, and GET_LOCK with them), but must not queue up behind a
