@@ -109,7 +109,7 @@ impl User {
     }
 
     /// Signs somebody up. An account that was never activated is taken over: the last to sign up before the link is
-    /// followed decides the password, and earlier links die, so nobody can prepare an account for another's address.
+    /// followed decides the password, and earlier links die.
     ///
     /// # Errors
     /// When the database does not answer.
