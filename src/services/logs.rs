@@ -1,14 +1,17 @@
 //! Where log lines go: to stdout, readable in development, one JSON object a line in production.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::config::{AppEnv, Config};
 
 /// Sends what the program has to say to stdout, from now on. A second call does nothing.
 pub fn start(config: &Config) {
-    let filter = EnvFilter::builder().parse_lossy(&config.log);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE);
+    // What the server says of its threads helps nobody at first; LOG may ask for it all the same.
+    let filter = EnvFilter::builder().parse_lossy(format!("actix_server=warn,{}", config.log));
+    let colours = std::io::stdout().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     let started = match config.env {
         AppEnv::Development => lines.with_target(false).compact().try_init(),
         AppEnv::Production => lines.json().flatten_event(true).with_span_list(false).try_init(),

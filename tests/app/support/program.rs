@@ -107,7 +107,7 @@ impl Program {
     /// Starts serving and waits until it says so.
     pub fn serve(&self) -> Serving {
         let mut serving = Serving::start(self.command());
-        serving.wait_for("istening on");
+        serving.wait_for("listening");
         serving
     }
 }
