@@ -30,6 +30,7 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
             errors.add("picture", "should be less than 5MB");
             None
         }
+        Upload::NotKept => return try_again(&me, form.content).await,
         Upload::File(file) => {
             let read = app.threads.run(move || picture::read(BufReader::new(file))).await?;
             errors.check("picture", read.map_err(|refusal| refusal.to_string()))
@@ -42,12 +43,9 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
     let key = match picture {
         Some(picture) => match app.images.put(picture).await {
             Ok(key) => Some(key),
-            // The text is as good as it was: it stays in the form until the store is back.
             Err(error @ Error::Unavailable(_)) => {
                 tracing::error!(%error, "a picture was not stored");
-                let errors = Errors::one("picture", "cannot be stored at the moment; please try again soon");
-                let page = Feed::with_rejected_post(&me, form.content, errors).await?;
-                return me.unavailable(&page);
+                return try_again(&me, form.content).await;
             }
             Err(error) => return Err(error),
         },
@@ -63,6 +61,12 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
     }
     written?;
     me.go_saying("/", Kind::Success, "Micropost created!")
+}
+
+/// The text is as good as it was: it stays in the form until pictures can be stored again.
+async fn try_again(me: &SignedIn, content: String) -> Result<HttpResponse> {
+    let errors = Errors::one("picture", "cannot be stored at the moment; please try again soon");
+    me.unavailable(&Feed::with_rejected_post(me, content, errors).await?)
 }
 
 /// DELETE /microposts/{id}. Somebody else's is not found.

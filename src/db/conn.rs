@@ -12,8 +12,8 @@ use super::pool::{MySqlConnections, SqliteConnections};
 use crate::error::{Error, Result};
 
 /// How long an answer may take. Longer than the server's own statement time-out (pool.rs), so it strikes only when the
-/// server does not answer at all: frozen, or the network swallows it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// server does not answer at all: frozen, or the network swallows it. A visitor is told within 3 s.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(2800);
 
 /// A connection taken from the pool. Dropped while a query or a transaction is under way (the client went away, a
 /// time-out struck), it is closed rather than given back: sqlx cannot resume in the middle of an answer
@@ -69,7 +69,19 @@ impl Conn {
     #[doc(hidden)]
     pub fn settle<T>(&mut self, (settled, answer): (bool, Result<T>)) -> Result<T> {
         self.settled = settled;
+        if !settled {
+            // Nobody waits for it a second time, to roll back say.
+            self.close();
+        }
         answer
+    }
+
+    fn close(&mut self) {
+        match self.link.take() {
+            Some(Link::Sqlite(object)) => drop(Object::take(object)),
+            Some(Link::MySql(object)) => drop(Object::take(object)),
+            None => {}
+        }
     }
 
     pub(super) async fn begin(&mut self) -> Result<()> {
@@ -99,13 +111,8 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        if self.settled && !self.in_transaction {
-            return;
-        }
-        match self.link.take() {
-            Some(Link::Sqlite(object)) => drop(Object::take(object)),
-            Some(Link::MySql(object)) => drop(Object::take(object)),
-            None => {}
+        if !self.settled || self.in_transaction {
+            self.close();
         }
     }
 }

@@ -24,7 +24,7 @@ const WAIT: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(1);
 /// SQLite waits this long for another writer; shorter than the wait for any answer (conn.rs), so the page can say why.
-const SQLITE_BUSY: Duration = Duration::from_secs(3);
+const SQLITE_BUSY: Duration = Duration::from_millis(2500);
 /// Prepared statements kept a connection; evicting one writes without a reply, which sqlx 0.9 delays by 40 ms.
 const STATEMENTS: usize = 256;
 
@@ -32,7 +32,7 @@ const STATEMENTS: usize = 256;
 /// the comment made for it; MariaDB passes over those for MySQL 5.7. A lock is waited for less long than that: otherwise
 /// MariaDB calls it a statement that took too long, and that is not tried again as a lost lock is.
 const LIMITS: &str = "SET SESSION innodb_lock_wait_timeout = 2 \
-    /*!50708 , max_execution_time = 3000 */ /*M! , max_statement_time = 3 */";
+    /*!50708 , max_execution_time = 2500 */ /*M! , max_statement_time = 2.5 */";
 
 /// Makes MySQL connections.
 pub struct MySqlConnections(MySqlConnectOptions);

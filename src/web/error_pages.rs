@@ -66,8 +66,8 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
     }
     match error {
         // Here and not where it is refused, so that no refusal goes unnoted (ASVS 16.3.2).
-        Error::NotAllowed => audit("refused", user_id(&app, req)),
-        Error::Forbidden(_) => audit("refused_from_another_site", user_id(&app, req)),
+        Error::NotAllowed => audit("refused", Visitor::known(req).map(|me| me.id)),
+        Error::Forbidden(_) => audit("refused_from_another_site", Visitor::known(req).map(|me| me.id)),
         _ => {}
     }
     match error {
@@ -82,10 +82,6 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
         Error::Unavailable(_) => with_retry_after(page(app, req, status, sentence(status)), RETRY_SECONDS),
         _ => page(app, req, status, sentence(status)),
     }
-}
-
-fn user_id(app: &Data<App>, req: &HttpRequest) -> Option<i64> {
-    Visitor::as_known(app.clone(), req.clone()).me.map(|me| me.id)
 }
 
 fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str) -> HttpResponse {
@@ -108,7 +104,8 @@ fn elsewhere(path: &'static str) -> HttpResponse {
         .finish()
 }
 
-fn with_retry_after(mut answer: HttpResponse, seconds: u64) -> HttpResponse {
+/// Says when to come again, in seconds (RFC 9110, 10.2.3).
+pub fn with_retry_after(mut answer: HttpResponse, seconds: u64) -> HttpResponse {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     answer
 }

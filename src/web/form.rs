@@ -21,8 +21,8 @@ use crate::error::{Error, Result};
 
 /// Largest form, in bytes: the longest fields, percent-encoded, fit several times.
 const MAX: usize = 8 * 1024;
-/// How long a body may take to arrive (slow senders, ASVS 15.2.2); every body, pictures too.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a form may take to arrive (slow senders, ASVS 15.2.2).
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The fields of the form that was sent; empty when there was none.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +70,7 @@ pub async fn read(
         let body = match announced(req.headers()) {
             // Refused before it is sent.
             Some(length) if length > MAX => Err(too_large()),
-            _ => in_time(collect(req.take_payload(), MAX)).await,
+            _ => in_time(TIMEOUT, collect(req.take_payload(), MAX)).await,
         };
         let form = match body.and_then(|body| Params::parse(&body)) {
             Ok(params) => Form(params),
@@ -94,8 +94,8 @@ pub async fn read(
 ///
 /// # Errors
 /// [`Error::TooSlow`], or what the reading says.
-pub async fn in_time<T>(reading: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or(Err(Error::TooSlow))
+pub async fn in_time<T>(limit: Duration, reading: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(limit, reading).await.unwrap_or(Err(Error::TooSlow))
 }
 
 async fn collect(

@@ -35,8 +35,8 @@ impl RequestId {
 /// Gives the request its id and writes its line.
 pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let start = Instant::now();
-    let app = req.app_data::<Data<App>>().cloned();
-    let client = app.as_ref().and_then(|app| client_address(&req, app.config.trusted_proxies));
+    let app = req.app_data::<Data<App>>();
+    let client = app.and_then(|app| client_address(&req, app.config.trusted_proxies));
     // As it was sent: a form may say another verb later.
     let method = req.method().clone();
     let id = RequestId(random_hex::<8>().unwrap_or_default());
@@ -51,7 +51,7 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
     }
     let req = res.request();
     let route = req.match_pattern();
-    let user_id = app.and_then(|app| Visitor::as_known(app, req.clone()).me.map(|me| me.id));
+    let user_id = Visitor::known(req).map(|me| me.id);
     tracing::info!(
         target: "request",
         method = %method,

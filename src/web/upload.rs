@@ -11,7 +11,7 @@ use actix_web::web::Payload;
 use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 
-use super::form::Form;
+use super::form::{Form, in_time};
 use crate::error::{Error, Result};
 
 /// Largest picture, in bytes.
@@ -42,6 +42,8 @@ pub enum Upload {
     File(File),
     /// Larger than [`MAX_PICTURE`]; the rest was not read.
     TooLarge,
+    /// There was no room to keep it while it arrives; the rest was not read.
+    NotKept,
 }
 
 impl PostForm {
@@ -58,8 +60,7 @@ impl PostForm {
             let content = Form::of(req)?.get("micropost[content]").to_owned();
             return Ok(PostForm { content, picture: Upload::None });
         }
-        let reading = read_parts(Multipart::new(req.headers(), body));
-        tokio::time::timeout(TIMEOUT, reading).await.unwrap_or(Err(Error::TooSlow))
+        in_time(TIMEOUT, read_parts(Multipart::new(req.headers(), body))).await
     }
 }
 
@@ -82,8 +83,14 @@ async fn read_parts(mut parts: Multipart) -> Result<PostForm> {
             return Err(Error::BadRequest("A field of the form was sent more than once.".into()));
         }
         if picture {
-            form.picture = read_picture(part).await?;
-            if matches!(form.picture, Upload::TooLarge) {
+            form.picture = match read_picture(part).await {
+                Err(Error::Unavailable(error)) => {
+                    tracing::error!(error, "no room to keep a picture while it arrives");
+                    Upload::NotKept
+                }
+                read => read?,
+            };
+            if matches!(form.picture, Upload::TooLarge | Upload::NotKept) {
                 return Ok(form);
             }
         } else {

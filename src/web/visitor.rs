@@ -8,14 +8,14 @@ use std::rc::Rc;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, ContentType, LOCATION};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
 use tokio::sync::Notify;
 
 use super::cookies::Name;
-use super::error_pages::RETRY_SECONDS;
+use super::error_pages::{RETRY_SECONDS, with_retry_after};
 use super::flash::{Flash, Kind};
 use super::{return_to, sign_in};
 use crate::app::App;
@@ -69,8 +69,12 @@ pub fn once_identified<T: 'static>(
 impl Visitor {
     /// The visitor as far as is known by now, without asking any service: for error pages.
     pub fn as_known(app: Data<App>, req: HttpRequest) -> Visitor {
-        let me = req.extensions().get::<Identity>().and_then(|identity| identity.0.clone());
-        Visitor { app, me, req }
+        Visitor { app, me: Visitor::known(&req), req }
+    }
+
+    /// Who is known by now to be logged in, without asking any service.
+    pub fn known(req: &HttpRequest) -> Option<Rc<User>> {
+        req.extensions().get::<Identity>().and_then(|identity| identity.0.clone())
     }
 
     /// What surrounds a page. Shows the message that the last answer left.
@@ -107,9 +111,7 @@ impl Visitor {
     /// # Errors
     /// When the template fails.
     pub fn unavailable(&self, page: &impl Template) -> Result<HttpResponse> {
-        let mut answer = self.page_as(StatusCode::SERVICE_UNAVAILABLE, page)?;
-        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
-        Ok(answer)
+        Ok(with_retry_after(self.page_as(StatusCode::SERVICE_UNAVAILABLE, page)?, RETRY_SECONDS))
     }
 
     /// Answers with a page and a status.

@@ -14,6 +14,7 @@ use sample_app::models::user::User;
 use sample_app::seeds;
 use sqlx::Executor;
 
+use crate::support::program::PATIENCE;
 use crate::support::{Browser, Proxy, TestApp, TestDatabase};
 
 /// An application with the hundred people of the seeds; the first has the longest feed.
@@ -40,19 +41,33 @@ where
     conn.fetch_all(sqlx::raw_sql(sql)).await.map(|_| ())
 }
 
-/// Every connection that the pool may have, all at the same time, answers its own question.
-async fn every_connection_answers(app: &TestApp, user_id: i64) {
+/// By what the server calls it; SQLite has no name for it.
+async fn connection_id(conn: &mut Conn) -> Option<i64> {
+    let answer = match conn.ask().unwrap() {
+        Link::Sqlite(_) => (true, Ok(None)),
+        Link::MySql(object) => {
+            let sql = "SELECT CAST(CONNECTION_ID() AS SIGNED)";
+            Conn::answer(sqlx::query_scalar(sql).fetch_one(&mut **object)).await
+        }
+    };
+    conn.settle(answer).unwrap()
+}
+
+/// Every connection that the pool may have, all at the same time, answers its own question. Gives their ids.
+async fn every_connection_answers(app: &TestApp, user_id: i64) -> Vec<Option<i64>> {
     let most = app.pool_is_whole().await;
-    let mut held = Vec::new();
+    let (mut held, mut ids) = (Vec::new(), Vec::new());
     for n in 0..most {
         let mut conn = app.app.db.conn().await.unwrap_or_else(|error| panic!("{n} of {most}: {error}"));
         let user = User::find(&mut conn, user_id).await.unwrap().unwrap();
         assert_eq!(user.id, user_id, "an answer to somebody else's question");
+        ids.push(connection_id(&mut conn).await);
         held.push(conn);
     }
     assert!(matches!(app.app.db.conn().await.err(), Some(Error::Unavailable(_))), "more than {most}");
     drop(held);
     app.pool_is_whole().await;
+    ids
 }
 
 #[actix_web::test]
@@ -70,6 +85,24 @@ async fn queries_dropped_half_way_cost_no_connection() {
         let _ = tokio::time::timeout(Duration::from_micros(n * 37 % 6000), work).await;
     }
     every_connection_answers(&app, id).await;
+}
+
+/// Nobody gets a connection on which an answer to somebody else is still to come.
+#[actix_web::test]
+async fn a_connection_that_still_owes_an_answer_is_not_used_again() {
+    let (app, id) = seeded().await;
+    if !app.database.is_mysql_or_says("it has no question that takes its time") {
+        return;
+    }
+    let before = every_connection_answers(&app, id).await;
+    let forgotten = before.iter().map(async |_| {
+        let mut conn = app.app.db.conn().await.unwrap();
+        let asking = ask(&mut conn, "SELECT SLEEP(2)");
+        assert!(tokio::time::timeout(Duration::from_millis(300), asking).await.is_err());
+    });
+    futures_util::future::join_all(forgotten).await;
+    let after = every_connection_answers(&app, id).await;
+    assert!(after.iter().all(|id| !before.contains(id)), "{before:?} and then {after:?}");
 }
 
 #[actix_web::test]
@@ -226,18 +259,31 @@ async fn a_frozen_server_is_a_503_in_time_and_comes_back_by_itself() {
     assert_eq!(app.browser().get(&path).await.status, 200);
     for round in 0..3 {
         proxy.freeze();
-        let asking = |_| {
+        // To read, and to write in a transaction, which has to be given up as well.
+        let asking = |n| {
             let (mut browser, path) = (app.browser(), path.clone());
             async move {
                 let start = Instant::now();
-                let page = browser.get(&path).await;
+                let answer = async {
+                    match n % 2 {
+                        0 => browser.get(&path).await,
+                        _ => {
+                            browser
+                                .post("/password_resets", &[("password_reset[email]", "a@b.example")])
+                                .await
+                        }
+                    }
+                };
+                let page = tokio::time::timeout(PATIENCE, answer).await.expect("no answer at all");
                 assert_eq!((page.status, page.header("retry-after")), (503, "5"));
                 start.elapsed()
             }
         };
         let took = futures_util::future::join_all((0..12).map(asking)).await;
         let longest = took.into_iter().max().unwrap();
-        assert!(longest < Duration::from_secs(8), "round {round}: {longest:?}");
+        println!("frozen, round {round}: the slowest 503 of 12 at once took {longest:?}");
+        // Asked are 3 s; twice that fails only if two waits follow each other, not because this machine is busy.
+        assert!(longest < Duration::from_secs(6), "round {round}: {longest:?}");
         let start = Instant::now();
         for path in ["/help", "/about", "/static/app.css", "/livez", "/login"] {
             assert_eq!(app.browser().get(path).await.status, 200, "{path}");

@@ -21,6 +21,7 @@ mod documents;
 mod email_changes;
 mod first_run;
 mod headers;
+mod inbox;
 mod log;
 mod mails;
 mod markup;

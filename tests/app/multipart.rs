@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 
-use crate::support::{Browser, Page, TestApp};
+use crate::support::{Browser, Page, Program, TestApp};
 
 const TYPE: &str = "multipart/form-data; boundary=limit";
 
@@ -145,4 +145,21 @@ async fn assert_unchanged(app: &TestApp, before: &str) {
     assert_eq!(app.database.db_dump().await, before);
     let images = std::fs::read_dir(app.folder.path().join("images"));
     assert_eq!(images.map_or(0, Iterator::count), 0, "no picture was kept");
+}
+
+/// A picture waits on disk until it is whole. Where there is no room for it, nobody has to type their words again.
+#[actix_web::test]
+async fn no_room_for_what_arrives_is_a_503_and_the_text_kept() {
+    let program = Program::development().await.set("TMPDIR", "/nowhere");
+    program.succeed(&["seed"]);
+    let mut serving = program.serve();
+    let mut browser = serving.browser();
+    browser.log_in("example-1@railstutorial.org", "password").await;
+    let page = post(&browser, TYPE, form(&[content(b"my words"), picture(b"some bytes")])).await;
+    assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+    assert_eq!(page.one("#micropost_content"), "my words");
+    assert_eq!(page.errors(), ["Picture cannot be stored at the moment; please try again soon"]);
+    let page = post(&browser, TYPE, form(&[content(b"my words")])).await;
+    page.assert_redirect("/");
+    serving.stop();
 }

@@ -148,14 +148,6 @@ async fn a_forged_host_gets_nowhere() {
         let page = browser.send(forge(&browser, Method::GET, path), path).await;
         assert!(!page.text().contains("evil") && !format!("{:?}", page.headers).contains("evil"), "{path}");
     }
-    // A name of somebody else's that resolves to this machine shows them no mails (DNS rebinding).
-    for host in
-        [evil, "localhost.evil.example", "127.0.0.1.evil.example:80", "sample.test", "[::1].evil.example"]
-    {
-        let request = browser.request(Method::GET, "/inbox").header(HOST, host);
-        assert_eq!(browser.send(request, "/inbox").await.status, 404, "{host}");
-    }
-    assert_eq!(browser.get("/inbox").await.status, 200);
 }
 
 const ELSEWHERE: [&str; 14] = [

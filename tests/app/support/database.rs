@@ -126,7 +126,9 @@ impl TestDatabase {
         let Some((server, name)) = self.server.take() else { return };
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(on_server(&server, &format!("DROP DATABASE {name}")));
+            // A test that failed may have left somebody in there who never goes.
+            let drop = format!("SET SESSION lock_wait_timeout = 10; DROP DATABASE {name}");
+            runtime.block_on(on_server(&server, &drop));
         });
         let _ = dropping.join();
     }
