@@ -25,6 +25,7 @@ use crate::services::images::Images;
 use crate::services::mailer::Mailer;
 use crate::services::post_office::{self, Bell};
 use crate::services::sessions::Sessions;
+use crate::services::tls;
 use crate::threads::Threads;
 use crate::web::cookies::{self, Cookies};
 use crate::web::headers::{self, Headers};
@@ -92,6 +93,7 @@ impl App {
     /// # Errors
     /// When a setting leads to something that cannot be used here.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
+        tls::install();
         let images = match &config.images {
             config::Images::Folder(folder) => folder.clone(),
             config::Images::S3 { .. } => config.data_dir.join("images"),

@@ -6,3 +6,5 @@ pub mod logs;
 pub mod mailer;
 pub mod post_office;
 pub mod sessions;
+pub mod tls;
+pub mod vitals;

@@ -133,6 +133,16 @@ pub(super) fn mail_from(r: &mut Reader<'_>, app_url: Option<&AppUrl>) -> String 
     })
 }
 
+pub(super) fn configuration_set(text: &str) -> Result<String, Fault> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let valid = text.len() <= 64 && text.chars().all(allowed);
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err("is not the name of a configuration set: a-z A-Z 0-9 _ - only")
+    }
+}
+
 fn mail_address(text: &str) -> Result<String, Fault> {
     let plain = |c: char| c.is_ascii_graphic() && !"<>()[],;:\\\"@".contains(c);
     let address = text.rsplit_once('@').filter(|(local, _)| !local.is_empty() && local.chars().all(plain));

@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod browser;
+pub mod certificates;
 pub mod chrome;
 pub mod database;
 pub mod mails;
@@ -12,11 +13,14 @@ pub mod posts;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod server;
 pub mod table;
 
 pub use app::TestApp;
 pub use browser::Browser;
+pub use certificates::Certificates;
 pub use database::TestDatabase;
 pub use page::Page;
 pub use program::Program;
 pub use proxy::Proxy;
+pub use server::Server;
