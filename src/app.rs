@@ -22,8 +22,10 @@ use crate::error::{Error, Result};
 use crate::models::password::Passwords;
 use crate::routes;
 use crate::services::images::Images;
+use crate::services::limits::Limits;
 use crate::services::mailer::Mailer;
 use crate::services::post_office::{self, Bell};
+use crate::services::redis::Redis;
 use crate::services::sessions::Sessions;
 use crate::services::tls;
 use crate::threads::Threads;
@@ -48,6 +50,8 @@ pub struct App {
     pub db: Db,
     /// Sessions of people who are logged in.
     pub sessions: Sessions,
+    /// How often is too often.
+    pub limits: Limits,
     /// Pictures of posts.
     pub images: Images,
     /// The way out for mails.
@@ -102,10 +106,12 @@ impl App {
             config::Mail::Folder(folder) => folder.clone(),
             config::Mail::Smtp(_) => config.data_dir.join("mail"),
         };
+        let redis = Redis::from_config(&config)?;
         Ok(App {
             clock,
             db: Db::open(&config.database)?,
-            sessions: Sessions::in_memory(),
+            sessions: Sessions::new(redis.clone()),
+            limits: Limits::new(redis),
             images: Images::in_folder(images),
             mailer: Mailer::to_folder(&config.mail_from, mails)?,
             bell: Bell::default(),
@@ -155,9 +161,6 @@ impl App {
 pub fn not_connected(config: &Config) -> Vec<String> {
     let folder = |name: &str| config.data_dir.join(name).display().to_string();
     let mut notes = Vec::new();
-    if let config::Redis::Server(_) = config.redis {
-        notes.push("Redis is not used yet: sessions stay in this process and end with it".to_owned());
-    }
     if let config::Images::S3 { .. } = config.images {
         notes.push(format!("S3 is not used yet: pictures go to {}", folder("images")));
     }

@@ -77,6 +77,8 @@ pub struct Config {
     pub logstash_spool_mb: u16,
     /// How many proxies stand in front: the client is that many addresses from the right of X-Forwarded-For.
     pub trusted_proxies: usize,
+    /// Whether who comes too often is turned away.
+    pub limits: bool,
     /// Where the pictures of people come from.
     pub avatars: Avatars,
     /// What is logged, as a tracing filter.
@@ -138,6 +140,7 @@ impl Config {
         let logstash_ca_file = r.text("LOGSTASH_CA_FILE").map(PathBuf::from);
         let logstash_spool_mb = r.value("LOGSTASH_SPOOL_MB", at_least_one).unwrap_or(256);
         let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
+        let limits = limits(r);
         let avatars = services::avatars(r);
         let log = r.text("LOG").unwrap_or("info").to_owned();
 
@@ -178,6 +181,7 @@ impl Config {
             logstash_ca_file,
             logstash_spool_mb,
             trusted_proxies,
+            limits,
             avatars,
             log,
             warnings,
@@ -247,6 +251,21 @@ fn up_to_ten(text: &str) -> Result<usize, Fault> {
         .map(usize::from)
         .filter(|count| *count <= 10)
         .ok_or("is not a number from 0 to 10; set how many proxies stand in front (2 on Beanstalk with a load balancer)")
+}
+
+fn limits(r: &mut Reader<'_>) -> bool {
+    let stated = r.given("LIMITS", |text| match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("is neither on nor off; set one of the two"),
+    });
+    if r.env == AppEnv::Production && stated.as_ref().is_some_and(|limits| !limits.value) {
+        r.error(
+            "LIMITS",
+            "is off, and in production anybody could guess passwords as fast as they can; remove it",
+        );
+    }
+    stated.is_none_or(|limits| limits.value)
 }
 
 fn at_least_one(text: &str) -> Result<u16, Fault> {

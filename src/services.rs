@@ -2,9 +2,11 @@
 //! the one on AWS. Settings decide which; nothing else in the code knows.
 
 pub mod images;
+pub mod limits;
 pub mod logs;
 pub mod mailer;
 pub mod post_office;
+pub mod redis;
 pub mod sessions;
 pub mod tls;
 pub mod vitals;

@@ -175,6 +175,13 @@ pub const SETTINGS: &[Setting] = &[
                 balancer and nginx.",
     },
     Setting {
+        name: "LIMITS",
+        also: "",
+        default: "on",
+        about: "on, or off in development: whether who logs in, signs up, posts or has mails sent too often is turned away \
+                for a while.",
+    },
+    Setting {
         name: "AVATARS",
         also: "",
         default: "drawn",

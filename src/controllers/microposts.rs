@@ -12,6 +12,8 @@ use crate::models::micropost::{Content, Micropost};
 use crate::models::page::PageNumber;
 use crate::models::picture;
 use crate::models::validation::Errors;
+use crate::services::limits::POST;
+use crate::web::error_pages::with_retry_after;
 use crate::web::flash::Kind;
 use crate::web::params::{Id, page_number};
 use crate::web::upload::{PostForm, Upload};
@@ -21,6 +23,11 @@ use crate::web::visitor::SignedIn;
 pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
     let app = &me.app;
     let form = PostForm::read(&req, body).await?;
+    if let Err(Error::TooMany { retry_after }) = me.count(&POST, &me.me.id.to_string()).await {
+        let errors = Errors::one("content", "follows too many others; please wait a minute");
+        let page = Feed::with_rejected_post(&me, form.content, errors).await?;
+        return Ok(with_retry_after(me.page_as(StatusCode::TOO_MANY_REQUESTS, &page)?, retry_after));
+    }
     let mut errors = Errors::default();
     let content = errors.check("content", Content::parse(&form.content));
     let too_large = matches!(form.picture, Upload::TooLarge);

@@ -15,6 +15,7 @@ use crate::models::password::NewPassword;
 use crate::models::relationship;
 use crate::models::user::{SignedUp, User};
 use crate::models::validation::Errors;
+use crate::services::limits::{LOG_IN, MAIL, SIGN_UP};
 use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
@@ -87,6 +88,8 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         let (name, email) = (name.to_owned(), email.to_owned());
         return visitor.form_again(&New { layout: visitor.layout("Sign up"), errors, name, email });
     };
+    visitor.count_client(&SIGN_UP).await?;
+    visitor.count(&MAIL, email.as_str()).await?;
     let app = &visitor.app;
     let (digest, now) = (app.passwords.hash(&password).await?, app.clock.now());
     app.db
@@ -137,6 +140,7 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
     let password = if wants_password { NewPassword::parse(typed, confirmation, &mut errors) } else { None };
     let new_email = email.filter(|email| email.as_str() != user.email);
     if wants_password || new_email.is_some() {
+        me.count(&LOG_IN, &user.email).await?;
         let current = form.get("user[current_password]");
         if !app.passwords.matches(current, Some(&user.password_digest)).await? {
             errors.add("current_password", "is needed to change the password or the address");
@@ -146,6 +150,9 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
         let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
         return me.form_again(&Edit { layout: me.layout("Edit user"), errors, name, email });
     };
+    if let Some(email) = &new_email {
+        me.count(&MAIL, email.as_str()).await?;
+    }
     let digest = match password {
         Some(password) => Some(app.passwords.hash(&password).await?),
         None => None,

@@ -36,7 +36,7 @@ impl RequestId {
 pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let start = Instant::now();
     let app = req.app_data::<Data<App>>();
-    let client = app.and_then(|app| client_address(&req, app.config.trusted_proxies));
+    let client = app.and_then(|app| client_address(req.request(), app.config.trusted_proxies));
     // As it was sent: a form may say another verb later.
     let method = req.method().clone();
     let id = RequestId(random_hex::<8>().unwrap_or_default());

@@ -157,8 +157,10 @@ async fn tokens_devices_and_mails() {
 
     let cookie = RememberedDevice::remember(db, anna.id, now).await.unwrap();
     let known = RememberedDevice::recognize(db, &cookie, now).await.unwrap();
-    let Recognition::Known { user_id, cookie: Some(rotated) } = known else { panic!() };
-    assert_eq!(user_id, anna.id);
+    let Recognition::Known(device) = known else { panic!() };
+    assert_eq!(device.user_id, anna.id);
+    let rotated = device.rotate(db, &cookie, now).await.unwrap().unwrap();
+    assert!(device.rotate(db, &cookie, now).await.unwrap().is_none(), "once");
     let later = now + TimeDelta::minutes(1);
     let replayed = RememberedDevice::recognize(db, &cookie, later).await.unwrap();
     assert!(matches!(replayed, Recognition::Replayed { .. }));

@@ -81,7 +81,7 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
 /// S45, generated from the application's own table: a route without an entry fails here.
 #[actix_web::test]
 async fn every_route_treats_everybody_as_the_table_says() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let (other, admin) = (app.db_person("otto").await, app.db_admin("admin").await);
     let mut wrong = String::new();
     for (number, (verb, path)) in TABLE.iter().enumerate() {

@@ -125,7 +125,7 @@ async fn a_lock_that_is_never_let_go_is_a_503_and_nothing_happened() {
 /// Trust row F13: nobody is turned away with more than "later", and nobody is there twice.
 #[actix_web::test]
 async fn of_many_sign_ups_with_one_address_one_account_comes() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let fields = [
         ("user[name]", "Anna"),
         ("user[email]", "anna@example.com"),

@@ -163,7 +163,7 @@ async fn s46_the_last_admin_stays() {
 
 #[actix_web::test]
 async fn s46_two_admins_who_delete_each_other_at_once_leave_one() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     for round in 0..20 {
         let first = app.db_admin(&format!("michael {round}")).await;
         let second = app.db_admin(&format!("malory {round}")).await;
