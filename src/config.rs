@@ -127,6 +127,12 @@ impl Config {
         let database = database::database(r, &data_dir);
         let redis = services::redis(r);
         let redis_ca_file = r.text("REDIS_CA_FILE").map(PathBuf::from);
+        if redis_ca_file.is_some() && redis.as_ref().is_some_and(|redis| !redis.has_tls()) {
+            r.error(
+                "REDIS_CA_FILE",
+                "is set, and there is no TLS to Redis; set REDIS_URL to rediss://.., or remove it",
+            );
+        }
         let redis_cluster = r.value("REDIS_CLUSTER", yes_or_no).unwrap_or(false);
         let images = services::images(r, &data_dir);
         let images_public_url = r.value("IMAGES_PUBLIC_URL", str::parse);
@@ -138,6 +144,12 @@ impl Config {
         let mail_from = mail::mail_from(r, app_url.as_ref());
         let logstash = services::logstash(r);
         let logstash_ca_file = r.text("LOGSTASH_CA_FILE").map(PathBuf::from);
+        if logstash_ca_file.is_some() && !logstash.as_ref().is_some_and(|logstash| logstash.tls) {
+            r.error(
+                "LOGSTASH_CA_FILE",
+                "is set, and there is no TLS to Logstash; set LOGSTASH_URL to tls://.., or remove it",
+            );
+        }
         let logstash_spool_mb = r.value("LOGSTASH_SPOOL_MB", at_least_one).unwrap_or(256);
         let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
         let limits = limits(r);

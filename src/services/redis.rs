@@ -114,14 +114,12 @@ impl Redis {
         self.0.address.clone()
     }
 
-    /// Asks whether it answers.
+    /// Asks whether it takes something.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when it does not.
     pub async fn ping(&self) -> Result<()> {
-        let mut ping = redis::pipe();
-        ping.cmd("PING").ignore();
-        self.run(&ping).await
+        self.run(&probe()).await
     }
 
     /// Sends commands in one round trip and reads their answers. In a cluster all their keys have to be the same.
@@ -191,7 +189,7 @@ impl Inner {
     /// By a new connection: an old one may hang for ever.
     async fn probe(&self) -> RedisResult<()> {
         self.drop_links();
-        redis::cmd("PING").query_async(&mut self.link().await?).await
+        probe().query_async(&mut self.link().await?).await
     }
 
     fn drop_links(&self) {
@@ -218,6 +216,13 @@ impl Pool {
             },
         }
     }
+}
+
+/// A write: a replica, which takes none, would answer a PING.
+fn probe() -> Pipeline {
+    let mut probe = redis::pipe();
+    probe.set_ex(format!("{PREFIX}probe"), 1, 1).ignore();
+    probe
 }
 
 fn build<M>(manager: M) -> Result<deadpool::managed::Pool<M>>

@@ -194,3 +194,25 @@ fn the_small_settings_take_what_they_name() -> Tested {
     }
     Ok(())
 }
+
+#[test]
+fn an_authority_without_tls_is_an_error() {
+    for (set, name) in [
+        ([("REDIS_URL", "redis://h"), ("REDIS_CA_FILE", "ca.pem")], "REDIS_CA_FILE"),
+        ([("LOGSTASH_URL", "tcp://h"), ("LOGSTASH_CA_FILE", "ca.pem")], "LOGSTASH_CA_FILE"),
+    ] {
+        assert_eq!(names(&errors(&set)), [name]);
+    }
+    assert_eq!(errors(&[("REDIS_URL", "rediss://h"), ("REDIS_CA_FILE", "ca.pem")]), Vec::<String>::new());
+}
+
+#[test]
+fn limits_are_on_in_production() -> Tested {
+    assert!(load(&[])?.limits && load(&[("LIMITS", "on")])?.limits);
+    assert!(!load(&[("LIMITS", "off")])?.limits);
+    assert_eq!(names(&errors(&[("LIMITS", "0")])), ["LIMITS"]);
+    let production = Config::load(&vars(&[BEANSTALK, &[("LIMITS", "off")]]))
+        .map_or_else(|errors| errors.0, |_| Vec::new());
+    assert_eq!(names(&production), ["LIMITS"]);
+    Ok(())
+}

@@ -13,6 +13,7 @@ pub mod posts;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod redis;
 pub mod server;
 pub mod table;
 
