@@ -21,7 +21,9 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::models::password::Passwords;
 use crate::routes;
+use crate::services::cache::Cache;
 use crate::services::images::Images;
+use crate::services::leaderboard::Leaderboard;
 use crate::services::limits::Limits;
 use crate::services::mailer::Mailer;
 use crate::services::post_office::{self, Bell};
@@ -52,6 +54,10 @@ pub struct App {
     pub sessions: Sessions,
     /// How often is too often.
     pub limits: Limits,
+    /// Answers that are kept for a while.
+    pub cache: Cache,
+    /// Ids of the people who have the most followers.
+    pub most_followed: Leaderboard,
     /// Pictures of posts.
     pub images: Images,
     /// The way out for mails.
@@ -111,7 +117,9 @@ impl App {
             clock,
             db: Db::open(&config.database)?,
             sessions: Sessions::new(redis.clone()),
-            limits: Limits::new(redis),
+            limits: Limits::new(redis.clone()),
+            cache: Cache::new(redis.clone()),
+            most_followed: Leaderboard::new("most_followed", redis),
             images: Images::in_folder(images),
             mailer: Mailer::to_folder(&config.mail_from, mails)?,
             bell: Bell::default(),

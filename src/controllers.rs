@@ -7,6 +7,7 @@ pub mod email_changes;
 pub mod health;
 pub mod inbox;
 pub mod microposts;
+pub mod most_followed;
 pub mod other_sessions;
 pub mod password_resets;
 pub mod pictures;

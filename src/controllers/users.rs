@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use askama::Template;
 
+use super::most_followed::{self, Leader};
 use crate::error::{Error, Result};
 use crate::mails;
 use crate::models::email::Email;
@@ -28,13 +29,17 @@ use crate::web::visitor::{Admin, SignedIn, Visitor};
 struct Index {
     layout: Layout,
     users: Page<User>,
+    most_followed: Vec<Leader>,
 }
 
 /// GET /users
 pub async fn index(me: SignedIn, page: PageNumber) -> Result<HttpResponse> {
     let mut db = me.app.db.conn().await?;
     let users = User::page(&mut db, page).await?.or_not_found()?;
-    me.page(&Index { layout: me.layout("All users"), users })
+    drop(db);
+    let layout = me.layout("All users");
+    let most_followed = most_followed::list(&me.app, &layout).await?;
+    me.page(&Index { layout, users, most_followed })
 }
 
 #[derive(Template)]
@@ -171,6 +176,9 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
             User::find(db, user.id).await?.ok_or(Error::NotFound)
         })
         .await?;
+    if user.name != me.me.name {
+        most_followed::renamed(app).await;
+    }
     if digest.is_some() {
         audit("password_changed", Some(user.id));
         me.log_in_again(&user).await?;
@@ -211,6 +219,7 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
         return admin.go_saying("/users", Kind::Danger, "The last admin cannot be deleted");
     };
     app.images.delete(pictures).await;
+    most_followed::deleted(app, id.0).await;
     audit_admin("user_deleted", id.0, admin.me.id);
     admin.go_saying("/users", Kind::Success, "User deleted")
 }

@@ -108,6 +108,19 @@ impl User {
         Ok(page.of(rows))
     }
 
+    /// Ids of those with the most followers and how many these are, most first. Looks at everybody: not for every page.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn most_followed(db: &mut Conn, most: i64) -> Result<Vec<(i64, i64)>> {
+        fetch_all!(
+            db,
+            "SELECT id, followers_count FROM users WHERE activated_at IS NOT NULL AND followers_count > 0 \
+             ORDER BY followers_count DESC, id DESC LIMIT ?",
+            most
+        )
+    }
+
     /// Signs somebody up. An account that was never activated is taken over: the last to sign up before the link is
     /// followed decides the password, and earlier links die.
     ///

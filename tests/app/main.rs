@@ -27,6 +27,7 @@ mod log;
 mod mails;
 mod markup;
 mod microposts;
+mod most_followed;
 mod multipart;
 mod observatory;
 mod origin;

@@ -82,7 +82,7 @@ mod tests {
 
     fn started(sessions: &MemorySessions, now: DateTime<Utc>) -> Digest {
         let digest = Secret::random().unwrap().digest();
-        sessions.start(digest.clone(), ANNA, now);
+        sessions.start(digest, ANNA, now);
         digest
     }
 

@@ -70,9 +70,16 @@ fn free_address() -> SocketAddr {
 }
 
 fn run(command: &dyn Fn(u16) -> Command, address: SocketAddr) -> Child {
-    let mut command = command(address.port());
+    let server = command(address.port());
+    // Dies with the thread that started it, even if that one cannot say so any more.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(server.get_program()).args(server.get_args());
+    command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = server.get_current_dir() {
+        command.current_dir(folder);
+    }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|error| {
-        panic!("{:?}: {error}; scripts/setup installs it", command.get_program());
+        panic!("{:?}: {error}; scripts/setup installs it", server.get_program());
     });
     let start = Instant::now();
     while TcpStream::connect(address).is_err() {
