@@ -82,6 +82,8 @@ async fn people() {
     drop(conn);
     relationship::follow(pool, id, berta, now).await.unwrap();
     relationship::follow(pool, berta, id, now).await.unwrap();
+    let leaders = User::most_followed(&mut pool.conn().await.unwrap(), 1).await.unwrap();
+    assert_eq!(leaders, [(id.max(berta), 1)], "the latest of two with as many");
     let post = Content::parse("with a picture").unwrap();
     pool.transaction(async |db| Micropost::create(db, id, &post, Some("key.png"), now).await).await.unwrap();
     let gone = pool.transaction(async |db| User::delete(db, id).await).await.unwrap();
