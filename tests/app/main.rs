@@ -23,6 +23,8 @@ mod first_run;
 mod headers;
 mod inbox;
 mod log;
+mod logstash;
+mod logstash_files;
 mod mails;
 mod markup;
 mod microposts;

@@ -13,6 +13,7 @@ pub mod posts;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod rsyslog;
 pub mod server;
 pub mod table;
 
@@ -23,4 +24,5 @@ pub use database::TestDatabase;
 pub use page::Page;
 pub use program::Program;
 pub use proxy::Proxy;
+pub use rsyslog::Rsyslog;
 pub use server::Server;
