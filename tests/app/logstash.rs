@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::Method;
+use sample_app::config::Config;
+use sample_app::services::logs::{Logs, Shipping};
 use serde_json::Value;
 
 use crate::log;
@@ -90,11 +92,16 @@ fn doubles(lines: &[Value]) -> usize {
     lines.len() - seen.len()
 }
 
+/// Ends it well; gives what it complained of.
 fn stop(serving: Serving) -> String {
     serving.signal("TERM");
     let (code, complaints) = serving.wait();
     assert_eq!(code, Some(0), "{complaints}");
+    // What it says of its settings at the start is not the subject here.
     complaints
+        .lines()
+        .filter(|line| !line.starts_with("Note:"))
+        .fold(String::new(), |all, line| all + line + "\n")
 }
 
 /// What the program said of drops at its end.
@@ -104,10 +111,15 @@ fn dropped(complaints: &str) -> usize {
     last.map_or(0, |line| *numbers(line).last().unwrap())
 }
 
-fn spool_bytes(program: &Program) -> u64 {
-    let Ok(entries) = std::fs::read_dir(program.folder.path().join("logstash-spool")) else { return 0 };
+fn spool_bytes(folder: &Path) -> usize {
+    spool(folder).len()
+}
+
+/// What waits on disk.
+fn spool(folder: &Path) -> String {
+    let files = std::fs::read_dir(folder.join("logstash-spool"));
     // One may go away in between.
-    entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum()
+    files.into_iter().flatten().filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).collect()
 }
 
 /// Row S87 over all sinks, at the most talkative level: what waits on disk, what arrives, what stdout says. And the lines
@@ -131,10 +143,7 @@ async fn lines_have_the_names_of_python_and_no_secrets_in_any_sink() {
 
     let start = Instant::now();
     let on_disk = loop {
-        let files = std::fs::read_dir(folder.path().join("logstash-spool"));
-        let texts =
-            files.into_iter().flatten().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
-        let text = texts.collect::<String>();
+        let text = spool(folder.path());
         if text.contains("/the-last-one") {
             break text;
         }
@@ -230,7 +239,7 @@ async fn tls_is_verified_and_nothing_is_ever_sent_without() {
     let mut program = program("tls://localhost").await;
     // Another authority; another name; a server that speaks no TLS.
     for (url, ca, why) in [
-        (format!("tls://localhost:{port}"), &theirs, "certificate"),
+        (format!("tls://localhost:{port}"), &theirs, "LOGSTASH_CA_FILE"),
         (format!("tls://127.0.0.2:{port}"), &ours, "certificate"),
         (format!("tls://{}", plain.server.address), &ours, ""),
     ] {
@@ -291,7 +300,7 @@ async fn no_line_is_lost_when_the_server_dies_under_load() {
     assert_eq!(dropped(&complaints), 0, "{complaints}");
     assert_eq!(complaints.matches("trouble with").count(), complaints.lines().count(), "{complaints}");
     assert!(complaints.lines().count() <= 3, "once a minute at most: {complaints}");
-    assert_eq!(spool_bytes(&program), 0);
+    assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
 /// Row F31: what is beyond the cap is counted, and is the oldest.
@@ -303,7 +312,7 @@ async fn beyond_the_cap_the_oldest_lines_are_dropped_and_counted() {
     let (mut most, count) = (0, 5);
     for round in 0..count {
         requests(&mut serving, &format!("round{round}"), 150, LONG_PATH).await;
-        most = most.max(spool_bytes(&program));
+        most = most.max(spool_bytes(program.folder.path()));
     }
     assert!((500_000..=1_000_000).contains(&most), "{most}");
     rsyslog.server.start_again();
@@ -315,7 +324,7 @@ async fn beyond_the_cap_the_oldest_lines_are_dropped_and_counted() {
     println!("{made} lines, {came} came, {} were dropped", dropped(&complaints));
     assert_eq!(came + dropped(&complaints), made, "{complaints}");
     assert_eq!(arrived(&lines, "round0"), 0, "the oldest");
-    assert_eq!((spool_bytes(&program), rsyslog.rest()), (0, String::new()));
+    assert_eq!((spool_bytes(program.folder.path()), rsyslog.rest()), (0, String::new()));
 }
 
 /// A server that takes connections and then nothing: the kernels between them take some MB before anybody notices.
@@ -416,8 +425,8 @@ async fn the_next_start_ships_what_the_last_one_could_not() {
         requests(&mut serving, name, 300, 10).await;
         let start = Instant::now();
         // Until the disk has the last one of them; ending it well takes care of that by itself.
-        while signal == "KILL" && spool_bytes(&program) < 300 * 900 {
-            assert!(start.elapsed() < PATIENCE, "{} bytes on disk", spool_bytes(&program));
+        while signal == "KILL" && spool(program.folder.path()).matches("/killed/").count() < 300 {
+            assert!(start.elapsed() < PATIENCE, "{} bytes on disk", spool_bytes(program.folder.path()));
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         serving.signal(signal);
@@ -437,7 +446,7 @@ async fn the_next_start_ships_what_the_last_one_could_not() {
     let lines = rsyslog.lines();
     let runs = runs(&lines);
     assert!(runs.len() == 3 && runs.values().all(|(came, made)| came == made), "{runs:?}");
-    assert_eq!((doubles(&lines), spool_bytes(&program), rsyslog.rest()), (0, 0, String::new()));
+    assert_eq!((doubles(&lines), spool_bytes(program.folder.path()), rsyslog.rest()), (0, 0, String::new()));
 }
 
 /// An end by SIGTERM delivers what is in the channel, and so does a command; nothing is left behind.
@@ -462,7 +471,7 @@ async fn the_end_delivers_everything_and_so_does_a_command() {
     assert!(lines.iter().any(|line| line["message"].as_str().unwrap().starts_with("finishing")));
     assert_eq!((arrived(&lines, "last"), doubles(&lines)), (1000, 0));
     assert!(runs(&lines).values().all(|(came, made)| came == made), "{:?}", runs(&lines));
-    assert_eq!(spool_bytes(&program), 0);
+    assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
 /// A connection that the other side closed while nothing was said, as load balancers do: the next line is not lost in it.
@@ -486,4 +495,49 @@ async fn a_connection_that_was_closed_meanwhile_loses_no_line() {
         |lines: &[Value]| lines.iter().any(|line| line["message"].as_str().unwrap().starts_with("finishing"));
     let lines = rsyslog.wait_for("the end", PATIENCE, ended).await;
     assert!(runs(&lines).values().all(|(came, made)| came == made), "{:?}", runs(&lines));
+}
+
+/// A server that is frozen at the end does not keep the program, and the lines that it may never read are kept on disk.
+#[actix_web::test]
+async fn an_end_while_the_server_is_frozen_loses_no_line() {
+    let program = Program::production().await;
+    let mut rsyslog = rsyslog(program.folder.path());
+    let url = rsyslog.url();
+    let program = program.set("LOGSTASH_URL", &url);
+    program.succeed(&["migrate"]);
+    let mut serving = program.serve();
+    requests(&mut serving, "read", 1, 0).await;
+    rsyslog.wait_for("a line", LONG, |lines| arrived(lines, "read") == 1).await;
+    rsyslog.server.freeze();
+    requests(&mut serving, "unread", 100, 0).await;
+    stop(serving);
+    assert_eq!(spool(program.folder.path()).matches("/unread/").count(), 100);
+    // It never wakes up.
+    rsyslog.server.start_again();
+    stop(program.serve());
+    let lines = rsyslog.wait_for("the next start", PATIENCE, |lines| runs(lines).len() == 2).await;
+    assert_eq!(arrived(&lines, "unread"), 100);
+    assert!(runs(&lines).values().all(|(came, made)| came == made), "{:?}", runs(&lines));
+}
+
+/// What /stack and the metrics ask.
+#[actix_web::test]
+async fn says_whether_it_can_be_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rsyslog = rsyslog(folder.path());
+    let settings = |url: &str| {
+        let settings = [("LOGSTASH_URL", url), ("DATA_DIR", folder.path().to_str().unwrap())];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Config::load(&settings).unwrap()
+    };
+    let logs = Logs::new(&settings("")).unwrap();
+    assert_eq!((logs.address().as_str(), logs.shipping()), ("standard output", None));
+    assert!(logs.ping().await.is_ok());
+    let logs = Logs::new(&settings(&rsyslog.url())).unwrap();
+    assert_eq!((logs.address(), logs.shipping()), (rsyslog.url(), Some(Shipping::default())));
+    assert!(logs.ping().await.is_ok());
+    assert!(matches!(logs.vitals().pulse().last, Some(Ok(_))));
+    rsyslog.server.kill();
+    assert!(logs.ping().await.unwrap_err().to_string().contains("refused"));
+    assert!(logs.vitals().pulse().last_error.is_some());
 }

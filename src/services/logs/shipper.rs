@@ -68,7 +68,7 @@ impl Target {
         socket.set_tcp_user_timeout(Some(SILENCE))?;
         let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-        Ok(Box::new(TlsConnector::from(tls.clone()).connect(name, stream).await?))
+        Ok(Box::new(TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(explain)?))
     }
 }
 
@@ -151,6 +151,7 @@ impl Work {
         let mut pauses = Pauses::default();
         let mut stop = self.shipper.stop.clone();
         loop {
+            let is_last = *stop.borrow();
             let start = Instant::now();
             let connected = self.shipper.target.connect().await;
             self.shipper.vitals.note(start.elapsed(), connected.as_ref().err());
@@ -174,13 +175,14 @@ impl Work {
             let kept = self.queue.borrow_mut().disconnected();
             self.complain(&error);
             self.complain_of_the_disk(kept);
-            if *stop.borrow() {
+            if is_last {
                 return;
             }
             tokio::select! {
                 () = sleep(pauses.next()) => {}
                 () = self.shipper.answers.notified() => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+                // Once more, at once.
+                _ = stop.wait_for(|stop| *stop) => {}
             }
         }
     }
@@ -282,6 +284,16 @@ async fn end_of(mut reading: ReadHalf<Connection>) -> io::Error {
             Ok(_) => {}
             Err(error) => return error,
         }
+    }
+}
+
+/// Says what to do about a certificate that is not trusted.
+fn explain(error: io::Error) -> io::Error {
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            io::Error::other(format!("{error} (LOGSTASH_CA_FILE names who may sign its certificate)"))
+        }
+        _ => error,
     }
 }
 

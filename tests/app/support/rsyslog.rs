@@ -109,6 +109,6 @@ impl Rsyslog {
     }
 
     fn text(&self, name: &str) -> String {
-        String::from_utf8(std::fs::read(self.folder.join(name)).unwrap_or_default()).unwrap()
+        String::from_utf8_lossy(&std::fs::read(self.folder.join(name)).unwrap_or_default()).into_owned()
     }
 }
