@@ -4,6 +4,7 @@
 //! A request never waits for Logstash: it leaves its line in a channel. A thread takes lines from there to the connection,
 //! or to the disk while there is none; what neither takes is dropped and counted.
 
+mod connection;
 mod line;
 mod queue;
 mod shipper;
@@ -20,9 +21,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
+use self::connection::Target;
 use self::line::Lines;
 use self::queue::Queue;
-use self::shipper::{FLUSH, Shipper, THREAD, Target};
+use self::shipper::{FLUSH, Shipper, THREAD};
 use self::spool::Spool;
 use super::tls;
 use super::vitals::Vitals;

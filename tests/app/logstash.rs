@@ -1,126 +1,21 @@
 //! Log lines on their way to Logstash, from the real program to a real server: as whom they come, what is not in them, and
-//! that nothing that happens to the other side, to the network or to the disk is felt by a request (trust rows F30, F31, S87,
-//! S89).
+//! how the program begins and ends with them (trust rows S87, S89).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
-use reqwest::Method;
 use sample_app::config::Config;
 use sample_app::services::logs::{Logs, Shipping};
 use serde_json::Value;
 
 use crate::log;
 use crate::support::database::TestDatabase;
-use crate::support::program::{PATIENCE, Serving};
+use crate::support::lines::{
+    LONG, LONG_PATH, arrived, doubles, program, requests, rsyslog, runs, spool, spool_bytes, stop,
+    with_server_away,
+};
+use crate::support::program::PATIENCE;
 use crate::support::{Browser, Certificates, Program, Rsyslog};
-
-/// As long as the longest pause between two attempts, and then some.
-const LONG: Duration = Duration::from_secs(150);
-/// Makes a line of 4 kB, in parts that are too short to be taken for secrets.
-const LONG_PATH: usize = 110;
-
-async fn program(url: &str) -> Program {
-    let program = Program::production().await.set("LOGSTASH_URL", url);
-    program.succeed(&["migrate"]);
-    program
-}
-
-fn rsyslog(program_folder: &Path) -> Rsyslog {
-    Rsyslog::start(&program_folder.join("rsyslog"), None)
-}
-
-/// A server that was there a moment ago; and the program that is to find it.
-async fn with_server_away() -> (Program, Rsyslog) {
-    let program = Program::production().await;
-    let mut rsyslog = rsyslog(program.folder.path());
-    rsyslog.server.kill();
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
-    (program, rsyslog)
-}
-
-/// Asks for pages that are not there, several at a time; gives the slowest answer.
-async fn requests(serving: &mut Serving, name: &str, count: usize, parts: usize) -> Duration {
-    let tail = "/all-work-and-no-play-makes-jack-dull".repeat(parts);
-    let browser = serving.browser();
-    let client = |first: usize| {
-        let (browser, tail) = (browser.clone(), &tail);
-        async move {
-            let mut slowest = Duration::ZERO;
-            for number in (first..count).step_by(8) {
-                let start = Instant::now();
-                let request = browser.request(Method::GET, &format!("/{name}/{number}{tail}"));
-                assert_eq!(request.send().await.unwrap().status(), 404);
-                slowest = slowest.max(start.elapsed());
-            }
-            slowest
-        }
-    };
-    join_all((0..8).map(client)).await.into_iter().max().unwrap()
-}
-
-/// How many of these requests are among the lines.
-fn arrived(lines: &[Value], name: &str) -> usize {
-    let prefix = format!("/{name}/");
-    let number =
-        |line: &Value| line["extra"]["path"].as_str()?.strip_prefix(&prefix)?.split('/').next()?.parse().ok();
-    lines.iter().filter_map(number).collect::<BTreeSet<usize>>().len()
-}
-
-/// Of each run of the program (its lines are numbered from 0): how many different lines came, and how many there were.
-fn runs(lines: &[Value]) -> BTreeMap<String, (usize, usize)> {
-    let mut runs: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
-    for line in lines {
-        let (run, number) = line["extra"]["line_id"].as_str().unwrap().split_once('-').unwrap();
-        runs.entry(run.to_owned()).or_default().insert(number.parse().unwrap());
-    }
-    runs.into_iter().map(|(run, numbers)| (run, (numbers.len(), numbers.last().unwrap() + 1))).collect()
-}
-
-/// Lines that came more than once are the same line.
-fn doubles(lines: &[Value]) -> usize {
-    let mut seen = BTreeMap::new();
-    for line in lines {
-        let before = seen.insert(line["extra"]["line_id"].as_str().unwrap(), line);
-        assert!(before.is_none_or(|before| before == line));
-    }
-    lines.len() - seen.len()
-}
-
-/// Ends it well; gives what it complained of.
-fn stop(serving: Serving) -> String {
-    serving.signal("TERM");
-    let (code, complaints) = serving.wait();
-    assert_eq!(code, Some(0), "{complaints}");
-    // What it says of its settings at the start is not the subject here.
-    complaints
-        .lines()
-        .filter(|line| !line.starts_with("Note:"))
-        .fold(String::new(), |all, line| all + line + "\n")
-}
-
-/// What the program said of drops at its end.
-fn dropped(complaints: &str) -> usize {
-    let last = complaints.lines().rfind(|line| line.contains("dropped since the start"));
-    let numbers = |line: &str| line.split(' ').filter_map(|word| word.parse().ok()).collect::<Vec<usize>>();
-    last.map_or(0, |line| *numbers(line).last().unwrap())
-}
-
-fn spool_bytes(folder: &Path) -> usize {
-    spool(folder).len()
-}
-
-/// What waits on disk.
-fn spool(folder: &Path) -> String {
-    let files = std::fs::read_dir(folder.join("logstash-spool"));
-    // One may go away in between.
-    files.into_iter().flatten().filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).collect()
-}
 
 /// Row S87 over all sinks, at the most talkative level: what waits on disk, what arrives, what stdout says. And the lines
 /// have the names that a pipeline made for Python's handler takes.
@@ -268,154 +163,6 @@ async fn tls_is_verified_and_nothing_is_ever_sent_without() {
     assert_eq!(rsyslog.rest(), "");
 }
 
-/// Row F30: killed while lines are on their way, and back.
-#[actix_web::test]
-async fn no_line_is_lost_when_the_server_dies_under_load() {
-    let program = Program::production().await;
-    let mut rsyslog = rsyslog(program.folder.path());
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
-    let mut serving = program.serve();
-    requests(&mut serving, "before", 500, 10).await;
-    for round in 0..3 {
-        let name = format!("during{round}");
-        let kill = async {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            rsyslog.server.kill();
-        };
-        tokio::join!(requests(&mut serving, &name, 500, 10), kill);
-        requests(&mut serving, &format!("away{round}"), 500, 10).await;
-        rsyslog.server.start_again();
-    }
-    requests(&mut serving, "after", 500, 10).await;
-    let all = ["before", "during0", "away0", "during1", "away1", "during2", "away2", "after"];
-    rsyslog.wait_for("every request", LONG, |lines| all.iter().all(|name| arrived(lines, name) == 500)).await;
-    let complaints = stop(serving);
-    let lines = rsyslog.lines();
-    let runs = runs(&lines);
-    assert!(runs.len() == 1 && runs.values().all(|(came, made)| came == made), "{runs:?}");
-    println!("{} lines, {} of them twice or more often", lines.len(), doubles(&lines));
-    assert_eq!(rsyslog.rest(), "");
-    assert_eq!(dropped(&complaints), 0, "{complaints}");
-    assert_eq!(complaints.matches("trouble with").count(), complaints.lines().count(), "{complaints}");
-    assert!(complaints.lines().count() <= 3, "once a minute at most: {complaints}");
-    assert_eq!(spool_bytes(program.folder.path()), 0);
-}
-
-/// Row F31: what is beyond the cap is counted, and is the oldest.
-#[actix_web::test]
-async fn beyond_the_cap_the_oldest_lines_are_dropped_and_counted() {
-    let (program, mut rsyslog) = with_server_away().await;
-    let program = program.set("LOGSTASH_SPOOL_MB", "1");
-    let mut serving = program.serve();
-    let (mut most, count) = (0, 5);
-    for round in 0..count {
-        requests(&mut serving, &format!("round{round}"), 150, LONG_PATH).await;
-        most = most.max(spool_bytes(program.folder.path()));
-    }
-    assert!((500_000..=1_000_000).contains(&most), "{most}");
-    rsyslog.server.start_again();
-    rsyslog.wait_for("the newest", LONG, |lines| arrived(lines, "round4") == 150).await;
-    let complaints = stop(serving);
-    let lines = rsyslog.lines();
-    let runs = runs(&lines);
-    let (came, made) = *runs.values().next().unwrap();
-    println!("{made} lines, {came} came, {} were dropped", dropped(&complaints));
-    assert_eq!(came + dropped(&complaints), made, "{complaints}");
-    assert_eq!(arrived(&lines, "round0"), 0, "the oldest");
-    assert_eq!((spool_bytes(program.folder.path()), rsyslog.rest()), (0, String::new()));
-}
-
-/// A server that takes connections and then nothing: the kernels between them take some MB before anybody notices.
-#[actix_web::test]
-async fn a_frozen_server_slows_no_request() {
-    let program = Program::production().await;
-    let rsyslog = rsyslog(program.folder.path());
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
-    let mut serving = program.serve();
-    let start = Instant::now();
-    let usual = requests(&mut serving, "usual", 2000, LONG_PATH).await;
-    let usual_all = start.elapsed();
-    rsyslog.server.freeze();
-    let start = Instant::now();
-    let frozen = requests(&mut serving, "frozen", 4000, LONG_PATH).await;
-    let frozen_all = start.elapsed() / 2;
-    // Until it is noticed.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    requests(&mut serving, "noticed", 100, LONG_PATH).await;
-    println!(
-        "2000 requests: {usual_all:?}, frozen {frozen_all:?}; the slowest: {usual:?}, frozen {frozen:?}"
-    );
-    // A request that waits for a line would wait for seconds, for 2 s each time the server is given up.
-    assert!(frozen_all < usual_all * 3 + Duration::from_secs(1), "{usual_all:?}, frozen {frozen_all:?}");
-    rsyslog.server.thaw();
-    let all = [("usual", 2000), ("frozen", 4000), ("noticed", 100)];
-    rsyslog
-        .wait_for("every request", LONG, |lines| {
-            all.iter().all(|(name, count)| arrived(lines, name) == *count)
-        })
-        .await;
-    let complaints = stop(serving);
-    assert!(complaints.contains("does not take what is sent within 2 s"), "{complaints}");
-    assert_eq!(dropped(&complaints), 0, "{complaints}");
-    println!("{} twice or more often", doubles(&rsyslog.lines()));
-}
-
-/// More than memory holds, while the disk takes nothing: the rest is counted, requests go on.
-async fn goes_on_without_a_disk(program: &Program, mut serving: Serving, rsyslog: &mut Rsyslog, place: &str) {
-    requests(&mut serving, "first", 100, LONG_PATH).await;
-    requests(&mut serving, "more", 2900, LONG_PATH).await;
-    rsyslog.server.start_again();
-    rsyslog.wait_for("the first", LONG, |lines| arrived(lines, "first") == 100).await;
-    requests(&mut serving, "after", 100, 0).await;
-    rsyslog.wait_for("the last", LONG, |lines| arrived(lines, "after") == 100).await;
-    let complaints = stop(serving);
-    let (came, made) = *runs(&rsyslog.lines()).values().next().unwrap();
-    println!("{made} lines, {came} came, {} were dropped", dropped(&complaints));
-    assert!(dropped(&complaints) > 100, "{complaints}");
-    assert_eq!(came + dropped(&complaints), made, "{complaints}");
-    assert!(complaints.contains(place) || complaints.contains("refused"), "{complaints}");
-    assert!(!complaints.contains("panic"), "{complaints}");
-    assert_eq!(program.fail(&["admin", "grant", "nobody@example.com"]).matches("trouble").count(), 0);
-}
-
-#[actix_web::test]
-async fn a_spool_that_cannot_be_written_stops_nothing() {
-    let (program, mut rsyslog) = with_server_away().await;
-    std::fs::write(program.folder.path().join("logstash-spool"), "in the way").unwrap();
-    let serving = program.serve();
-    goes_on_without_a_disk(&program, serving, &mut rsyslog, "logstash-spool").await;
-}
-
-/// A disk of 200 kB, mounted for the program alone. Where the system forbids that to ordinary people, this says so.
-#[actix_web::test]
-async fn a_full_disk_stops_nothing() {
-    let (program, mut rsyslog) = with_server_away().await;
-    let spool = program.folder.path().join("logstash-spool");
-    std::fs::create_dir(&spool).unwrap();
-    let own = |script: &str| {
-        let script = format!("mount -t tmpfs -o size=200k tmpfs '{}' && {script}", spool.display());
-        let mut own = Command::new("unshare");
-        own.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
-        own
-    };
-    if !own("true").status().is_ok_and(|status| status.success()) {
-        println!("NOT RUN: a full disk needs a mount of its own, and this system allows none");
-        return;
-    }
-    let command = program.command();
-    let mut full = own("exec \"$@\"");
-    full.arg(command.get_program()).env_clear().current_dir(program.folder.path());
-    full.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    full.env("PATH", std::env::var_os("PATH").unwrap());
-    let mut serving = Serving::start(full);
-    serving.wait_for("listening");
-    goes_on_without_a_disk(&program, serving, &mut rsyslog, "No space left").await;
-}
-
 /// What a killed program left on disk comes with the next one.
 #[actix_web::test]
 async fn the_next_start_ships_what_the_last_one_could_not() {
@@ -474,29 +221,6 @@ async fn the_end_delivers_everything_and_so_does_a_command() {
     assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
-/// A connection that the other side closed while nothing was said, as load balancers do: the next line is not lost in it.
-#[actix_web::test]
-async fn a_connection_that_was_closed_meanwhile_loses_no_line() {
-    let program = Program::production().await;
-    let mut rsyslog = rsyslog(program.folder.path());
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
-    let mut serving = program.serve();
-    for round in 0..3 {
-        let name = format!("idle{round}");
-        requests(&mut serving, &name, 1, 0).await;
-        rsyslog.wait_for("a line", LONG, |lines| arrived(lines, &name) == 1).await;
-        rsyslog.server.kill();
-        rsyslog.server.start_again();
-    }
-    stop(serving);
-    let ended =
-        |lines: &[Value]| lines.iter().any(|line| line["message"].as_str().unwrap().starts_with("finishing"));
-    let lines = rsyslog.wait_for("the end", PATIENCE, ended).await;
-    assert!(runs(&lines).values().all(|(came, made)| came == made), "{:?}", runs(&lines));
-}
-
 /// A server that is frozen at the end does not keep the program, and the lines that it may never read are kept on disk.
 #[actix_web::test]
 async fn an_end_while_the_server_is_frozen_loses_no_line() {
@@ -515,9 +239,11 @@ async fn an_end_while_the_server_is_frozen_loses_no_line() {
     // It never wakes up.
     rsyslog.server.start_again();
     stop(program.serve());
-    let lines = rsyslog.wait_for("the next start", PATIENCE, |lines| runs(lines).len() == 2).await;
-    assert_eq!(arrived(&lines, "unread"), 100);
-    assert!(runs(&lines).values().all(|(came, made)| came == made), "{:?}", runs(&lines));
+    let whole = |lines: &[Value]| {
+        let runs = runs(lines);
+        arrived(lines, "unread") == 100 && runs.len() == 2 && runs.values().all(|(came, made)| came == made)
+    };
+    rsyslog.wait_for("all lines of both starts", PATIENCE, whole).await;
 }
 
 /// What /stack and the metrics ask.

@@ -24,6 +24,7 @@ mod headers;
 mod inbox;
 mod log;
 mod logstash;
+mod logstash_faults;
 mod logstash_files;
 mod mails;
 mod markup;

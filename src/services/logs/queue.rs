@@ -16,7 +16,7 @@ use super::spool::{Read, Spool};
 
 /// Bytes written at once.
 pub(super) const BLOCK: usize = 64 * 1024;
-/// Longer than the kernel waits for the other kernel's receipt (`SILENCE` in shipper.rs).
+/// Longer than the kernel waits for the other kernel's receipt (`SILENCE` in connection.rs).
 const SETTLE: Duration = Duration::from_secs(10);
 /// Bytes that wait in memory, and as many that are on their way.
 const MEMORY: usize = 8 * 1024 * 1024;
