@@ -25,6 +25,7 @@ use crate::services::cache::Cache;
 use crate::services::images::Images;
 use crate::services::leaderboard::Leaderboard;
 use crate::services::limits::Limits;
+use crate::services::logs::Logs;
 use crate::services::mailer::Mailer;
 use crate::services::post_office::{self, Bell};
 use crate::services::redis::Redis;
@@ -62,6 +63,8 @@ pub struct App {
     pub images: Images,
     /// The way out for mails.
     pub mailer: Mailer,
+    /// What the program has to say.
+    pub logs: Logs,
     /// Wakes the worker that delivers mails.
     pub bell: Bell,
     /// Hashes passwords.
@@ -122,6 +125,7 @@ impl App {
             most_followed: Leaderboard::new("most_followed", redis),
             images: Images::in_folder(images),
             mailer: Mailer::to_folder(&config.mail_from, mails)?,
+            logs: Logs::new(&config)?,
             bell: Bell::default(),
             passwords: Passwords::new()?,
             threads: Threads::new()?,
@@ -159,7 +163,11 @@ impl App {
             name("Sessions and cache", "in the process", "ElastiCache (Redis)"),
             name("Pictures", "a folder", "S3"),
             name("Mail", "a folder", "SES"),
-            name("Logs", "standard output", "Logstash"),
+            name(
+                "Logs",
+                if self.logs.shipping().is_some() { "Logstash" } else { "standard output" },
+                "Logstash",
+            ),
         ]
     }
 }
@@ -174,9 +182,6 @@ pub fn not_connected(config: &Config) -> Vec<String> {
     }
     if let config::Mail::Smtp(_) = config.mail {
         notes.push(format!("SMTP is not used yet: no mail leaves, all go to {}", folder("mail")));
-    }
-    if config.logstash.is_some() {
-        notes.push("Logstash is not used yet: log lines go to standard output only".to_owned());
     }
     notes
 }

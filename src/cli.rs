@@ -14,7 +14,7 @@ use crate::models::email::Email;
 use crate::models::secret::random_hex;
 use crate::models::user::User;
 use crate::seeds;
-use crate::services::logs;
+use crate::services::logs::Logs;
 use crate::web::sign_in::audit;
 
 /// People sign up, post and follow each other: the sample application of the AWS tutorials.
@@ -95,8 +95,15 @@ async fn serve(config: Config) -> Result<()> {
     for note in app::not_connected(&config) {
         eprintln!("Note: {note}.");
     }
-    logs::start(&config);
     let app = App::new(config, Clock::default())?;
+    let logs = app.logs.clone();
+    logs.start()?;
+    let served = serve_app(app).await;
+    logs.finish().await;
+    served
+}
+
+async fn serve_app(app: App) -> Result<()> {
     match prepare_schema(&app.config, &app.db).await {
         // People get a 503 until it is back; that needs no restart.
         Err(error @ Error::Unavailable(_)) if app.config.env == AppEnv::Production => {
@@ -182,10 +189,17 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
 }
 
 async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
+    let logs = Logs::new(config)?;
     if config.env == AppEnv::Production {
         // For the audit event; in development what is printed says the same.
-        logs::start(config);
+        logs.start()?;
     }
+    let changed = change_admin(config, email, admin).await;
+    logs.finish().await;
+    changed
+}
+
+async fn change_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
     let parsed = Email::parse(email).map_err(|problem| Error::internal(format!("{email} {problem}")))?;
     let db = Db::open(&config.database)?;
     prepare_schema(config, &db).await?;
