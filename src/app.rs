@@ -21,6 +21,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::models::password::Passwords;
 use crate::routes;
+use crate::services::cleaner;
 use crate::services::images::Images;
 use crate::services::mailer::Mailer;
 use crate::services::post_office::{self, Bell};
@@ -54,6 +55,8 @@ pub struct App {
     pub mailer: Mailer,
     /// Wakes the worker that delivers mails.
     pub bell: Bell,
+    /// Wakes the worker that deletes pictures.
+    pub cleaner_bell: Bell,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// For other work that keeps a core busy.
@@ -83,8 +86,9 @@ pub struct Running {
     pub addresses: Vec<SocketAddr>,
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
-    stop_post_office: watch::Sender<bool>,
+    stop_workers: watch::Sender<bool>,
     post_office: JoinHandle<()>,
+    cleaner: JoinHandle<()>,
 }
 
 impl App {
@@ -94,10 +98,6 @@ impl App {
     /// When a setting leads to something that cannot be used here.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
         tls::install();
-        let images = match &config.images {
-            config::Images::Folder(folder) => folder.clone(),
-            config::Images::S3 { .. } => config.data_dir.join("images"),
-        };
         let mails = match &config.mail {
             config::Mail::Folder(folder) => folder.clone(),
             config::Mail::Smtp(_) => config.data_dir.join("mail"),
@@ -106,9 +106,10 @@ impl App {
             clock,
             db: Db::open(&config.database)?,
             sessions: Sessions::in_memory(),
-            images: Images::in_folder(images),
+            images: Images::new(&config),
             mailer: Mailer::to_folder(&config.mail_from, mails)?,
             bell: Bell::default(),
+            cleaner_bell: Bell::default(),
             passwords: Passwords::new()?,
             threads: Threads::new()?,
             cookies: Cookies::new(&config),
@@ -143,7 +144,7 @@ impl App {
                 "RDS MySQL",
             ),
             name("Sessions and cache", "in the process", "ElastiCache (Redis)"),
-            name("Pictures", "a folder", "S3"),
+            name("Pictures", self.images.kind(), "S3"),
             name("Mail", "a folder", "SES"),
             name("Logs", "standard output", "Logstash"),
         ]
@@ -153,16 +154,15 @@ impl App {
 /// Services that are set but that this version does not connect to yet, with what it does instead. A setting must never
 /// be passed over in silence.
 pub fn not_connected(config: &Config) -> Vec<String> {
-    let folder = |name: &str| config.data_dir.join(name).display().to_string();
     let mut notes = Vec::new();
     if let config::Redis::Server(_) = config.redis {
         notes.push("Redis is not used yet: sessions stay in this process and end with it".to_owned());
     }
-    if let config::Images::S3 { .. } = config.images {
-        notes.push(format!("S3 is not used yet: pictures go to {}", folder("images")));
-    }
     if let config::Mail::Smtp(_) = config.mail {
-        notes.push(format!("SMTP is not used yet: no mail leaves, all go to {}", folder("mail")));
+        notes.push(format!(
+            "SMTP is not used yet: no mail leaves, all go to {}",
+            config.data_dir.join("mail").display()
+        ));
     }
     if config.logstash.is_some() {
         notes.push("Logstash is not used yet: log lines go to standard output only".to_owned());
@@ -176,7 +176,14 @@ pub fn not_connected(config: &Config) -> Vec<String> {
 /// When the address cannot be listened on.
 pub async fn start(app: App) -> Result<Running> {
     let app = Data::new(app);
-    let (stop_post_office, stopped) = watch::channel(false);
+    let (stop_workers, stopped) = watch::channel(false);
+    let cleaner = rt::spawn(cleaner::run(
+        app.db.clone(),
+        app.images.clone(),
+        app.clock.clone(),
+        app.cleaner_bell.clone(),
+        stopped.clone(),
+    ));
     let post_office = rt::spawn(post_office::run(
         app.db.clone(),
         app.mailer.clone(),
@@ -223,8 +230,9 @@ pub async fn start(app: App) -> Result<Running> {
         addresses,
         server: server.handle(),
         serving: rt::spawn(server),
-        stop_post_office,
+        stop_workers,
         post_office,
+        cleaner,
     })
 }
 
@@ -269,9 +277,10 @@ impl Running {
     pub async fn stop(self) {
         self.app.begin_stopping();
         self.server.stop(true).await;
-        // The receiver is gone only if the worker is.
-        let _ = self.stop_post_office.send(true);
+        // The receivers are gone only if the workers are.
+        let _ = self.stop_workers.send(true);
         let _ = self.post_office.await;
+        let _ = self.cleaner.await;
         let _ = self.serving.await;
     }
 }
