@@ -41,6 +41,7 @@ mod relationships;
 mod remember_me;
 mod roles;
 mod routes;
+mod s3;
 mod schema;
 mod serving;
 mod sessions;

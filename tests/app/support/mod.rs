@@ -13,8 +13,10 @@ pub mod posts;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod s3;
 pub mod server;
 pub mod table;
+pub mod tls_front;
 
 pub use app::TestApp;
 pub use browser::Browser;
@@ -23,4 +25,5 @@ pub use database::TestDatabase;
 pub use page::Page;
 pub use program::Program;
 pub use proxy::Proxy;
+pub use s3::Bucket;
 pub use server::Server;
