@@ -32,6 +32,7 @@ mod origin;
 mod outbox;
 mod password_resets;
 mod passwords;
+mod picture_deletions;
 mod pictures;
 mod post_deletion;
 mod queries;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::app::APP_URL;
 use crate::support::posts::png;
-use crate::support::program::Serving;
+use crate::support::program::{PATIENCE, Serving};
 use crate::support::s3::SECRET_KEY;
 use crate::support::tls_front::TlsFront;
 use crate::support::{Browser, Bucket, Certificates, Page, Program, TestApp};
@@ -251,7 +251,7 @@ async fn the_pictures_of_somebody_deleted_go_even_if_the_store_was_away() {
     assert_eq!(others.get(&kept).await.status, 200);
     let waiting = "SELECT COUNT(*) FROM picture_deletions";
     while program.database.db_number(waiting).await > 0 {
-        assert!(start.elapsed() < Duration::from_secs(120));
+        assert!(start.elapsed() < 2 * PATIENCE);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     serving.stop();
@@ -278,7 +278,9 @@ async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
         let request = browser.request(Method::POST, &form.action).header("origin", APP_URL);
         let _ = request.multipart(form.into_multipart()).send().await;
     });
+    let start = Instant::now();
     while program.database.db_number(waiting).await == 0 {
+        assert!(start.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let lock = WriteLock::take(&program).await;
@@ -373,7 +375,8 @@ async fn the_log_has_no_secret_even_when_it_says_everything() {
     let page = post(&mut browser, "Look").await;
     page.assert_flash("success", "Micropost created!");
     serving.wait_for("path=\"/microposts\"");
-    assert!(serving.lines.len() > 100, "it says everything: {:#?}", serving.lines);
+    let redacted = "secret_access_key: \"** redacted **\"";
+    assert!(serving.lines.iter().any(|line| line.contains(redacted)), "the SDK's lines are among them");
     for canary in [SECRET_KEY, "canary-session-token"] {
         let found: Vec<_> = serving.lines.iter().filter(|line| line.contains(canary)).collect();
         assert!(found.is_empty(), "{found:#?}");

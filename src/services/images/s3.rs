@@ -7,7 +7,7 @@ mod fault;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ServerSideEncryption;
@@ -50,7 +50,7 @@ impl S3 {
     pub(super) async fn put(&self, key: &str, picture: Picture) -> Result<()> {
         self.ask(async |store| {
             let put = self.put_request(store, key, picture).send().await;
-            put.map(|_| ()).map_err(|error| self.fault(store, &error))
+            put.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
         })
         .await
     }
@@ -74,7 +74,7 @@ impl S3 {
                 Ok(Some(body.into_bytes().into()))
             }
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
-            Err(error) => Err(self.fault(store, &error)),
+            Err(error) => Err(self.fault(&store.client, &error)),
         })
         .await
     }
@@ -82,7 +82,7 @@ impl S3 {
     pub(super) async fn delete(&self, key: &str) -> Result<()> {
         self.ask(async |store| {
             let delete = store.client.delete_object().bucket(&self.bucket).key(key).send().await;
-            delete.map(|_| ()).map_err(|error| self.fault(store, &error))
+            delete.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
         })
         .await
     }
@@ -90,7 +90,7 @@ impl S3 {
     pub(super) async fn ping(&self) -> Result<()> {
         self.ask(async |store| {
             let head = store.client.head_bucket().bucket(&self.bucket).send().await;
-            head.map(|_| ()).map_err(|error| self.fault(store, &error))
+            head.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
         })
         .await
     }
@@ -141,8 +141,8 @@ impl S3 {
         }
         let rules = match client.get_bucket_encryption().bucket(&self.bucket).send().await {
             Ok(answer) => answer.server_side_encryption_configuration.map(|found| found.rules),
-            Err(SdkError::ServiceError(_)) => None,
-            Err(error) => return Err(fault::describe(&self.bucket, &self.asked_region(client), &error)),
+            Err(error) if matches!(status(&error), Some(403 | 404)) => None,
+            Err(error) => return Err(self.fault(client, &error)),
         };
         let own_key = rules.unwrap_or_default().iter().any(|rule| {
             let default = rule.apply_server_side_encryption_by_default.as_ref();
@@ -151,16 +151,18 @@ impl S3 {
         Ok((!own_key).then_some(ServerSideEncryption::Aes256))
     }
 
-    fn fault<E>(&self, store: &Connected, error: &SdkError<E>) -> Error
+    fn fault<E>(&self, client: &Client, error: &SdkError<E>) -> Error
     where
-        E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + 'static,
+        E: std::error::Error + ProvideErrorMetadata + 'static,
     {
-        fault::describe(&self.bucket, &self.asked_region(&store.client), error)
+        let region = client.config().region().map_or("", AsRef::as_ref);
+        fault::describe(&self.bucket, region, error)
     }
+}
 
-    fn asked_region(&self, client: &Client) -> String {
-        client.config().region().map(ToString::to_string).unwrap_or_default()
-    }
+/// Of the answer, if there was one.
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|answer| answer.status().as_u16())
 }
 
 #[cfg(test)]
