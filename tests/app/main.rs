@@ -43,6 +43,7 @@ mod remember_me;
 mod roles;
 mod routes;
 mod s3;
+mod s3_faults;
 mod schema;
 mod serving;
 mod sessions;

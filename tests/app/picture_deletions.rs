@@ -6,16 +6,11 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use sample_app::models::picture_deletion;
 
+use crate::support::TestApp;
 use crate::support::posts::png;
 use crate::support::program::PATIENCE;
-use crate::support::{Browser, Page, TestApp};
 
 const WAITING: &str = "SELECT COUNT(*) FROM picture_deletions";
-
-async fn post(browser: &mut Browser) -> Page {
-    let form = browser.get("/").await.form("Post").set("micropost[content]", "Look");
-    browser.submit(form.attach("micropost[picture]", "kitten.png", png(20, 10))).await
-}
 
 async fn until(is_so: impl AsyncFn() -> bool) {
     let start = Instant::now();
@@ -29,7 +24,7 @@ async fn until(is_so: impl AsyncFn() -> bool) {
 async fn a_picture_has_a_day_to_get_its_post() {
     let app = TestApp::start().await;
     let mut browser = app.logged_in(&app.db_person("anna").await).await;
-    post(&mut browser).await.assert_flash("success", "Micropost created!");
+    browser.post_picture("Look").await.assert_flash("success", "Micropost created!");
     let kept = app.stored_pictures().concat();
     assert_eq!(app.database.db_number(WAITING).await, 0, "it has its post");
     // What a request leaves that dies between store and row; without an end of it, too.
@@ -45,7 +40,7 @@ async fn a_picture_has_a_day_to_get_its_post() {
 
     app.pass(TimeDelta::hours(23));
     let mut browser = app.logged_in(&app.db_person("berta").await).await;
-    let page = post(&mut browser).await;
+    let page = browser.post_picture("Look").await;
     assert_eq!(app.stored_pictures().len(), 4);
     browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
     until(async || app.stored_pictures().len() < 4).await;

@@ -7,9 +7,9 @@ use image::{DynamicImage, ImageFormat};
 use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::relationship;
 
-use super::TestApp;
 use super::people::Person;
 use super::program::PATIENCE;
+use super::{Browser, Page, TestApp};
 
 impl TestApp {
     /// A post, written at this moment.
@@ -61,6 +61,21 @@ impl TestApp {
             assert!(start.elapsed() < PATIENCE, "{:?}, not {pictures:?}", self.stored_pictures());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+}
+
+impl Browser {
+    /// Fills in the form for a post, with a small picture.
+    pub async fn post_picture(&mut self, text: &str) -> Page {
+        let form = self.get("/").await.form("Post").set("micropost[content]", text);
+        self.submit(form.attach("micropost[picture]", "kitten.png", png(20, 10))).await
+    }
+}
+
+impl Page {
+    /// Address of the picture of the newest post.
+    pub fn newest_picture(&self) -> String {
+        self.attrs("ol.microposts > li img.picture", "src").first().unwrap().clone()
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::program::PATIENCE;
+use super::program::{PATIENCE, Serving};
 use super::server::tool;
-use super::{Program, Server};
+use super::{Browser, Program, Server};
 
-const ACCESS_KEY: &str = "canary-access-key";
+pub const ACCESS_KEY: &str = "canary-access-key";
 /// What only the application and the store know.
 pub const SECRET_KEY: &str = "canary-secret-key-of-s3";
 
@@ -37,13 +37,20 @@ impl Bucket {
 
     /// The program with this bucket, and with a hundred people.
     pub async fn program(&self) -> Program {
+        let program = self.program_without_credentials().await;
+        program
+            .set("AWS_INTRO_SAMPLE_S3_REGION", "eu-central-1")
+            .set("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .set("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    }
+
+    /// The same, before anybody said who may use the bucket. The instance, which knows on AWS, is not asked.
+    pub async fn program_without_credentials(&self) -> Program {
         let program = Program::development()
             .await
             .set("IMAGES_URL", "s3://uploads")
             .set("AWS_ENDPOINT_URL_S3", &format!("http://{}", self.server.address))
-            .set("AWS_INTRO_SAMPLE_S3_REGION", "eu-central-1")
-            .set("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+            .set("AWS_EC2_METADATA_DISABLED", "true");
         program.succeed(&["seed"]);
         program
     }
@@ -75,5 +82,14 @@ impl Bucket {
         let file = files.next().unwrap();
         assert!(files.next().is_none(), "there are several");
         serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    }
+}
+
+impl Serving {
+    /// The browser of somebody whom `seed` brought, logged in.
+    pub async fn browser_of_a_writer(&mut self) -> Browser {
+        let mut browser = self.browser();
+        browser.log_in("example-1@railstutorial.org", "password").await;
+        browser
     }
 }

@@ -30,8 +30,19 @@ where
             };
             explain(bucket, asked_region, &refusal)
         }
-        None => format!("S3 did not answer: {}", chain(error)),
+        None => unanswered(&chain(error)),
     })
+}
+
+/// The SDK looks for credentials before each request, and finding none is to it a request that failed on its way.
+fn unanswered(why: &str) -> String {
+    if why.contains("credential") {
+        return format!(
+            "there are no credentials for S3 ({why}); give the instance a role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID \
+             and AWS_SECRET_ACCESS_KEY"
+        );
+    }
+    format!("S3 did not answer: {why}")
 }
 
 fn explain(bucket: &str, asked_region: &str, refusal: &Refusal<'_>) -> String {
