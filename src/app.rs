@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::models::password::Passwords;
 use crate::routes;
 use crate::services::cache::Cache;
+use crate::services::cleaner;
 use crate::services::images::Images;
 use crate::services::leaderboard::Leaderboard;
 use crate::services::limits::Limits;
@@ -67,6 +68,8 @@ pub struct App {
     pub logs: Logs,
     /// Wakes the worker that delivers mails.
     pub bell: Bell,
+    /// Wakes the worker that deletes pictures.
+    pub cleaner_bell: Bell,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// For other work that keeps a core busy.
@@ -96,8 +99,9 @@ pub struct Running {
     pub addresses: Vec<SocketAddr>,
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
-    stop_post_office: watch::Sender<bool>,
+    stop_workers: watch::Sender<bool>,
     post_office: JoinHandle<()>,
+    cleaner: JoinHandle<()>,
 }
 
 impl App {
@@ -107,10 +111,6 @@ impl App {
     /// When a setting leads to something that cannot be used here.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
         tls::install();
-        let images = match &config.images {
-            config::Images::Folder(folder) => folder.clone(),
-            config::Images::S3 { .. } => config.data_dir.join("images"),
-        };
         let mails = match &config.mail {
             config::Mail::Folder(folder) => folder.clone(),
             config::Mail::Smtp(_) => config.data_dir.join("mail"),
@@ -123,10 +123,11 @@ impl App {
             limits: Limits::new(redis.clone()),
             cache: Cache::new(redis.clone()),
             most_followed: Leaderboard::new("most_followed", redis),
-            images: Images::in_folder(images),
+            images: Images::new(&config),
             mailer: Mailer::to_folder(&config.mail_from, mails)?,
             logs: Logs::new(&config)?,
             bell: Bell::default(),
+            cleaner_bell: Bell::default(),
             passwords: Passwords::new()?,
             threads: Threads::new()?,
             cookies: Cookies::new(&config),
@@ -161,7 +162,7 @@ impl App {
                 "RDS MySQL",
             ),
             name("Sessions and cache", "in the process", "ElastiCache (Redis)"),
-            name("Pictures", "a folder", "S3"),
+            name("Pictures", self.images.kind(), "S3"),
             name("Mail", "a folder", "SES"),
             name(
                 "Logs",
@@ -175,13 +176,12 @@ impl App {
 /// Services that are set but that this version does not connect to yet, with what it does instead. A setting must never
 /// be passed over in silence.
 pub fn not_connected(config: &Config) -> Vec<String> {
-    let folder = |name: &str| config.data_dir.join(name).display().to_string();
     let mut notes = Vec::new();
-    if let config::Images::S3 { .. } = config.images {
-        notes.push(format!("S3 is not used yet: pictures go to {}", folder("images")));
-    }
     if let config::Mail::Smtp(_) = config.mail {
-        notes.push(format!("SMTP is not used yet: no mail leaves, all go to {}", folder("mail")));
+        notes.push(format!(
+            "SMTP is not used yet: no mail leaves, all go to {}",
+            config.data_dir.join("mail").display()
+        ));
     }
     notes
 }
@@ -192,7 +192,14 @@ pub fn not_connected(config: &Config) -> Vec<String> {
 /// When the address cannot be listened on.
 pub async fn start(app: App) -> Result<Running> {
     let app = Data::new(app);
-    let (stop_post_office, stopped) = watch::channel(false);
+    let (stop_workers, stopped) = watch::channel(false);
+    let cleaner = rt::spawn(cleaner::run(
+        app.db.clone(),
+        app.images.clone(),
+        app.clock.clone(),
+        app.cleaner_bell.clone(),
+        stopped.clone(),
+    ));
     let post_office = rt::spawn(post_office::run(
         app.db.clone(),
         app.mailer.clone(),
@@ -239,8 +246,9 @@ pub async fn start(app: App) -> Result<Running> {
         addresses,
         server: server.handle(),
         serving: rt::spawn(server),
-        stop_post_office,
+        stop_workers,
         post_office,
+        cleaner,
     })
 }
 
@@ -285,9 +293,10 @@ impl Running {
     pub async fn stop(self) {
         self.app.begin_stopping();
         self.server.stop(true).await;
-        // The receiver is gone only if the worker is.
-        let _ = self.stop_post_office.send(true);
+        // The receivers are gone only if the workers are.
+        let _ = self.stop_workers.send(true);
         let _ = self.post_office.await;
+        let _ = self.cleaner.await;
         let _ = self.serving.await;
     }
 }

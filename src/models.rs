@@ -8,6 +8,7 @@ pub mod outbox;
 pub mod page;
 pub mod password;
 pub mod picture;
+pub mod picture_deletion;
 pub mod relationship;
 pub mod remembered_device;
 pub mod secret;

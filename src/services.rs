@@ -2,6 +2,7 @@
 //! the one on AWS. Settings decide which; nothing else in the code knows.
 
 pub mod cache;
+pub mod cleaner;
 pub mod images;
 pub mod leaderboard;
 pub mod limits;

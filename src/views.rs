@@ -10,7 +10,7 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::config::Avatars;
+use crate::config::{AppUrl, Avatars};
 use crate::models::user::User;
 use crate::web::flash::Flash;
 
@@ -33,6 +33,7 @@ pub struct Layout {
     /// Whether mails can be read at /inbox.
     pub inbox: bool,
     avatars: Avatars,
+    pictures: String,
 }
 
 impl Layout {
@@ -46,6 +47,7 @@ impl Layout {
             now: app.clock.now(),
             inbox: app.inbox().is_some(),
             avatars: app.config.avatars,
+            pictures: app.config.images_public_url.as_ref().map_or("/pictures".into(), AppUrl::origin),
         }
     }
 
@@ -57,6 +59,11 @@ impl Layout {
     /// Whether an admin looks.
     pub fn is_admin(&self) -> bool {
         self.me.as_ref().is_some_and(|me| me.admin)
+    }
+
+    /// Address of the picture of a post.
+    pub fn picture(&self, key: &str) -> String {
+        format!("{}/{key}", self.pictures)
     }
 
     /// Address of somebody's avatar.

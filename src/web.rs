@@ -9,6 +9,7 @@ pub mod guard;
 pub mod headers;
 pub mod mail_link;
 pub mod params;
+pub mod ranges;
 pub mod request_log;
 pub mod return_to;
 pub mod same_origin;

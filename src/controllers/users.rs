@@ -214,11 +214,12 @@ async fn ask_new_address(me: &SignedIn, db: &mut crate::db::Conn, email: &Email)
 /// DELETE /users/{id}
 pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     let app = &admin.app;
-    let Some(pictures) = app.db.transaction(async |db| User::delete(db, id.0).await).await? else {
+    let now = app.clock.now();
+    if !app.db.transaction(async |db| User::delete(db, id.0, now).await).await? {
         audit_admin("user_not_deleted", id.0, admin.me.id);
         return admin.go_saying("/users", Kind::Danger, "The last admin cannot be deleted");
-    };
-    app.images.delete(pictures).await;
+    }
+    app.cleaner_bell.ring();
     most_followed::deleted(app, id.0).await;
     audit_admin("user_deleted", id.0, admin.me.id);
     admin.go_saying("/users", Kind::Success, "User deleted")

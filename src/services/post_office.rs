@@ -23,6 +23,11 @@ impl Bell {
     pub fn ring(&self) {
         self.0.notify_one();
     }
+
+    /// Waits until it is rung, or returns at once if it was since somebody waited last.
+    pub async fn rung(&self) {
+        self.0.notified().await;
+    }
 }
 
 /// Delivers mails until `stop` turns true; finishes the one in its hands first.
@@ -32,7 +37,7 @@ pub async fn run(db: Db, mailer: Mailer, clock: Clock, bell: Bell, mut stop: wat
             tracing::warn!(%error, "the outbox cannot be read; trying again");
         }
         tokio::select! {
-            () = bell.0.notified() => {}
+            () = bell.rung() => {}
             () = tokio::time::sleep(ROUND) => {}
             _ = stop.changed() => {}
         }

@@ -16,6 +16,7 @@ use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::name::Name;
 use sample_app::models::outbox::{self, Parcel};
 use sample_app::models::page::PageNumber;
+use sample_app::models::picture_deletion::{self, PictureDeletion};
 use sample_app::models::relationship;
 use sample_app::models::remembered_device::{Recognition, RememberedDevice};
 use sample_app::models::user::{SignedUp, User};
@@ -76,7 +77,7 @@ async fn people() {
     assert!(User::change_email(db, berta, "b@example.com", now).await.unwrap());
     assert!(User::set_admin(db, id, true).await.unwrap());
     assert!(!User::set_admin(db, id, false).await.unwrap(), "the last one");
-    assert!(User::delete(db, id).await.unwrap().is_none(), "the last one");
+    assert!(!User::delete(db, id, now).await.unwrap(), "the last one");
     assert!(User::set_admin(db, berta, true).await.unwrap());
     assert!(User::set_admin(db, id, false).await.unwrap());
     drop(conn);
@@ -86,11 +87,10 @@ async fn people() {
     assert_eq!(leaders, [(id.max(berta), 1)], "the latest of two with as many");
     let post = Content::parse("with a picture").unwrap();
     pool.transaction(async |db| Micropost::create(db, id, &post, Some("key.png"), now).await).await.unwrap();
-    let gone = pool.transaction(async |db| User::delete(db, id).await).await.unwrap();
-    assert_eq!(gone, Some(vec!["key.png".to_owned()]));
+    assert!(pool.transaction(async |db| User::delete(db, id, now).await).await.unwrap());
     let left = User::find(&mut pool.conn().await.unwrap(), berta).await.unwrap().unwrap();
     assert_eq!((left.followers_count, left.following_count), (0, 0));
-    assert!(pool.transaction(async |db| User::delete(db, id).await).await.is_err(), "not there");
+    assert!(pool.transaction(async |db| User::delete(db, id, now).await).await.is_err(), "not there");
 }
 
 #[actix_web::test]
@@ -124,8 +124,11 @@ async fn posts_and_follows() {
     assert!(Micropost::feed(db, anna, third).await.unwrap().rows.is_empty());
     drop(conn);
     let mine = feed.rows[2].id;
-    assert!(pool.transaction(async |db| Micropost::delete(db, mine, berta).await).await.is_err(), "not hers");
-    assert_eq!(pool.transaction(async |db| Micropost::delete(db, mine, anna).await).await.unwrap(), None);
+    assert!(
+        pool.transaction(async |db| Micropost::delete(db, mine, berta, now).await).await.is_err(),
+        "not hers"
+    );
+    pool.transaction(async |db| Micropost::delete(db, mine, anna, now).await).await.unwrap();
     assert!(relationship::unfollow(pool, follow, berta).await.is_err(), "not hers");
     assert_eq!(relationship::unfollow(pool, follow, anna).await.unwrap(), berta);
     assert_eq!(relationship::find(&mut pool.conn().await.unwrap(), anna, berta).await.unwrap(), None);
@@ -187,6 +190,45 @@ async fn seeding() {
     let app = TestApp::start().await;
     assert!(seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
     assert!(!seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
+}
+
+#[actix_web::test]
+async fn pictures_without_a_post() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await.id;
+    // Later than the clock of the worker, who takes nothing away then.
+    let (pool, now) = (&app.app.db, app.app.clock.now() + TimeDelta::days(10));
+    let mut conn = pool.conn().await.unwrap();
+    let db = &mut conn;
+    let post = Content::parse("Look").unwrap();
+    Micropost::create(db, anna, &post, Some("a.png"), now).await.unwrap();
+    Micropost::create(db, anna, &post, None, now).await.unwrap();
+    picture_deletion::push_all_of(db, anna, now).await.unwrap();
+    picture_deletion::push(db, "b.png", now + TimeDelta::microseconds(1)).await.unwrap();
+    let (kept, wanted) = (
+        picture_deletion::foresee(db, "c.png", now).await.unwrap(),
+        picture_deletion::foresee(db, "d.png", now).await.unwrap(),
+    );
+    assert!(PictureDeletion::take(db, now - TimeDelta::microseconds(1)).await.unwrap().is_none(), "not yet");
+    let first = PictureDeletion::take(db, now).await.unwrap().unwrap();
+    assert_eq!(first.picture, "a.png", "and no row for the post without a picture");
+    assert!(PictureDeletion::take(db, now).await.unwrap().is_none(), "it is taken");
+    first.done(db).await.unwrap();
+    kept.call_off(db).await.unwrap();
+    assert!(kept.call_off(db).await.is_err(), "once");
+    kept.hasten(db, now).await.unwrap();
+    wanted.hasten(db, now + TimeDelta::microseconds(2)).await.unwrap();
+    let now = now + TimeDelta::seconds(1);
+    let second = PictureDeletion::take(db, now).await.unwrap().unwrap();
+    let third = PictureDeletion::take(db, now).await.unwrap().unwrap();
+    assert_eq!((second.picture.as_str(), third.picture.as_str()), ("b.png", "d.png"), "c.png stays");
+    assert!(wanted.call_off(db).await.is_err(), "too late: somebody is deleting it");
+    second.postpone(db, now).await.unwrap();
+    assert!(PictureDeletion::take(db, now + TimeDelta::seconds(9)).await.unwrap().is_none());
+    let again = PictureDeletion::take(db, now + TimeDelta::seconds(10)).await.unwrap().unwrap();
+    assert_eq!(again.picture, "b.png", "after its wait");
+    let again = PictureDeletion::take(db, now + TimeDelta::minutes(1)).await.unwrap().unwrap();
+    assert_eq!(again.picture, "d.png", "whoever took it is gone");
 }
 
 /// The macros that run SQL (src/db/conn.rs).

@@ -193,7 +193,7 @@ async fn many_posts_at_once_leave_exact_counts() {
         post().await.unwrap();
     }
     let first = app.database.db_number("SELECT MIN(id) FROM microposts").await;
-    let delete = async |id| db.transaction(async |db| Micropost::delete(db, id, anna.id).await).await;
+    let delete = async |id| db.transaction(async |db| Micropost::delete(db, id, anna.id, now).await).await;
     // Each post is deleted by two at once; one of them finds nothing, and must not count.
     let deletions = join_all((0..40).map(|n| delete(first + n / 2)));
     let (posted, deleted) = tokio::join!(join_all((0..60).map(|_| post())), deletions);

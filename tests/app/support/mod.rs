@@ -16,8 +16,10 @@ pub mod proxy;
 pub mod raw;
 pub mod redis;
 pub mod rsyslog;
+pub mod s3;
 pub mod server;
 pub mod table;
+pub mod tls_front;
 
 pub use app::TestApp;
 pub use browser::Browser;
@@ -27,4 +29,5 @@ pub use page::Page;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use rsyslog::Rsyslog;
+pub use s3::Bucket;
 pub use server::Server;
