@@ -98,16 +98,12 @@ impl App {
             config::Images::Folder(folder) => folder.clone(),
             config::Images::S3 { .. } => config.data_dir.join("images"),
         };
-        let mails = match &config.mail {
-            config::Mail::Folder(folder) => folder.clone(),
-            config::Mail::Smtp(_) => config.data_dir.join("mail"),
-        };
         Ok(App {
             clock,
             db: Db::open(&config.database)?,
             sessions: Sessions::in_memory(),
             images: Images::in_folder(images),
-            mailer: Mailer::to_folder(&config.mail_from, mails)?,
+            mailer: Mailer::open(&config)?,
             bell: Bell::default(),
             passwords: Passwords::new()?,
             threads: Threads::new()?,
@@ -144,7 +140,7 @@ impl App {
             ),
             name("Sessions and cache", "in the process", "ElastiCache (Redis)"),
             name("Pictures", "a folder", "S3"),
-            name("Mail", "a folder", "SES"),
+            name("Mail", if self.mailer.folder().is_some() { "a folder" } else { "SMTP" }, "SES"),
             name("Logs", "standard output", "Logstash"),
         ]
     }
@@ -160,9 +156,6 @@ pub fn not_connected(config: &Config) -> Vec<String> {
     }
     if let config::Images::S3 { .. } = config.images {
         notes.push(format!("S3 is not used yet: pictures go to {}", folder("images")));
-    }
-    if let config::Mail::Smtp(_) = config.mail {
-        notes.push(format!("SMTP is not used yet: no mail leaves, all go to {}", folder("mail")));
     }
     if config.logstash.is_some() {
         notes.push("Logstash is not used yet: log lines go to standard output only".to_owned());
@@ -271,7 +264,8 @@ impl Running {
         self.server.stop(true).await;
         // The receiver is gone only if the worker is.
         let _ = self.stop_post_office.send(true);
-        let _ = self.post_office.await;
+        // A mail server that does not answer is not waited for; the mail in hand goes to the next worker.
+        let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), self.post_office).await;
         let _ = self.serving.await;
     }
 }

@@ -11,5 +11,6 @@ pub mod picture;
 pub mod relationship;
 pub mod remembered_device;
 pub mod secret;
+pub mod suppression;
 pub mod user;
 pub mod validation;
