@@ -145,8 +145,14 @@ mod tests {
         assert_eq!(masked("@example.com"), "***@example.com");
         assert_eq!(masked("nobody"), "***");
         for (said, told) in [
-            ("554 not verified: anna@example.com, bob@b.example.", "554 not verified: a***@example.com, b***@b.example."),
-            ("550 <anna@example.com>: unknown\n550 'o'neil@example.com'", "550 <a***@example.com>: unknown\n550 'o'n***@example.com'"),
+            (
+                "554 not verified: anna@example.com, bob@b.example.",
+                "554 not verified: a***@example.com, b***@b.example.",
+            ),
+            (
+                "550 <anna@example.com>: unknown\n550 'o'neil@example.com'",
+                "550 <a***@example.com>: unknown\n550 'o'n***@example.com'",
+            ),
             ("name=anna@example.com;x", "n***@example.com;x"),
             ("454 Throttling failure", "454 Throttling failure"),
             ("", ""),

@@ -217,8 +217,12 @@ impl Parcel {
     /// When the database does not answer.
     pub async fn postpone(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<bool> {
         if now - self.created_at >= PATIENCE {
-            self.park(db, &format!("given up after {} hours; the last answer: {why}", PATIENCE.num_hours()), now)
-                .await?;
+            self.park(
+                db,
+                &format!("given up after {} hours; the last answer: {why}", PATIENCE.num_hours()),
+                now,
+            )
+            .await?;
             return Ok(false);
         }
         execute!(

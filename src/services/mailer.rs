@@ -42,7 +42,9 @@ pub enum NotDelivered {
     #[error("{0}")]
     Refused(String),
     /// The server does not know us (535): our fault, so no reason to give a mail up.
-    #[error("{0}; check user and password of SMTP_URL (those of SES are made for SMTP, one pair for each region)")]
+    #[error(
+        "{0}; check user and password of SMTP_URL (those of SES are made for SMTP, one pair for each region)"
+    )]
     Unknown(String),
     /// It may be taken later (4xx, or nobody answers).
     #[error("{0}")]

@@ -85,7 +85,9 @@ impl PostOffice {
             // Delivery may take long; nobody should wait for this connection meanwhile.
             drop(conn);
             let outcome = match &parcel.suppressed {
-                Some(reason) => Err(NotDelivered::Refused(format!("not sent, the address is suppressed: {reason}"))),
+                Some(reason) => {
+                    Err(NotDelivered::Refused(format!("not sent, the address is suppressed: {reason}")))
+                }
                 None => self.mailer.deliver(&parcel).await,
             };
             self.note(&parcel, &outcome).await?;

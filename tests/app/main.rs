@@ -46,6 +46,7 @@ mod serving;
 mod sessions;
 mod settings;
 mod sign_up;
+mod smtp;
 mod static_pages;
 mod targets;
 mod transactions;

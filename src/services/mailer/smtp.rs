@@ -64,7 +64,9 @@ impl Smtp {
         let mut parameters = TlsParameters::builder(server.host.clone());
         if let Some(file) = ca_file {
             parameters = parameters.certificate_store(CertificateStore::None);
-            for certificate in tls::certificates(file).map_err(|e| Error::internal(format!("SMTP_CA_FILE: {e}")))? {
+            for certificate in
+                tls::certificates(file).map_err(|e| Error::internal(format!("SMTP_CA_FILE: {e}")))?
+            {
                 let certificate = Certificate::from_der(certificate.to_vec()).map_err(Error::internal)?;
                 parameters = parameters.add_root_certificate(certificate);
             }
@@ -76,7 +78,8 @@ impl Smtp {
             port: server.port,
             tls: server.tls,
             tls_parameters: parameters.build().map_err(Error::internal)?,
-            credentials: credentials.map(|(user, password)| Credentials::new(user, password.expose().to_owned())),
+            credentials: credentials
+                .map(|(user, password)| Credentials::new(user, password.expose().to_owned())),
             hello: ClientId::Domain(domain.to_owned()),
             pace: Duration::from_secs(1) / u32::from(rate.max(1)),
             vitals,

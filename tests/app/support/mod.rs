@@ -14,6 +14,7 @@ pub mod program;
 pub mod proxy;
 pub mod raw;
 pub mod server;
+pub mod smtp;
 pub mod table;
 
 pub use app::TestApp;
@@ -24,3 +25,4 @@ pub use page::Page;
 pub use program::Program;
 pub use proxy::Proxy;
 pub use server::Server;
+pub use smtp::MailServer;
