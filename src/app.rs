@@ -25,6 +25,7 @@ use crate::services::images::Images;
 use crate::services::mailer::Mailer;
 use crate::services::post_office::{self, Bell};
 use crate::services::sessions::Sessions;
+use crate::services::sns::Sns;
 use crate::services::tls;
 use crate::threads::Threads;
 use crate::web::cookies::{self, Cookies};
@@ -54,6 +55,8 @@ pub struct App {
     pub mailer: Mailer,
     /// Wakes the worker that delivers mails.
     pub bell: Bell,
+    /// What SES tells, if it tells us.
+    pub sns: Option<Sns>,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// For other work that keeps a core busy.
@@ -105,6 +108,7 @@ impl App {
             images: Images::in_folder(images),
             mailer: Mailer::open(&config)?,
             bell: Bell::default(),
+            sns: config.ses_topic.clone().map(Sns::new).transpose()?,
             passwords: Passwords::new()?,
             threads: Threads::new()?,
             cookies: Cookies::new(&config),

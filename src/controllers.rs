@@ -12,6 +12,7 @@ pub mod outbox;
 pub mod password_resets;
 pub mod pictures;
 pub mod relationships;
+pub mod ses_notifications;
 pub mod sessions;
 pub mod static_files;
 pub mod static_pages;

@@ -1,6 +1,7 @@
 //! One file a table: its rows, its queries, its rules. Models know nothing of HTTP.
 
 pub mod email;
+pub mod feedback;
 pub mod mail_token;
 pub mod micropost;
 pub mod name;

@@ -1,10 +1,12 @@
 //! What stands behind the application: each a struct over its backends, an embedded one that needs nothing installed and
 //! the one on AWS. Settings decide which; nothing else in the code knows.
 
+pub mod http;
 pub mod images;
 pub mod logs;
 pub mod mailer;
 pub mod post_office;
 pub mod sessions;
+pub mod sns;
 pub mod tls;
 pub mod vitals;

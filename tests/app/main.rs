@@ -53,3 +53,4 @@ mod transactions;
 mod unicode;
 mod user_deletion;
 mod users;
+mod webhooks;

@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod raw;
 pub mod server;
 pub mod smtp;
+pub mod sns;
 pub mod table;
 
 pub use app::TestApp;
