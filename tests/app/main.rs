@@ -22,6 +22,7 @@ mod email_changes;
 mod first_run;
 mod headers;
 mod inbox;
+mod kills;
 mod log;
 mod mails;
 mod markup;

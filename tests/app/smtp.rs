@@ -429,3 +429,26 @@ async fn what_nobody_takes_for_two_days_is_parked() {
     pass(&app, TimeDelta::hours(1));
     server.wait_for_mails(1).await;
 }
+
+/// RFC 5321, 4.5.2: a line with a dot alone ends a mail, so those of the text need another one on the way.
+#[actix_web::test]
+async fn lines_that_begin_with_a_dot_arrive_as_they_are() {
+    let server = MailServer::start();
+    let app = server.app().await;
+    let text = ".\n..\n.hidden\n\n.\nend";
+    let mail = Mail {
+        to: "anna@example.com".into(),
+        subject: ".".into(),
+        text: text.into(),
+        html: "<p>x</p>\n.\n".into(),
+        domain: "sample.test".into(),
+    };
+    let now = app.app.clock.now();
+    app.app.db.transaction(async |db| outbox::push(db, &mail, now).await).await.unwrap();
+    app.app.bell.ring();
+    let mail = server.wait_for_mails(1).await.remove(0);
+    assert_eq!((mail.subject.as_str(), mail.text.replace("\r\n", "\n").trim_end()), (".", text));
+    assert_eq!(mail.html.replace("\r\n", "\n").trim_end(), "<p>x</p>\n.");
+    until(&app, "SELECT COUNT(*) FROM outbox", 0).await;
+    assert_eq!(server.mails().len(), 1);
+}

@@ -193,8 +193,17 @@ async fn hand_over(connection: &mut AsyncSmtpConnection, mail: &Message) -> Resu
         answer(COMMAND, connection.command(recipient)).await.map_err(judge)?;
     }
     answer(COMMAND, connection.command(Data)).await.map_err(judge)?;
-    answer(COMMAND, connection.message(&mail.formatted())).await.map_err(judge)?;
+    answer(COMMAND, connection.command(with_final_dot(&mail.formatted()))).await.map_err(judge)?;
     Ok(())
+}
+
+/// A mail as it follows DATA (RFC 5321, section 4.5.2). In one piece: lettre's own way sends the final dot by itself, and
+/// the kernel keeps that back for 40 ms, until the piece before is acknowledged (Nagle).
+fn with_final_dot(mail: &[u8]) -> String {
+    // ASCII in fact: lettre encodes everything else.
+    let text = String::from_utf8_lossy(mail).replace("\r\n.", "\r\n..");
+    let line_end = if text.ends_with("\r\n") { "" } else { "\r\n" };
+    format!("{text}{line_end}.\r\n")
 }
 
 /// What went wrong, with the code if the server said one.
