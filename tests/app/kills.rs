@@ -56,12 +56,7 @@ async fn f16_every_committed_sign_up_has_its_mail_though_the_program_is_killed_2
             answered.extend(sign_up.await.unwrap());
         }
     }
-    let emails = if program.database.is_mysql() {
-        program.database.db_execute("SET GLOBAL group_concat_max_len = 1000000").await;
-        "SELECT COALESCE(GROUP_CONCAT(email), '') FROM users"
-    } else {
-        "SELECT COALESCE(GROUP_CONCAT(email), '') FROM users"
-    };
+    let emails = "SELECT COALESCE(GROUP_CONCAT(email), '') FROM users";
     let committed = program.database.db_text(emails).await;
     let committed: BTreeSet<&str> = committed.split(',').filter(|email| !email.is_empty()).collect();
     let waiting = program.database.db_number("SELECT COUNT(*) FROM outbox").await;

@@ -24,6 +24,8 @@ mod headers;
 mod inbox;
 mod kills;
 mod log;
+mod mail_faults;
+mod mail_log;
 mod mails;
 mod markup;
 mod microposts;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use sample_app::app::App;
@@ -16,6 +15,7 @@ use sample_app::services::post_office::{self, Bell};
 use tokio::sync::watch;
 
 use crate::support::TestApp;
+use crate::support::outbox::{ALL, until};
 
 fn mail(to: &str) -> Mail {
     Mail {
@@ -27,18 +27,8 @@ fn mail(to: &str) -> Mail {
     }
 }
 
-const WAITING: &str = "SELECT COUNT(*) FROM outbox";
 const ATTEMPTS: &str =
     "SELECT COALESCE(MAX(CASE WHEN last_error IS NULL THEN 0 ELSE attempts END), 0) FROM outbox";
-
-/// Waits until the database says this number.
-async fn until(app: &TestApp, sql: &str, number: i64) {
-    let start = Instant::now();
-    while app.database.db_number(sql).await != number {
-        assert!(start.elapsed() < Duration::from_secs(30), "{sql} is never {number}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
 
 #[actix_web::test]
 async fn a_mail_is_there_when_its_transaction_is_and_not_otherwise() {
@@ -54,13 +44,13 @@ async fn a_mail_is_there_when_its_transaction_is_and_not_otherwise() {
         })
         .await;
     assert!(undone.is_err());
-    assert_eq!(app.database.db_number(WAITING).await, 0);
+    assert_eq!(app.database.db_number(ALL).await, 0);
     app.app
         .db
         .transaction(async |db| outbox::push(db, &mail("a@example.com"), tomorrow).await)
         .await
         .unwrap();
-    assert_eq!(app.database.db_number(WAITING).await, 1);
+    assert_eq!(app.database.db_number(ALL).await, 1);
 }
 
 /// The other way about: what cannot tell people does not happen.
@@ -148,7 +138,7 @@ async fn nothing_of_a_delivered_mail_stays_in_the_database() {
     let anna = app.db_person("anna").await;
     app.browser().post("/password_resets", &[("password_reset[email]", &anna.email)]).await;
     let mail = app.mail_to(&anna.email, 1).await;
-    until(&app, WAITING, 0).await;
+    until(&app, ALL, 0).await;
     let token = mail.link().split('/').nth(2).unwrap().to_owned();
     assert_eq!(token.len(), 64);
     assert!(!app.database.db_dump().await.contains(&token));
@@ -184,7 +174,7 @@ async fn two_workers_deliver_each_mail_once() {
     db.transaction(pushed).await.unwrap();
     bells.iter().for_each(Bell::ring);
     app.app.bell.ring();
-    until(&app, WAITING, 0).await;
+    until(&app, ALL, 0).await;
     stop.send(true).unwrap();
     for worker in workers {
         worker.await.unwrap();

@@ -2,33 +2,24 @@
 //! that is sent there does anything.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::support::outbox::{PARKED, until};
 use crate::support::people::PASSWORD;
 use crate::support::program::Program;
 use crate::support::sns::{Sns, TOPIC, bounce, complaint};
 use crate::support::{Browser, Certificates, Page, Server, TestApp};
 
 const SUPPRESSED: &str = "SELECT COUNT(*) FROM suppressions WHERE lifted_at IS NULL";
-const PARKED: &str = "SELECT COUNT(*) FROM outbox WHERE parked_at IS NOT NULL";
 
 /// As SNS sends it: as text, without a word of where it comes from.
 async fn post(browser: &Browser, message: impl Into<String>) -> Page {
     let request = browser.request(Method::POST, "/webhooks/ses");
     let request = request.header("content-type", "text/plain; charset=UTF-8").body(message.into());
     browser.clone().send(request, "/webhooks/ses").await
-}
-
-async fn until(app: &TestApp, sql: &str, number: i64) {
-    let start = Instant::now();
-    while app.database.db_number(sql).await != number {
-        assert!(start.elapsed() < Duration::from_secs(30), "{sql} is never {number}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 #[actix_web::test]

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod chrome;
 pub mod database;
 pub mod mails;
+pub mod outbox;
 pub mod page;
 pub mod people;
 pub mod posts;
