@@ -42,7 +42,9 @@ impl Email {
 /// An address as it may be shown and logged: `a***@example.com`.
 pub fn masked(address: &str) -> String {
     match address.rsplit_once('@') {
-        Some((local, domain)) => format!("{}***@{domain}", local.chars().next().unwrap_or_default()),
+        Some((local, domain)) => {
+            format!("{}***@{domain}", local.chars().next().map(String::from).unwrap_or_default())
+        }
         None => "***".into(),
     }
 }
