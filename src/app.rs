@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::config::{self, AppEnv, Config, Listen};
+use crate::config::{AppEnv, Config, Listen};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::models::password::Passwords;
@@ -31,6 +31,7 @@ use crate::services::mailer::Mailer;
 use crate::services::post_office::{self, Bell};
 use crate::services::redis::Redis;
 use crate::services::sessions::Sessions;
+use crate::services::sns::Sns;
 use crate::services::tls;
 use crate::threads::Threads;
 use crate::web::cookies::{self, Cookies};
@@ -70,6 +71,8 @@ pub struct App {
     pub bell: Bell,
     /// Wakes the worker that deletes pictures.
     pub cleaner_bell: Bell,
+    /// What SES tells, if it tells us.
+    pub sns: Option<Sns>,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// For other work that keeps a core busy.
@@ -111,10 +114,6 @@ impl App {
     /// When a setting leads to something that cannot be used here.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
         tls::install();
-        let mails = match &config.mail {
-            config::Mail::Folder(folder) => folder.clone(),
-            config::Mail::Smtp(_) => config.data_dir.join("mail"),
-        };
         let redis = Redis::from_config(&config)?;
         Ok(App {
             clock,
@@ -124,10 +123,11 @@ impl App {
             cache: Cache::new(redis.clone()),
             most_followed: Leaderboard::new("most_followed", redis),
             images: Images::new(&config),
-            mailer: Mailer::to_folder(&config.mail_from, mails)?,
+            mailer: Mailer::open(&config)?,
             logs: Logs::new(&config)?,
             bell: Bell::default(),
             cleaner_bell: Bell::default(),
+            sns: config.ses_topic.clone().map(Sns::new).transpose()?,
             passwords: Passwords::new()?,
             threads: Threads::new()?,
             cookies: Cookies::new(&config),
@@ -161,9 +161,9 @@ impl App {
                 if matches!(self.db, Db::Sqlite(_)) { "SQLite" } else { "MySQL" },
                 "RDS MySQL",
             ),
-            name("Sessions and cache", "in the process", "ElastiCache (Redis)"),
+            name("Sessions and cache", self.sessions.kind(), "ElastiCache (Redis)"),
             name("Pictures", self.images.kind(), "S3"),
-            name("Mail", "a folder", "SES"),
+            name("Mail", if self.mailer.folder().is_some() { "a folder" } else { "SMTP" }, "SES"),
             name(
                 "Logs",
                 if self.logs.shipping().is_some() { "Logstash" } else { "standard output" },
@@ -171,19 +171,6 @@ impl App {
             ),
         ]
     }
-}
-
-/// Services that are set but that this version does not connect to yet, with what it does instead. A setting must never
-/// be passed over in silence.
-pub fn not_connected(config: &Config) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let config::Mail::Smtp(_) = config.mail {
-        notes.push(format!(
-            "SMTP is not used yet: no mail leaves, all go to {}",
-            config.data_dir.join("mail").display()
-        ));
-    }
-    notes
 }
 
 /// Starts serving.
@@ -295,7 +282,8 @@ impl Running {
         self.server.stop(true).await;
         // The receivers are gone only if the workers are.
         let _ = self.stop_workers.send(true);
-        let _ = self.post_office.await;
+        // A mail server that does not answer is not waited for; the mail in hand goes to the next worker.
+        let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), self.post_office).await;
         let _ = self.cleaner.await;
         let _ = self.serving.await;
     }

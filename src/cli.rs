@@ -92,9 +92,6 @@ async fn execute(command: Command) -> std::result::Result<(), String> {
 }
 
 async fn serve(config: Config) -> Result<()> {
-    for note in app::not_connected(&config) {
-        eprintln!("Note: {note}.");
-    }
     let app = App::new(config, Clock::default())?;
     let logs = app.logs.clone();
     logs.start()?;

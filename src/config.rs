@@ -26,7 +26,7 @@ use self::values::{Fault, number};
 
 pub use self::database::{Database, MySql, SslMode};
 pub use self::listen::Listen;
-pub use self::mail::{Mail, Smtp, SmtpTls};
+pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
 pub use self::settings::{SETTINGS, Setting, help, markdown_table};
@@ -67,6 +67,8 @@ pub struct Config {
     pub smtp_rate: u16,
     /// Names the configuration set of SES in each mail.
     pub ses_configuration_set: Option<String>,
+    /// Where SES tells of bounces and complaints.
+    pub ses_topic: Option<SesTopic>,
     /// The address that mail comes from.
     pub mail_from: String,
     /// Where log lines are shipped besides stdout.
@@ -141,6 +143,7 @@ impl Config {
         let smtp_ca_file = r.text("SMTP_CA_FILE").map(PathBuf::from);
         let smtp_rate = r.value("SMTP_RATE", at_least_one).unwrap_or(10);
         let ses_configuration_set = r.value("SES_CONFIGURATION_SET", mail::configuration_set);
+        let ses_topic = mail::ses_topic(r);
         let mail_from = mail::mail_from(r, app_url.as_ref());
         let logstash = services::logstash(r);
         let logstash_ca_file = r.text("LOGSTASH_CA_FILE").map(PathBuf::from);
@@ -188,6 +191,7 @@ impl Config {
             smtp_ca_file,
             smtp_rate,
             ses_configuration_set,
+            ses_topic,
             mail_from,
             logstash,
             logstash_ca_file,

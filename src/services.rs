@@ -3,6 +3,7 @@
 
 pub mod cache;
 pub mod cleaner;
+pub mod http;
 pub mod images;
 pub mod leaderboard;
 pub mod limits;
@@ -11,5 +12,6 @@ pub mod mailer;
 pub mod post_office;
 pub mod redis;
 pub mod sessions;
+pub mod sns;
 pub mod tls;
 pub mod vitals;

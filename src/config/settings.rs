@@ -133,13 +133,27 @@ pub const SETTINGS: &[Setting] = &[
         name: "SMTP_RATE",
         also: "",
         default: "10",
-        about: "Mails a second at most. SES allows 1 in its sandbox, and says how many outside it.",
+        about: "Mails a second at most, from each instance. SES allows 1 in its sandbox, and says how many outside it.",
     },
     Setting {
         name: "SES_CONFIGURATION_SET",
         also: "",
         default: "",
         about: "The configuration set of SES that every mail names, so that bounces and complaints come to /webhooks/ses.",
+    },
+    Setting {
+        name: "SES_TOPIC_ARN",
+        also: "",
+        default: "",
+        about: "The topic of SNS in which SES tells of bounces and complaints: subscribe https://HOST/webhooks/ses to it, \
+                which answers nobody while this is absent. Addresses that bounce for good get no more mail.",
+    },
+    Setting {
+        name: "AWS_ENDPOINT_URL_SNS",
+        also: "",
+        default: "",
+        about: "The address of a service that is compatible with SNS, https://HOST[:PORT]; by default that of AWS in the \
+                region of SES_TOPIC_ARN.",
     },
     Setting {
         name: "MAIL_FROM",

@@ -6,10 +6,13 @@
 mod memory;
 mod redis;
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::memory::MemorySessions;
 use super::redis::Redis;
+use super::vitals::Vitals;
 use crate::error::Result;
 use crate::models::secret::{Digest, Secret};
 
@@ -46,6 +49,44 @@ impl Sessions {
     pub fn new(redis: Option<Redis>) -> Sessions {
         let backend = redis.map_or_else(|| Backend::Memory(MemorySessions::default()), Backend::Redis);
         Sessions { backend }
+    }
+
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match &self.backend {
+            Backend::Memory(_) => "in the process",
+            Backend::Redis(_) => "Redis",
+        }
+    }
+
+    /// How it is doing.
+    pub fn vitals(&self) -> &Vitals {
+        match &self.backend {
+            Backend::Memory(sessions) => &sessions.vitals,
+            Backend::Redis(redis) => redis.vitals(),
+        }
+    }
+
+    /// Where it is, without user and password.
+    pub fn address(&self) -> String {
+        match &self.backend {
+            Backend::Memory(_) => "in the process".to_owned(),
+            Backend::Redis(redis) => redis.address(),
+        }
+    }
+
+    /// Asks whether it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Memory(sessions) => {
+                sessions.vitals.note(Duration::ZERO, None::<&String>);
+                Ok(())
+            }
+            Backend::Redis(redis) => redis.ping().await,
+        }
     }
 
     /// Starts a session under a new id, which goes into the cookie; only its digest is kept.

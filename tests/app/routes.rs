@@ -23,13 +23,15 @@ const ORIGINAL: &str = "
     POST /microposts  DELETE /microposts/{id}  POST /relationships  DELETE /relationships/{id}";
 
 /// What the port adds: the button of the activation link and another mail, the confirmation of a new address, logging out
-/// elsewhere, pictures and files, the inbox, the documents, health.
+/// elsewhere, pictures and files, what admins see of the mails, the inbox, what SES tells, the documents, health.
 const OURS: &str = "
     GET /account_activations/new  POST /account_activations  PATCH /account_activations/{token}
     GET /email_changes/{token}/edit  PATCH /email_changes/{token}
     DELETE /other_sessions
     GET /pictures/{key}  GET /avatars/{id}  GET /static/{name:.*}  GET /favicon.ico  GET /robots.txt
+    GET /admin/outbox  PATCH /admin/outbox/{id}  GET /admin/suppressions  DELETE /admin/suppressions/{id}
     GET /inbox  GET /inbox/{name}
+    POST /webhooks/ses
     GET /README.md  GET /ARCHITECTURE.md  GET /CHANGELOG.md  GET /LICENSE
     GET /livez  GET /readyz";
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{IDLE_LIFETIME, LIFETIME, Session};
 use crate::models::secret::Digest;
+use crate::services::vitals::Vitals;
 
 /// Sessions held; some 150 bytes each.
 const CAPACITY: usize = 100_000;
@@ -18,7 +19,10 @@ struct Entry {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct MemorySessions(Arc<Mutex<HashMap<Digest, Entry>>>);
+pub(super) struct MemorySessions {
+    entries: Arc<Mutex<HashMap<Digest, Entry>>>,
+    pub(super) vitals: Vitals,
+}
 
 impl MemorySessions {
     pub(super) fn start(&self, digest: Digest, session: Session, now: DateTime<Utc>) {
@@ -50,7 +54,7 @@ impl MemorySessions {
 
     /// A panic elsewhere leaves the map whole: each change of it is one call.
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
