@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::web::{Data, ServiceConfig};
+use actix_web::web::{Data, ServiceConfig, get};
 use actix_web::{HttpServer, rt};
 use listenfd::ListenFd;
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config, Listen};
+use crate::controllers::metrics;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::models::password::Passwords;
@@ -33,6 +34,7 @@ use crate::services::redis::Redis;
 use crate::services::sessions::Sessions;
 use crate::services::sns::Sns;
 use crate::services::tls;
+use crate::services::traffic::Traffic;
 use crate::threads::Threads;
 use crate::web::cookies::{self, Cookies};
 use crate::web::headers::{self, Headers};
@@ -59,6 +61,8 @@ pub struct App {
     pub limits: Limits,
     /// Answers that are kept for a while.
     pub cache: Cache,
+    /// Requests, counted.
+    pub traffic: Traffic,
     /// Ids of the people who have the most followers.
     pub most_followed: Leaderboard,
     /// Pictures of posts.
@@ -100,7 +104,10 @@ pub struct Running {
     pub app: Data<App>,
     /// Where it listens, by TCP.
     pub addresses: Vec<SocketAddr>,
+    /// Where it tells Prometheus its figures.
+    pub metrics_address: Option<SocketAddr>,
     server: ServerHandle,
+    metrics: Option<ServerHandle>,
     serving: JoinHandle<std::io::Result<()>>,
     stop_workers: watch::Sender<bool>,
     post_office: JoinHandle<()>,
@@ -121,6 +128,7 @@ impl App {
             sessions: Sessions::new(redis.clone()),
             limits: Limits::new(redis.clone()),
             cache: Cache::new(redis.clone()),
+            traffic: Traffic::default(),
             most_followed: Leaderboard::new("most_followed", redis),
             images: Images::new(&config),
             mailer: Mailer::open(&config)?,
@@ -156,19 +164,11 @@ impl App {
     pub fn service_names(&self) -> Vec<ServiceName> {
         let name = |role, here, aws| ServiceName { role, here, aws };
         vec![
-            name(
-                "Users and posts",
-                if matches!(self.db, Db::Sqlite(_)) { "SQLite" } else { "MySQL" },
-                "RDS MySQL",
-            ),
+            name("Users and posts", self.db.kind(), "RDS MySQL"),
             name("Sessions and cache", self.sessions.kind(), "ElastiCache (Redis)"),
             name("Pictures", self.images.kind(), "S3"),
-            name("Mail", if self.mailer.folder().is_some() { "a folder" } else { "SMTP" }, "SES"),
-            name(
-                "Logs",
-                if self.logs.shipping().is_some() { "Logstash" } else { "standard output" },
-                "Logstash",
-            ),
+            name("Mail", self.mailer.kind(), "SES"),
+            name("Logs", self.logs.kind(), "Logstash"),
         ]
     }
 }
@@ -227,16 +227,35 @@ pub async fn start(app: App) -> Result<Running> {
         ))
     })?;
     let addresses = server.addrs();
+    let (metrics, metrics_address) = serve_metrics(&app)?.unzip();
     let server = server.run();
     Ok(Running {
         app,
         addresses,
+        metrics_address,
         server: server.handle(),
+        metrics,
         serving: rt::spawn(server),
         stop_workers,
         post_office,
         cleaner,
     })
+}
+
+/// Figures for Prometheus, where METRICS_LISTEN says and nowhere else.
+fn serve_metrics(app: &Data<App>) -> Result<Option<(ServerHandle, SocketAddr)>> {
+    let Some((host, port)) = &app.config.metrics_listen else { return Ok(None) };
+    let data = app.clone();
+    let routes =
+        move || actix_web::App::new().app_data(data.clone()).route("/metrics", get().to(metrics::show));
+    let server = HttpServer::new(routes).workers(1).disable_signals().bind((host.as_str(), *port));
+    let server =
+        server.map_err(|error| Error::internal(format!("METRICS_LISTEN: cannot listen there: {error}")))?;
+    let address = server.addrs().into_iter().next();
+    let server = server.run();
+    let handle = server.handle();
+    rt::spawn(server);
+    Ok(address.map(|address| (handle, address)))
 }
 
 /// What surrounds every request, around these routes: ours, and in a test one that panics.
@@ -280,6 +299,9 @@ impl Running {
     pub async fn stop(self) {
         self.app.begin_stopping();
         self.server.stop(true).await;
+        if let Some(metrics) = &self.metrics {
+            metrics.stop(false).await;
+        }
         // The receivers are gone only if the workers are.
         let _ = self.stop_workers.send(true);
         // A mail server that does not answer is not waited for; the mail in hand goes to the next worker.

@@ -22,7 +22,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use self::reader::Reader;
-use self::values::{Fault, number};
+use self::values::{Fault, host_and_port, number};
 
 pub use self::database::{Database, MySql, SslMode};
 pub use self::listen::Listen;
@@ -77,6 +77,8 @@ pub struct Config {
     pub logstash_ca_file: Option<PathBuf>,
     /// Log lines that wait for Logstash on disk, in MB at most.
     pub logstash_spool_mb: u16,
+    /// Where figures for Prometheus are, host and port; nowhere unless set.
+    pub metrics_listen: Option<(String, u16)>,
     /// How many proxies stand in front: the client is that many addresses from the right of X-Forwarded-For.
     pub trusted_proxies: usize,
     /// Whether who comes too often is turned away.
@@ -154,6 +156,10 @@ impl Config {
             );
         }
         let logstash_spool_mb = r.value("LOGSTASH_SPOOL_MB", at_least_one).unwrap_or(256);
+        let metrics_listen = r.value("METRICS_LISTEN", |text| match host_and_port(text) {
+            Some((host, Some(port))) => Ok((host, port)),
+            _ => Err("is not HOST:PORT; write it so, 127.0.0.1:9000 for example"),
+        });
         let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
         let limits = limits(r);
         let avatars = services::avatars(r);
@@ -196,6 +202,7 @@ impl Config {
             logstash,
             logstash_ca_file,
             logstash_spool_mb,
+            metrics_listen,
             trusted_proxies,
             limits,
             avatars,

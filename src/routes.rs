@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, Route};
 
 use crate::controllers::{
     account_activations, documents, email_changes, health, inbox, microposts, other_sessions, outbox,
-    password_resets, pictures, relationships, ses_notifications, sessions, static_files, static_pages,
+    password_resets, pictures, relationships, ses_notifications, sessions, stack, static_files, static_pages,
     suppressions, users,
 };
 use crate::web::guard::to_its_end;
@@ -67,6 +67,7 @@ routes! {
     "/admin/suppressions/{id}"          => DELETE suppressions::destroy;
     "/inbox"                            => GET inbox::index;
     "/inbox/{name}"                     => GET inbox::show;
+    "/stack"                            => GET stack::show;
     "/webhooks/ses"                     => POST ses_notifications::create;
     "/static/{name:.*}"                 => GET static_files::show;
     "/favicon.ico"                      => GET static_files::favicon;

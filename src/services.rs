@@ -14,4 +14,5 @@ pub mod redis;
 pub mod sessions;
 pub mod sns;
 pub mod tls;
+pub mod traffic;
 pub mod vitals;

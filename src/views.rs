@@ -10,7 +10,7 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::config::{AppUrl, Avatars};
+use crate::config::{AppEnv, AppUrl, Avatars};
 use crate::models::user::User;
 use crate::web::flash::Flash;
 
@@ -32,6 +32,8 @@ pub struct Layout {
     pub now: DateTime<Utc>,
     /// Whether mails can be read at /inbox.
     pub inbox: bool,
+    /// Whether this person may look at /stack.
+    pub stack: bool,
     avatars: Avatars,
     pictures: String,
 }
@@ -42,6 +44,7 @@ impl Layout {
         let title = if title.is_empty() { APP_NAME.to_owned() } else { format!("{title} | {APP_NAME}") };
         Layout {
             title,
+            stack: app.config.env == AppEnv::Development || me.as_ref().is_some_and(|me| me.admin),
             me,
             flash,
             now: app.clock.now(),

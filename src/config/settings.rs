@@ -182,6 +182,13 @@ pub const SETTINGS: &[Setting] = &[
         about: "Log lines that wait on disk while Logstash is away, in MB at most; the oldest go first.",
     },
     Setting {
+        name: "METRICS_LISTEN",
+        also: "",
+        default: "",
+        about: "Where to give figures to Prometheus, at /metrics: HOST:PORT, an address that visitors cannot reach. Nowhere \
+                when it is absent.",
+    },
+    Setting {
         name: "TRUSTED_PROXIES",
         also: "",
         default: "0",

@@ -6,7 +6,7 @@ use rust_embed::RustEmbed;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, SqliteConnection};
 
-use super::{Db, Link};
+use super::{Backend, Db, Link};
 use crate::error::{Error, Result};
 
 /// How long `migrate` waits for another migration of the same database before it gives up.
@@ -71,9 +71,9 @@ impl Db {
     }
 
     fn migrator(&self) -> Migrator {
-        let folder = match self {
-            Db::Sqlite(_) => "sqlite/",
-            Db::MySql(_) => "mysql/",
+        let folder = match self.backend {
+            Backend::Sqlite(_) => "sqlite/",
+            Backend::MySql(_) => "mysql/",
         };
         let mut migrator =
             Migrator::with_migrations(Files::iter().filter_map(|file| migration(folder, &file)).collect());

@@ -145,6 +145,11 @@ impl Logs {
         }
     }
 
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        if self.logstash.is_some() { "Logstash" } else { "standard output" }
+    }
+
     /// How Logstash is doing.
     pub fn vitals(&self) -> &Vitals {
         &self.vitals

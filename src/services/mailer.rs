@@ -85,6 +85,14 @@ impl Mailer {
         }
     }
 
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match &self.backend {
+            Backend::Folder(_) => "a folder",
+            Backend::Smtp(_) => "SMTP",
+        }
+    }
+
     /// How the calls went.
     pub fn vitals(&self) -> &Vitals {
         &self.vitals

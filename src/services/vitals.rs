@@ -33,6 +33,8 @@ pub struct Step {
 pub struct Pulse {
     /// Whether the last call was answered, and how fast; nothing when there was no call yet.
     pub last: Option<Result<Duration, ()>>,
+    /// How long ago the last call ended.
+    pub last_ended: Option<Duration>,
     /// What the last failure said, and how long ago that was.
     pub last_error: Option<(String, Duration)>,
     /// The last minutes, oldest first; always [`STEPS`] of them, the last one still running.
@@ -43,6 +45,7 @@ pub struct Pulse {
 
 struct Record {
     last: Option<Result<Duration, ()>>,
+    last_ended: Option<Instant>,
     last_error: Option<(String, Instant)>,
     /// Never empty; the newest is at the end.
     steps: VecDeque<Step>,
@@ -54,6 +57,7 @@ impl Default for Vitals {
     fn default() -> Vitals {
         Vitals(Arc::new(Mutex::new(Record {
             last: None,
+            last_ended: None,
             last_error: None,
             steps: VecDeque::from([Step::default()]),
             newest_began: Instant::now(),
@@ -79,6 +83,7 @@ impl Vitals {
         let now = Instant::now();
         let mut record = self.lock();
         record.advance(now);
+        record.last_ended = Some(now);
         match error {
             None => {
                 record.last = Some(Ok(took));
@@ -108,6 +113,7 @@ impl Vitals {
         let missing = STEPS - record.steps.len();
         Pulse {
             last: record.last,
+            last_ended: record.last_ended.map(|at| now - at),
             last_error: record.last_error.clone().map(|(text, at)| (text, now - at)),
             steps: std::iter::repeat_n(Step::default(), missing)
                 .chain(record.steps.iter().copied())

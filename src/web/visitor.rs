@@ -21,6 +21,7 @@ use super::flash::{Flash, Kind};
 use super::return_to;
 use super::sign_in::{self, Identity};
 use crate::app::App;
+use crate::config::AppEnv;
 use crate::error::{Error, Result};
 use crate::models::user::User;
 use crate::services::limits::Limit;
@@ -46,6 +47,9 @@ pub struct SignedIn {
 
 /// An admin; others are sent to the home page.
 pub struct Admin(SignedIn);
+
+/// Who may look behind the scenes: everybody in development, admins in production.
+pub struct Operator(Visitor);
 
 /// Kept with the request, so that the error page greets the same person without asking again.
 #[derive(Clone)]
@@ -291,6 +295,29 @@ impl FromRequest for Admin {
             let signed_in = signed_in.await?;
             if signed_in.me.admin { Ok(Admin(signed_in)) } else { Err(Error::NotAllowed) }
         })
+    }
+}
+
+impl FromRequest for Operator {
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Operator>>>>;
+
+    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let app = req.app_data::<Data<App>>();
+        if app.is_some_and(|app| app.config.env == AppEnv::Development) {
+            let visitor = Visitor::from_request(req, payload);
+            return Box::pin(async move { visitor.await.map(Operator) });
+        }
+        let admin = Admin::from_request(req, payload);
+        Box::pin(async move { admin.await.map(|admin| Operator(admin.0.visitor)) })
+    }
+}
+
+impl Deref for Operator {
+    type Target = Visitor;
+
+    fn deref(&self) -> &Visitor {
+        &self.0
     }
 }
 

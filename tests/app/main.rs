@@ -59,6 +59,7 @@ mod sessions;
 mod settings;
 mod sign_up;
 mod smtp;
+mod stack;
 mod static_pages;
 mod targets;
 mod transactions;

@@ -71,6 +71,7 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("DELETE", "/admin/suppressions/{id}",          [LogIn, Home, Home, Done("/admin/suppressions")]),
     ("GET",    "/inbox",                            [Shown, Shown, Shown, Shown]),
     ("GET",    "/inbox/{name}",                     [Nothing, Nothing, Nothing, Nothing]),
+    ("GET",    "/stack",                            [Shown, Shown, Shown, Shown]),
     ("POST",   "/webhooks/ses",                     [Nothing, Nothing, Nothing, Nothing]),
     ("GET",    "/static/{name:.*}",                 [Shown, Shown, Shown, Shown]),
     ("GET",    "/favicon.ico",                      [Shown, Shown, Shown, Shown]),

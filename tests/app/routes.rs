@@ -30,7 +30,7 @@ const OURS: &str = "
     DELETE /other_sessions
     GET /pictures/{key}  GET /avatars/{id}  GET /static/{name:.*}  GET /favicon.ico  GET /robots.txt
     GET /admin/outbox  PATCH /admin/outbox/{id}  GET /admin/suppressions  DELETE /admin/suppressions/{id}
-    GET /inbox  GET /inbox/{name}
+    GET /inbox  GET /inbox/{name}  GET /stack
     POST /webhooks/ses
     GET /README.md  GET /ARCHITECTURE.md  GET /CHANGELOG.md  GET /LICENSE
     GET /livez  GET /readyz";

@@ -85,6 +85,11 @@ impl TestApp {
         }
     }
 
+    /// Where Prometheus asks.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.running.as_ref()?.metrics_address
+    }
+
     /// Shuts down as SIGTERM does.
     pub async fn stop(mut self) {
         self.running.take().unwrap().stop().await;
