@@ -24,7 +24,7 @@ pub async fn run(db: Db, images: Images, clock: Clock, bell: Bell, mut stop: wat
                 tracing::error!(%error, store = images.address(), "pictures cannot be stored or shown");
             }
         }
-        _ = stop.changed() => {}
+        _ = stop.wait_for(|stop| *stop) => {}
     }
     while !*stop.borrow() {
         if let Err(error) = empty(&db, &images, &clock, &mut stop).await {
@@ -33,7 +33,7 @@ pub async fn run(db: Db, images: Images, clock: Clock, bell: Bell, mut stop: wat
         tokio::select! {
             () = bell.rung() => {}
             () = tokio::time::sleep(ROUND) => {}
-            _ = stop.changed() => {}
+            _ = stop.wait_for(|stop| *stop) => {}
         }
     }
 }
@@ -47,7 +47,7 @@ async fn empty(db: &Db, images: &Images, clock: &Clock, stop: &mut watch::Receiv
         let deleted = tokio::select! {
             deleted = images.delete(&deletion.picture) => deleted,
             // Whether it was deleted or not: another worker does it again when the lease is over.
-            _ = stop.changed() => break,
+            _ = stop.wait_for(|stop| *stop) => break,
         };
         let mut conn = db.conn().await?;
         match deleted {
