@@ -27,7 +27,8 @@ const MOST_BYTES: usize = 64 * 1024;
 /// # Errors
 /// [`Error::Unavailable`] when it cannot be had; the text names the host only, because addresses may hold secrets.
 pub async fn get(url: &Url, tls: &Arc<ClientConfig>) -> Result<Bytes> {
-    let host = url.host_str().unwrap_or_default();
+    // URLs write IPv6 addresses in brackets.
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let told = |why: String| Error::unavailable(format!("{host}: {why}"));
     let fetched = async {
         let port = url.port_or_known_default().unwrap_or(443);

@@ -4,7 +4,7 @@
 //! that confirms a subscription are fetched from the host of its region and no other.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -15,7 +15,6 @@ use rustls::pki_types::{
     AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
 };
 use serde::Deserialize;
-use tokio::sync::Mutex;
 use url::Url;
 use webpki::EndEntityCert;
 
@@ -33,8 +32,9 @@ const CERTIFICATES: usize = 4;
 pub struct Sns {
     topic: SesTopic,
     tls: Arc<ClientConfig>,
-    /// By their addresses. Held while one is fetched: one at a time is enough.
     certificates: Mutex<HashMap<Url, CertificateDer<'static>>>,
+    /// One certificate is fetched at a time: who invents addresses keeps nobody up but others who do.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 /// What a message says.
@@ -76,7 +76,12 @@ impl Sns {
     /// # Errors
     /// When TLS cannot be had.
     pub fn new(topic: SesTopic) -> Result<Sns> {
-        Ok(Sns { topic, tls: tls::client(None)?, certificates: Mutex::default() })
+        Ok(Sns {
+            topic,
+            tls: tls::client(None)?,
+            certificates: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Reads a message, if it is one of our topic, fresh and truly signed.
@@ -134,17 +139,26 @@ impl Sns {
         let url =
             self.on_topics_host(address).filter(|url| url.query().is_none() && url.path().ends_with(".pem"));
         let url = url.ok_or_else(|| refused("SigningCertURL leads elsewhere"))?;
-        let mut certificates = self.certificates.lock().await;
-        if let Some(certificate) = certificates.get(&url) {
-            return Ok(certificate.clone());
+        if let Some(known) = self.known().get(&url) {
+            return Ok(known.clone());
+        }
+        let _alone = self.fetching.lock().await;
+        if let Some(known) = self.known().get(&url) {
+            return Ok(known.clone());
         }
         let pem = http::get(&url, &self.tls).await?;
         let certificate = CertificateDer::from_pem_slice(&pem).map_err(Error::unavailable)?;
+        let mut certificates = self.known();
         if certificates.len() >= CERTIFICATES {
             certificates.clear();
         }
         certificates.insert(url, certificate.clone());
         Ok(certificate)
+    }
+
+    /// Certificates by their addresses. A panic elsewhere leaves the map whole: each change of it is one call.
+    fn known(&self) -> MutexGuard<'_, HashMap<Url, CertificateDer<'static>>> {
+        self.certificates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn on_topics_host(&self, address: &str) -> Option<Url> {
