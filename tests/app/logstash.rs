@@ -221,6 +221,18 @@ async fn the_end_delivers_everything_and_so_does_a_command() {
     assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
+/// In the middle of a pause between attempts, the end makes one more.
+#[actix_web::test]
+async fn the_end_delivers_what_waits_on_disk_to_a_server_that_just_came_back() {
+    let (program, mut rsyslog) = with_server_away().await;
+    let mut serving = program.serve();
+    requests(&mut serving, "waiting", 300, 10).await;
+    rsyslog.server.start_again();
+    stop(serving);
+    rsyslog.wait_for("all", PATIENCE, |lines| arrived(lines, "waiting") == 300).await;
+    assert_eq!(spool_bytes(program.folder.path()), 0);
+}
+
 /// A server that is frozen at the end does not keep the program, and the lines that it may never read are kept on disk.
 #[actix_web::test]
 async fn an_end_while_the_server_is_frozen_loses_no_line() {

@@ -2,7 +2,7 @@
 //! feels it (trust rows F30, F31).
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -80,21 +80,15 @@ async fn a_frozen_server_slows_no_request() {
     let program = program.set("LOGSTASH_URL", &url);
     program.succeed(&["migrate"]);
     let mut serving = program.serve();
-    let start = Instant::now();
     let usual = requests(&mut serving, "usual", 2000, LONG_PATH).await;
-    let usual_all = start.elapsed();
     rsyslog.server.freeze();
-    let start = Instant::now();
     let frozen = requests(&mut serving, "frozen", 4000, LONG_PATH).await;
-    let frozen_all = start.elapsed() / 2;
     // Until it is noticed.
     tokio::time::sleep(Duration::from_secs(3)).await;
     requests(&mut serving, "noticed", 100, LONG_PATH).await;
-    println!(
-        "2000 requests: {usual_all:?}, frozen {frozen_all:?}; the slowest: {usual:?}, frozen {frozen:?}"
-    );
-    // A request that waits for a line would wait for seconds, for 2 s each time the server is given up.
-    assert!(frozen_all < usual_all * 3 + Duration::from_secs(1), "{usual_all:?}, frozen {frozen_all:?}");
+    println!("slow requests take {usual:?}, with a frozen server {frozen:?}");
+    // Who waits for a line waits until the server is given up, 2 s, and so does every other client.
+    assert!(frozen < usual + Duration::from_secs(1), "{usual:?}, {frozen:?}");
     rsyslog.server.thaw();
     let all = [("usual", 2000), ("frozen", 4000), ("noticed", 100)];
     rsyslog

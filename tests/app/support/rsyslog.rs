@@ -63,7 +63,7 @@ impl Rsyslog {
                 "#
             );
             std::fs::write(kept.join("settings"), settings).unwrap();
-            let mut command = Command::new("rsyslogd");
+            let mut command = Command::new("/usr/sbin/rsyslogd");
             // The one before may have been killed, so that its file is still there.
             let _ = std::fs::remove_file(kept.join("pid"));
             command.args(["-n", "-f"]).arg(kept.join("settings")).arg("-i").arg(kept.join("pid"));
