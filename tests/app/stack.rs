@@ -12,7 +12,7 @@ use crate::support::{Browser, Bucket, Program, Rsyslog, Server, TestApp, redis};
 async fn states(browser: &mut Browser) -> Vec<(String, String)> {
     let page = browser.get("/stack").await;
     assert_eq!(page.status, 200);
-    let roles = page.all(".stack-services h2").into_iter();
+    let roles = page.all(".board-services h2").into_iter();
     roles
         .map(|text| text.rsplit_once(' ').map(|(role, state)| (role.to_owned(), state.to_owned())).unwrap())
         .collect()
