@@ -206,6 +206,51 @@ async fn tokens_devices_and_mails() {
 }
 
 #[actix_web::test]
+async fn parked_mails_and_suppressed_addresses() {
+    let app = TestApp::start().await;
+    let mut conn = app.app.db.conn().await.unwrap();
+    // Tomorrow, so that no worker takes them away.
+    let (db, now) = (&mut conn, app.app.clock.now() + TimeDelta::days(1));
+    for to in ["anna@example.com", "berta@example.com"] {
+        let text = || "x".to_owned();
+        let mail = Mail { to: to.into(), subject: to.into(), text: text(), html: text(), domain: text() };
+        outbox::push(db, &mail, now).await.unwrap();
+    }
+    let waiting = outbox::waiting(db).await.unwrap();
+    assert_eq!((waiting.count, waiting.since, waiting.last_error), (2, Some(now), None));
+    assert!(suppression::add(db, &email("anna@example.com"), "bounce", now).await.unwrap());
+    assert!(!suppression::add(db, &email("anna@example.com"), "complaint", now).await.unwrap(), "is one");
+    assert_eq!(suppression::count(db).await.unwrap(), 1);
+    let anna = Parcel::take(db, now).await.unwrap().unwrap();
+    assert_eq!((anna.suppressed.as_deref(), anna.created_at), (Some("bounce"), now));
+    assert_eq!(Parcel::take(db, now).await.unwrap().unwrap().suppressed, None);
+
+    // Whoever's lease is over has no say any more.
+    let again = Parcel::take(db, now + TimeDelta::minutes(2)).await.unwrap().unwrap();
+    anna.park(db, "too late", now).await.unwrap();
+    assert_eq!(outbox::parked_count(db).await.unwrap(), 0);
+    let old = now + TimeDelta::hours(48);
+    assert!(!again.postpone(db, "451", old).await.unwrap(), "given up");
+    assert_eq!(outbox::parked_count(db).await.unwrap(), 1);
+    let parked = outbox::parked(db, FIRST).await.unwrap().rows.remove(0);
+    assert_eq!((parked.recipient().as_str(), parked.parked_at), ("a***@example.com", old));
+    assert!(parked.reason().ends_with("451"), "{}", parked.reason());
+    assert!(outbox::send_again(db, parked.id, old).await.unwrap());
+    assert!(!outbox::send_again(db, parked.id, old).await.unwrap(), "on its way already");
+    assert_eq!(outbox::waiting(db).await.unwrap().count, 2);
+
+    let suppressed = suppression::page(db, FIRST).await.unwrap().rows.remove(0);
+    assert_eq!((suppressed.email().as_str(), suppressed.reason.as_str()), ("a***@example.com", "bounce"));
+    assert!(suppression::lift(db, suppressed.id, old).await.unwrap());
+    assert!(!suppression::lift(db, suppressed.id, old).await.unwrap(), "lifted already");
+    assert!(!suppression::add(db, &email("anna@example.com"), "told before", now).await.unwrap());
+    assert_eq!(suppression::count(db).await.unwrap(), 0);
+    let later = old + TimeDelta::microseconds(1);
+    assert!(suppression::add(db, &email("anna@example.com"), "told after", later).await.unwrap());
+    assert_eq!(suppression::page(db, FIRST).await.unwrap().rows[0].reason, "told after");
+}
+
+#[actix_web::test]
 async fn seeding() {
     let app = TestApp::start().await;
     assert!(seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
