@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, App, Running};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, AppEnv, Config};
 use crate::db::Db;
@@ -14,6 +14,7 @@ use crate::models::email::Email;
 use crate::models::secret::random_hex;
 use crate::models::user::User;
 use crate::seeds;
+use crate::server::{self, Running};
 use crate::services::logs::Logs;
 use crate::web::sign_in::audit;
 
@@ -111,7 +112,7 @@ async fn serve_app(app: App) -> Result<()> {
     // Before the first request, so that no signal is missed in between.
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
-    let running = app::start(app).await?;
+    let running = server::start(app).await?;
     greet(&running).await;
     tokio::select! {
         _ = terminate.recv() => {}

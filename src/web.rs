@@ -12,6 +12,7 @@ pub mod params;
 pub mod ranges;
 pub mod request_log;
 pub mod return_to;
+pub mod roles;
 pub mod same_origin;
 pub mod sign_in;
 pub mod target;

@@ -18,8 +18,8 @@ use crate::services::limits::POST;
 use crate::web::error_pages::with_retry_after;
 use crate::web::flash::Kind;
 use crate::web::params::{Id, page_number};
+use crate::web::roles::SignedIn;
 use crate::web::upload::{PostForm, Upload};
-use crate::web::visitor::SignedIn;
 
 /// POST /microposts. The picture is stored before the post is written, so that no post lacks its picture; and before that
 /// its deletion is foreseen, so that no picture lacks its post for longer than a day.

@@ -10,8 +10,8 @@ use crate::models::suppression;
 use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::params::Id;
+use crate::web::roles::Admin;
 use crate::web::sign_in::audit_admin;
-use crate::web::visitor::Admin;
 
 #[derive(Template)]
 #[template(path = "outbox/index.html")]

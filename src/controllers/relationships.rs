@@ -12,7 +12,7 @@ use crate::models::user::User;
 use crate::views::Layout;
 use crate::web::form::Form;
 use crate::web::params::{Id, parse_id};
-use crate::web::visitor::SignedIn;
+use crate::web::roles::SignedIn;
 
 /// POST /relationships
 pub async fn create(me: SignedIn, form: Form) -> Result<HttpResponse> {

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::models::outbox;
 use crate::services::vitals::{Pulse, STEPS, Vitals};
 use crate::views::Layout;
-use crate::web::visitor::Operator;
+use crate::web::roles::Operator;
 
 /// A service that was asked so recently is not asked again.
 const FRESH: Duration = Duration::from_millis(1500);

@@ -9,8 +9,8 @@ use crate::models::suppression::{self, Suppression};
 use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::params::Id;
+use crate::web::roles::Admin;
 use crate::web::sign_in::audit_admin;
-use crate::web::visitor::Admin;
 
 #[derive(Template)]
 #[template(path = "suppressions/index.html")]

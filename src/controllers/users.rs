@@ -21,8 +21,9 @@ use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
 use crate::web::params::Id;
+use crate::web::roles::{Admin, SignedIn};
 use crate::web::sign_in::{audit, audit_admin};
-use crate::web::visitor::{Admin, SignedIn, Visitor};
+use crate::web::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "users/index.html")]

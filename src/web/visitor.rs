@@ -1,8 +1,7 @@
-//! Who asks, and how they are answered. A handler names in its signature who may come in: [`Visitor`] is everybody,
-//! [`SignedIn`] and [`Admin`] turn others away.
+//! Who asks, and how they are answered. A handler names in its signature who may come in: [`Visitor`] is everybody, those
+//! in roles.rs turn others away.
 
 use std::future::Future;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -21,7 +20,6 @@ use super::flash::{Flash, Kind};
 use super::return_to;
 use super::sign_in::{self, Identity};
 use crate::app::App;
-use crate::config::AppEnv;
 use crate::error::{Error, Result};
 use crate::models::user::User;
 use crate::services::limits::Limit;
@@ -34,22 +32,9 @@ pub struct Visitor {
     /// Who is logged in.
     pub me: Option<Rc<User>>,
     /// There is a session, but its store cannot say whose.
-    unclear: bool,
-    req: HttpRequest,
+    pub(super) unclear: bool,
+    pub(super) req: HttpRequest,
 }
-
-/// Somebody who is logged in; others are sent to the log-in and come back afterwards.
-pub struct SignedIn {
-    /// Who.
-    pub me: Rc<User>,
-    visitor: Visitor,
-}
-
-/// An admin; others are sent to the home page.
-pub struct Admin(SignedIn);
-
-/// Who may look behind the scenes: everybody in development, admins in production.
-pub struct Operator(Visitor);
 
 /// Kept with the request, so that the error page greets the same person without asking again.
 #[derive(Clone)]
@@ -260,79 +245,5 @@ impl FromRequest for Visitor {
             identifying.0.notify_one();
             visitor
         })
-    }
-}
-
-impl FromRequest for SignedIn {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<SignedIn>>>>;
-
-    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let visitor = Visitor::from_request(req, payload);
-        Box::pin(async move {
-            let visitor = visitor.await?;
-            match visitor.me.clone() {
-                Some(me) => Ok(SignedIn { me, visitor }),
-                // The log-in page would be of no use: a new session cannot be kept either.
-                None if visitor.unclear => Err(Error::unavailable("the store of sessions does not answer")),
-                None => {
-                    return_to::remember(&visitor.app.cookies, &visitor.req);
-                    Flash::new(Kind::Danger, "Please log in.").keep(&visitor.app.cookies, &visitor.req);
-                    Err(Error::LogInFirst)
-                }
-            }
-        })
-    }
-}
-
-impl FromRequest for Admin {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Admin>>>>;
-
-    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let signed_in = SignedIn::from_request(req, payload);
-        Box::pin(async move {
-            let signed_in = signed_in.await?;
-            if signed_in.me.admin { Ok(Admin(signed_in)) } else { Err(Error::NotAllowed) }
-        })
-    }
-}
-
-impl FromRequest for Operator {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Operator>>>>;
-
-    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let app = req.app_data::<Data<App>>();
-        if app.is_some_and(|app| app.config.env == AppEnv::Development) {
-            let visitor = Visitor::from_request(req, payload);
-            return Box::pin(async move { visitor.await.map(Operator) });
-        }
-        let admin = Admin::from_request(req, payload);
-        Box::pin(async move { admin.await.map(|admin| Operator(admin.0.visitor)) })
-    }
-}
-
-impl Deref for Operator {
-    type Target = Visitor;
-
-    fn deref(&self) -> &Visitor {
-        &self.0
-    }
-}
-
-impl Deref for SignedIn {
-    type Target = Visitor;
-
-    fn deref(&self) -> &Visitor {
-        &self.visitor
-    }
-}
-
-impl Deref for Admin {
-    type Target = SignedIn;
-
-    fn deref(&self) -> &SignedIn {
-        &self.0
     }
 }
