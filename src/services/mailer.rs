@@ -1,6 +1,7 @@
 //! Takes one mail and gets it out of the house.
 
 mod folder;
+mod line;
 mod smtp;
 
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@
 //! its answer was lost), but none is lost.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -22,17 +23,29 @@ const NOTE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Wakes the worker. Clones wake the same one.
 #[derive(Clone, Default)]
-pub struct Bell(Arc<Notify>);
+pub struct Bell(Arc<Wire>);
+
+#[derive(Default)]
+struct Wire {
+    rung: Notify,
+    insists: AtomicBool,
+}
 
 impl Bell {
     /// Says that a mail was written; call it after the transaction.
     pub fn ring(&self) {
-        self.0.notify_one();
+        self.0.rung.notify_one();
+    }
+
+    /// Says that somebody knows the server to be well, and that no pause need be waited for.
+    pub fn insist(&self) {
+        self.0.insists.store(true, Ordering::Relaxed);
+        self.ring();
     }
 
     /// Waits until it is rung, or returns at once if it was since somebody waited last.
     pub async fn rung(&self) {
-        self.0.notified().await;
+        self.0.rung.notified().await;
     }
 }
 
@@ -59,6 +72,9 @@ impl Pause {
 pub async fn run(db: Db, mailer: Mailer, clock: Clock, bell: Bell, mut stop: watch::Receiver<bool>) {
     let mut office = PostOffice { db, mailer, clock, pause: Pause::default(), stop: stop.clone() };
     while !*stop.borrow() {
+        if bell.0.insists.swap(false, Ordering::Relaxed) {
+            office.pause = Pause::default();
+        }
         if office.pause.is_over(office.clock.now()) {
             if let Err(error) = office.empty().await {
                 tracing::warn!(%error, "the outbox cannot be read; trying again");

@@ -56,7 +56,7 @@ async fn no_word_to_a_server_whose_certificate_is_not_right() {
     for (tls, scheme, ca, reason) in [
         ("implicit", "smtps", Some(&other), "invalid peer certificate"),
         ("starttls", "smtp", Some(&other), "invalid peer certificate"),
-        ("none", "smtp", None, "STARTTLS is not supported on this server"),
+        ("none", "smtp", None, "does not offer STARTTLS"),
         ("none", "smtps", None, "InvalidContentType"),
     ] {
         let server = MailServer::start_with(tls, "PLAIN");
@@ -73,6 +73,15 @@ async fn no_word_to_a_server_whose_certificate_is_not_right() {
         assert_eq!((server.count("AUTH"), server.count("MAIL"), server.count("DATA")), (0, 0, 0));
         assert_eq!(app.app.mailer.vitals().pulse().totals, (0, 2));
     }
+    // What was said before TLS began does not count under it.
+    let server = MailServer::start_with("starttls", "PLAIN");
+    server.set_fault("inject");
+    let app = server.app().await;
+    let error = app.app.mailer.ping().await.unwrap_err().to_string();
+    assert!(error.contains("InvalidContentType"), "{error}");
+    assert_eq!(server.count("AUTH"), 0);
+    server.mend();
+    app.app.mailer.ping().await.unwrap();
     // A certificate for another name is no better.
     let server = MailServer::start();
     let url = server.url("smtps").replace("localhost", "127.0.0.2");

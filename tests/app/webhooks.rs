@@ -51,8 +51,12 @@ async fn who_bounces_or_complains_gets_no_more_mail() {
         let outbox = browser.get("/admin/outbox").await;
         assert!(outbox.one("section.waiting a").ends_with(": 1"), "{}", outbox.text());
         let page = browser.get("/admin/suppressions").await;
-        assert_eq!(page.all("table.suppressions td.recipient"), ["a***@example.com"]);
-        assert!(page.one("td.reason").contains(if told.contains("Complaint") { "abuse" } else { "bounce" }));
+        assert_eq!(page.all(".suppressions .recipient"), ["a***@example.com"]);
+        assert!(page.one(".suppressions .reason").contains(if told.contains("Complaint") {
+            "abuse"
+        } else {
+            "bounce"
+        }));
         browser.submit(page.form("Lift")).await.assert_flash("success", "The address gets mail again.");
         assert_eq!(app.database.db_number(SUPPRESSED).await, 0);
 

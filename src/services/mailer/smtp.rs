@@ -4,18 +4,22 @@
 //! twice as long as it is told, and its asynchronous connections wait for answers for ever: both are done here.
 
 use std::future::Future;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lettre::Message;
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
+use rustls::ClientConfig;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::line::Line;
 use super::{NotDelivered, tell};
 use crate::config::{self, SmtpTls};
 use crate::error::{Error, Result};
@@ -35,17 +39,17 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) struct Smtp {
     host: String,
     port: u16,
-    tls: SmtpTls,
-    tls_parameters: TlsParameters,
+    begins: SmtpTls,
+    tls: Arc<ClientConfig>,
     credentials: Option<Credentials>,
     hello: ClientId,
     /// From one mail to the next.
     pace: Duration,
     vitals: Vitals,
-    line: Mutex<Line>,
+    kept: Mutex<Kept>,
 }
 
-struct Line {
+struct Kept {
     open: Option<AsyncSmtpConnection>,
     used_at: Instant,
     next_mail_at: Instant,
@@ -60,35 +64,25 @@ impl Smtp {
         domain: &str,
         vitals: Vitals,
     ) -> Result<Smtp> {
-        tls::install();
-        let mut parameters = TlsParameters::builder(server.host.clone());
-        if let Some(file) = ca_file {
-            parameters = parameters.certificate_store(CertificateStore::None);
-            for certificate in
-                tls::certificates(file).map_err(|e| Error::internal(format!("SMTP_CA_FILE: {e}")))?
-            {
-                let certificate = Certificate::from_der(certificate.to_vec()).map_err(Error::internal)?;
-                parameters = parameters.add_root_certificate(certificate);
-            }
-        }
+        let tls = tls::client(ca_file).map_err(|e| Error::internal(format!("SMTP_CA_FILE: {e}")))?;
         let credentials = server.username.clone().zip(server.password.as_ref());
         let now = Instant::now();
         Ok(Smtp {
             host: server.host.clone(),
             port: server.port,
-            tls: server.tls,
-            tls_parameters: parameters.build().map_err(Error::internal)?,
+            begins: server.tls,
+            tls,
             credentials: credentials
                 .map(|(user, password)| Credentials::new(user, password.expose().to_owned())),
             hello: ClientId::Domain(domain.to_owned()),
             pace: Duration::from_secs(1) / u32::from(rate.max(1)),
             vitals,
-            line: Mutex::new(Line { open: None, used_at: now, next_mail_at: now }),
+            kept: Mutex::new(Kept { open: None, used_at: now, next_mail_at: now }),
         })
     }
 
     pub(super) fn address(&self) -> String {
-        let scheme = match self.tls {
+        let scheme = match self.begins {
             SmtpTls::Implicit => "smtps",
             SmtpTls::StartTls => "smtp",
         };
@@ -97,27 +91,27 @@ impl Smtp {
 
     /// Hands one mail over, not before its turn has come.
     pub(super) async fn send(&self, mail: &Message) -> Result<(), NotDelivered> {
-        let mut line = self.line.lock().await;
-        sleep_until(line.next_mail_at).await;
+        let mut kept = self.kept.lock().await;
+        sleep_until(kept.next_mail_at).await;
         let start = Instant::now();
-        line.next_mail_at = start + self.pace;
-        let sent = self.send_on(&mut line, mail).await;
+        kept.next_mail_at = start + self.pace;
+        let sent = self.send_on(&mut kept, mail).await;
         // A server that refuses a mail is well.
         let trouble = sent.as_ref().err().filter(|error| !matches!(error, NotDelivered::Refused(_)));
         self.vitals.note(start.elapsed(), trouble);
         sent
     }
 
-    async fn send_on(&self, line: &mut Line, mail: &Message) -> Result<(), NotDelivered> {
-        let mut connection = match still_there(line).await {
+    async fn send_on(&self, kept: &mut Kept, mail: &Message) -> Result<(), NotDelivered> {
+        let mut connection = match still_there(kept).await {
             Some(connection) => connection,
             None => self.connect().await?,
         };
         let sent = hand_over(&mut connection, mail).await;
         match &sent {
             Ok(()) => {
-                line.open = Some(connection);
-                line.used_at = Instant::now();
+                kept.open = Some(connection);
+                kept.used_at = Instant::now();
             }
             // Whatever the server is in the middle of, the next mail begins anew.
             Err(_) => close(connection).await,
@@ -137,7 +131,7 @@ impl Smtp {
     }
 
     pub(super) async fn hang_up(&self) {
-        if let Some(connection) = self.line.lock().await.open.take() {
+        if let Some(connection) = self.kept.lock().await.open.take() {
             close(connection).await;
         }
     }
@@ -158,26 +152,16 @@ impl Smtp {
         Ok(connection)
     }
 
-    async fn connect_by_tls(&self) -> Result<AsyncSmtpConnection, smtp::Error> {
-        let at_once = match self.tls {
-            SmtpTls::Implicit => Some(self.tls_parameters.clone()),
-            SmtpTls::StartTls => None,
-        };
-        let server = (self.host.as_str(), self.port);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(server, Some(CONNECT), &self.hello, at_once, None).await?;
-        if self.tls == SmtpTls::StartTls {
-            // An error where the server does not offer it.
-            connection.starttls(self.tls_parameters.clone(), &self.hello).await?;
-        }
-        Ok(connection)
+    async fn connect_by_tls(&self) -> Result<AsyncSmtpConnection, Fault> {
+        let line = Line::open((&self.host, self.port), self.begins, &self.hello, &self.tls).await?;
+        Ok(AsyncSmtpConnection::connect_with_transport(Box::new(line), &self.hello).await?)
     }
 }
 
 /// The connection of the last mail, if the server still answers on it.
-async fn still_there(line: &mut Line) -> Option<AsyncSmtpConnection> {
-    let mut connection = line.open.take()?;
-    if line.used_at.elapsed() < IDLE && answer(COMMAND, connection.command(Noop)).await.is_ok() {
+async fn still_there(kept: &mut Kept) -> Option<AsyncSmtpConnection> {
+    let mut connection = kept.open.take()?;
+    if kept.used_at.elapsed() < IDLE && answer(COMMAND, connection.command(Noop)).await.is_ok() {
         return Some(connection);
     }
     close(connection).await;
@@ -193,17 +177,8 @@ async fn hand_over(connection: &mut AsyncSmtpConnection, mail: &Message) -> Resu
         answer(COMMAND, connection.command(recipient)).await.map_err(judge)?;
     }
     answer(COMMAND, connection.command(Data)).await.map_err(judge)?;
-    answer(COMMAND, connection.command(with_final_dot(&mail.formatted()))).await.map_err(judge)?;
+    answer(COMMAND, connection.message(&mail.formatted())).await.map_err(judge)?;
     Ok(())
-}
-
-/// A mail as it follows DATA (RFC 5321, section 4.5.2). In one piece: lettre's own way sends the final dot by itself, and
-/// the kernel keeps that back for 40 ms, until the piece before is acknowledged (Nagle).
-fn with_final_dot(mail: &[u8]) -> String {
-    // ASCII in fact: lettre encodes everything else.
-    let text = String::from_utf8_lossy(mail).replace("\r\n.", "\r\n..");
-    let line_end = if text.ends_with("\r\n") { "" } else { "\r\n" };
-    format!("{text}{line_end}.\r\n")
 }
 
 /// What went wrong, with the code if the server said one.
@@ -212,11 +187,25 @@ struct Fault {
     text: String,
 }
 
+impl From<smtp::Error> for Fault {
+    fn from(error: smtp::Error) -> Fault {
+        Fault { code: error.status().map(u16::from), text: tell(&error) }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault { code: None, text: tell(&error) }
+    }
+}
+
 /// Waits for an answer, but not for ever.
-async fn answer<T>(limit: Duration, call: impl Future<Output = Result<T, smtp::Error>>) -> Result<T, Fault> {
+async fn answer<T, E: Into<Fault>>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, Fault> {
     match timeout(limit, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(Fault { code: error.status().map(u16::from), text: tell(&error) }),
+        Ok(answer) => answer.map_err(E::into),
         Err(_) => {
             let text = format!("the mail server did not answer within {} s", limit.as_secs());
             Err(Fault { code: None, text })

@@ -3,7 +3,7 @@
 Every mail it takes becomes a file in --folder, in the order of arrival; the file `events` beside them has a line for all
 that happened, with the time in milliseconds. A file `fault` there makes it misbehave: `mail REPLY`, `rcpt REPLY`,
 `data REPLY` and `auth REPLY` answer that command so, `lost` takes the mail and hangs up without a word, `hold` takes it
-and says so only when the file is gone.
+and says so only when the file is gone, `inject` adds an answer in plain text behind the one to STARTTLS.
 """
 
 import argparse
@@ -89,6 +89,12 @@ class Server(SMTP):
     def connection_made(self, transport):
         note("CONNECT")
         super().connection_made(transport)
+
+    async def push(self, status):
+        # What somebody in between could add to the last word in plain text.
+        if fault("inject") and status == "220 Ready to start TLS":
+            status += "\r\n250-mail.test\r\n250 AUTH PLAIN"
+        await super().push(status)
 
     def connection_lost(self, error):
         note("GONE")
