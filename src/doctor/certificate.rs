@@ -124,7 +124,8 @@ impl Certificate {
 
     /// Without a word about whom it is made out to.
     pub(super) fn issued(&self) -> String {
-        format!("issued by {}, {} days left", self.issuer, self.days_left)
+        let days = if self.days_left == 1 { "1 day".to_owned() } else { format!("{} days", self.days_left) };
+        format!("issued by {}, {days} left", self.issuer)
     }
 }
 

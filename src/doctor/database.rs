@@ -45,6 +45,7 @@ fn server(mysql: &MySql) -> Server<'_> {
         host: &mysql.host,
         port: mysql.port,
         what: "the RDS instance",
+        way_out: None,
         setting: HOST,
         authorities: "name who signs its certificate: for RDS download \
             https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem and set its path in DATABASE_CA_FILE; no \
@@ -92,7 +93,7 @@ async fn greet(stream: &mut TcpStream) -> Found<bool> {
     match greeting::read(stream).await {
         Ok(Greeting::Hello { version, offers_tls }) => {
             let tls = if offers_tls { "offers TLS" } else { "offers no TLS" };
-            Ok((offers_tls, format!("MySQL {version}, {tls}")))
+            Ok((offers_tls, format!("version {version}, {tls}")))
         }
         Ok(Greeting::Error(said)) => Err(Trouble::new(
             said,

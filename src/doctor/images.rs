@@ -58,7 +58,11 @@ async fn in_bucket(
     let server = Server {
         host,
         port: url.as_ref().and_then(Url::port_or_known_default).unwrap_or(443),
-        what: "S3 (from a private subnet the way leads through a NAT gateway or a gateway end point for S3)",
+        what: "S3",
+        way_out: Some(
+            "let this machine out: its security group needs an outbound rule for the port (443), and its subnet a route to \
+             the internet (a NAT gateway) or a gateway end point for S3",
+        ),
         setting: "AWS_INTRO_SAMPLE_S3_REGION (or AWS_ENDPOINT_URL_S3)",
         authorities: AUTHORITIES,
         without_tls: "set http:// instead of https:// in AWS_ENDPOINT_URL_S3 if the store has no TLS, or the right port",

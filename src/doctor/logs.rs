@@ -28,6 +28,7 @@ fn server(logstash: &Logstash) -> Server<'_> {
         host: &logstash.host,
         port: logstash.port,
         what: "Logstash",
+        way_out: None,
         setting: "LOGSTASH_URL (or LOGSTASH_HOST)",
         authorities: "set LOGSTASH_CA_FILE to the PEM file of the authority that signed the certificate of Logstash",
         without_tls: "the tcp input of Logstash has no TLS at this port: set ssl_enabled there, or tcp:// instead of \

@@ -46,7 +46,12 @@ fn server(smtp: &Smtp) -> Server<'_> {
     Server {
         host: &smtp.host,
         port: smtp.port,
-        what: "SES (outbound rules and network ACLs count too; port 25 is closed on EC2, 465 and 587 are open)",
+        what: "SES",
+        way_out: Some(
+            "let mail out: port 25 is closed on EC2, so set 465 (smtps://) or 587 (smtp://); the security group of this \
+             instance needs an outbound rule for it, and its subnet a route to the internet (a public address and an \
+             internet gateway, or a NAT gateway) or an interface end point for SES",
+        ),
         setting: SETTING,
         authorities: "set SMTP_CA_FILE to the PEM file of the authority that signed it; SES needs none, because every \
             system knows Amazon's, so remove the setting there",

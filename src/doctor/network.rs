@@ -22,6 +22,8 @@ pub(super) struct Server<'a> {
     pub(super) port: u16,
     /// What it is on AWS: "the RDS instance".
     pub(super) what: &'static str,
+    /// What to do when it gives no sign of life; without one, it is in the VPC as we are.
+    pub(super) way_out: Option<&'static str>,
     /// Settings that name it.
     pub(super) setting: &'static str,
     /// The setting that names its authorities, and where they come from.
@@ -145,15 +147,18 @@ impl Server<'_> {
         let Server { port, what, setting, .. } = self;
         match error.kind() {
             io::ErrorKind::ConnectionRefused => format!(
-                "the machine is there, and nothing takes connections at port {port}: start {what}, or correct the port \
-                 in {setting}"
+                "the machine is there, and nothing takes connections at its port {port}: look whether {what} is \
+                 running, and whether host and port in {setting} are right"
             ),
             _ => self.about_silence(),
         }
     }
 
     fn about_silence(&self) -> String {
-        let Server { port, what, setting, .. } = self;
+        let Server { port, what, setting, way_out, .. } = self;
+        if let Some(way_out) = way_out {
+            return (*way_out).to_owned();
+        }
         format!(
             "let this machine through: the security group of {what} needs an inbound rule for TCP port {port} whose \
              source is the security group of this instance. Then look at the port in {setting}, at network ACLs, and \

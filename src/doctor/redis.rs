@@ -44,6 +44,7 @@ async fn on_server(
         host,
         port: url.as_ref().and_then(Url::port).unwrap_or(6379),
         what: "the ElastiCache cluster",
+        way_out: None,
         setting: SETTING,
         authorities: "set REDIS_CA_FILE to the PEM file of the authority that signed it; ElastiCache needs none, because \
             every system knows Amazon's, so remove the setting there",

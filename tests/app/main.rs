@@ -17,6 +17,7 @@ mod bad_paths;
 mod browser;
 mod command_line;
 mod database;
+mod doctor;
 mod documents;
 mod email_changes;
 mod first_run;
