@@ -12,6 +12,7 @@ mod redis;
 
 use std::fmt::Display;
 use std::future::Future;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,17 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::error::Error;
 
+/// `println!`, except that it does not mind when nobody reads on (`| head`).
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 /// A step may take so long.
 const LIMIT: Duration = Duration::from_secs(5);
+const SILENCE: &str = "whatever is there takes connections and then says nothing: look whether it is the right port, and how \
+    the server is doing";
 /// Columns of a terminal that lines keep to.
 const WIDTH: usize = 110;
 /// Where the text of a line begins.
@@ -39,12 +49,12 @@ pub async fn examine(config: &Config) -> bool {
     ];
     let ill: Vec<_> =
         all.iter().filter(|check_up| check_up.failed).map(|check_up| check_up.service).collect();
-    println!();
+    say!();
     if ill.is_empty() {
         let steps: usize = all.iter().map(|check_up| check_up.ok).sum();
-        println!("All {} services are well: {steps} steps, all ok.", all.len());
+        say!("All {} services are well: {steps} steps, all ok.", all.len());
     } else {
-        println!("{} of {} services need attention: {}.", ill.len(), all.len(), ill.join(", "));
+        say!("{} of {} services need attention: {}.", ill.len(), all.len(), ill.join(", "));
     }
     ill.is_empty()
 }
@@ -87,7 +97,7 @@ impl Trouble {
 
 impl CheckUp {
     fn begin(service: &'static str, address: &str, steps: &[&'static str]) -> CheckUp {
-        println!("{service:<10} {address}");
+        say!("{service:<10} {address}");
         CheckUp { service, ahead: steps.to_vec(), ok: 0, failed: false }
     }
 
@@ -97,22 +107,18 @@ impl CheckUp {
         name: &'static str,
         look: impl Future<Output = Found<T>>,
     ) -> Result<T, Failed> {
-        self.step_within(LIMIT, name, look).await
+        self.step_within(LIMIT, name, SILENCE, look).await
     }
 
+    /// The same with a time of its own, and advice of its own for a server that keeps silent.
     async fn step_within<T>(
         &mut self,
         limit: Duration,
         name: &'static str,
+        silence: &str,
         look: impl Future<Output = Found<T>>,
     ) -> Result<T, Failed> {
-        let late = |_| {
-            Err(Trouble::new(
-                format!("no answer within {} s", limit.as_secs()),
-                "whatever is there takes connections and then says nothing: look whether it is the right port, and how \
-                 the server is doing",
-            ))
-        };
+        let late = |_| Err(Trouble::new(format!("no answer within {} s", limit.as_secs()), silence));
         let found = timeout(limit, look).await.unwrap_or_else(late);
         self.ahead.retain(|ahead| *ahead != name);
         match found {
@@ -152,7 +158,7 @@ fn print(outcome: &str, name: &str, text: &str) {
     for word in text.split_whitespace() {
         let word_length = word.chars().count();
         if length > INDENT && length + 1 + word_length > WIDTH {
-            println!("{line}");
+            say!("{line}");
             line = " ".repeat(INDENT - 1);
             length = INDENT - 1;
         }
@@ -160,7 +166,7 @@ fn print(outcome: &str, name: &str, text: &str) {
         line.push_str(word);
         length += 1 + word_length;
     }
-    println!("{}", line.trim_end());
+    say!("{}", line.trim_end());
 }
 
 /// An error without the word that sorts it.

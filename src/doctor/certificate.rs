@@ -65,8 +65,11 @@ pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Se
     let issuer = seen.map_or("somebody", |seen| seen.issuer.as_str());
     let Server { host, setting, authorities, .. } = server;
     match fault(error) {
-        Some(CertificateError::UnknownIssuer) => Trouble::new(
-            format!("the certificate is issued by {issuer}, whom nobody here trusts"),
+        // A signature is bad where another authority bears the name of one that is trusted.
+        Some(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Trouble::new(
+            format!(
+                "the certificate is issued by {issuer}, who is none of the authorities that are trusted here"
+            ),
             *authorities,
         ),
         Some(CertificateError::NotValidForNameContext { presented, .. }) => Trouble::new(

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::greeting::{self, Greeting};
 use super::network::Server;
-use super::{CheckUp, Failed, Found, Trouble, certificate, milliseconds, said};
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, certificate, milliseconds, said};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config, Database, MySql, SslMode};
 use crate::db::{Conn, Db};
@@ -18,6 +18,8 @@ use crate::models::picture_deletion;
 use crate::services::{images, tls};
 
 const HOST: &str = "DATABASE_URL (or RDS_HOSTNAME, MYSQL_DATABASE_HOST, AWS_INTRO_SAMPLE_DATABASE_HOST)";
+const NOT_MYSQL: &str = "look whether the port in DATABASE_URL (or behind the host in the other names) is that of MySQL, usually \
+    3306, and how the server is doing";
 const PASSWORD: &str = "the password in DATABASE_URL (or in RDS_PASSWORD, MYSQL_DATABASE_PASSWORD, \
     AWS_INTRO_SAMPLE_DATABASE_PASSWORD: whichever is set)";
 
@@ -76,8 +78,9 @@ async fn on_server(
     server: &Server<'_>,
 ) -> Result<(), Failed> {
     let mut stream = server.reach(check_up).await?;
-    let offers_tls = check_up.step("greeting", greet(&mut stream)).await?;
-    check_up.step("TLS", look_at_tls(stream, offers_tls, mysql, server)).await?;
+    let offers_tls = check_up.step_within(LIMIT, "greeting", NOT_MYSQL, greet(&mut stream)).await?;
+    let tls = look_at_tls(stream, offers_tls, mysql, server);
+    check_up.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
     let sign_in = async {
         let start = Instant::now();
         let opened = async { Db::open(&config.database)?.with_connection().await };
@@ -100,10 +103,7 @@ async fn greet(stream: &mut TcpStream) -> Found<bool> {
             "the server turns this machine away before anybody signs in: raise max_connections or end connections, or \
              unblock the host with FLUSH HOSTS, or allow it with CREATE USER ..@'%'",
         )),
-        Err(error) => Err(Trouble::new(
-            error,
-            format!("look whether the port is that of MySQL, usually 3306, in {HOST}"),
-        )),
+        Err(error) => Err(Trouble::new(error, NOT_MYSQL)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::network::Server;
-use super::{CheckUp, Failed, Trouble, folder, milliseconds};
+use super::{CheckUp, Failed, SILENCE, Trouble, folder, milliseconds};
 use crate::config::{Config, Images as Setting};
 use crate::error::{Error, Result};
 use crate::models::picture::{Format, Picture};
@@ -77,7 +77,7 @@ async fn in_bucket(
         images.sign_in().await.map_err(|error| Trouble::of(&error, advice))?;
         Ok(((), format!("the credentials are good for the bucket ({})", milliseconds(start))))
     };
-    check_up.step_within(LIMIT, "sign-in", sign_in).await?;
+    check_up.step_within(LIMIT, "sign-in", SILENCE, sign_in).await?;
     let region = async {
         let region = images.bucket_region().await.map_err(|error| Trouble::of(&error, advice))?;
         Ok((
@@ -88,7 +88,7 @@ async fn in_bucket(
             ),
         ))
     };
-    check_up.step_within(LIMIT, "region", region).await?;
+    check_up.step_within(LIMIT, "region", SILENCE, region).await?;
     round_trip(check_up, images).await
 }
 
@@ -98,7 +98,7 @@ async fn round_trip(check_up: &mut CheckUp, images: &Images) -> Result<(), Faile
         put_get_delete(images).await.map_err(|error| Trouble::of(&error, "look how the store is doing"))?;
         Ok(((), format!("an object was put, read and deleted ({})", milliseconds(start))))
     };
-    check_up.step_within(LIMIT, "round trip", trip).await
+    check_up.step_within(LIMIT, "round trip", SILENCE, trip).await
 }
 
 async fn put_get_delete(images: &Images) -> Result<()> {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 
 use super::network::Server;
-use super::{CheckUp, Failed, Found, Trouble, folder, milliseconds, said};
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, folder, milliseconds, said};
 use crate::config::{Config, Mail, Smtp, SmtpTls};
 use crate::error::{Error, Result};
 use crate::services::mailer::{Mailer, NotDelivered};
@@ -17,6 +17,8 @@ use crate::services::tls;
 const SETTING: &str = "SMTP_URL (or AWS_INTRO_SAMPLE_SMTP_ADDRESS)";
 /// Bytes of one answer at most.
 const LONGEST: u64 = 8192;
+const NO_GREETING: &str = "what is there does not greet as a mail server does: smtp:// (STARTTLS) is for the ports 587 and \
+    2587, smtps:// for 465 and 2465";
 const SANDBOX: &str = "no mail was sent; in SES's sandbox, where every account begins, only verified addresses get mail, and \
     the sender has to be verified always";
 
@@ -71,12 +73,14 @@ async fn by_smtp(
     match smtp.tls {
         SmtpTls::Implicit => {
             let stream = server.begin_tls(check_up, stream, roots).await?;
-            check_up.step("greeting", greeting(&mut BufReader::new(stream))).await?;
+            let mut stream = BufReader::new(stream);
+            check_up.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
         }
         SmtpTls::StartTls => {
             let mut stream = BufReader::new(stream);
-            check_up.step("greeting", greeting(&mut stream)).await?;
-            check_up.step("TLS", start_tls(stream, config, server, roots)).await?;
+            check_up.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
+            let tls = start_tls(stream, config, server, roots);
+            check_up.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
         }
     }
     let sign_in = async {
@@ -97,11 +101,7 @@ async fn greeting<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Found<()> 
     match reply(stream).await {
         Ok(said) if said.starts_with("220") => Ok(((), said)),
         Ok(said) => Err(Trouble::new(said, "the server does not want to talk: wait, or ask who runs it")),
-        Err(error) => Err(Trouble::new(
-            error,
-            "what is there does not greet as a mail server does: smtp:// (STARTTLS) is for the ports 587 and 2587, \
-             smtps:// for 465 and 2465",
-        )),
+        Err(error) => Err(Trouble::new(error, NO_GREETING)),
     }
 }
 
@@ -122,7 +122,7 @@ async fn start_tls(
     };
     let broken = |error: io::Error| Trouble::new(error, server.without_tls);
     let offered = ask(&mut stream, &format!("EHLO {domain}")).await.map_err(broken)?;
-    if !offered.split(['\n', ' ', '-']).any(|word| word.eq_ignore_ascii_case("STARTTLS")) {
+    if !offered.split(['\r', '\n', ' ', '-']).any(|word| word.eq_ignore_ascii_case("STARTTLS")) {
         return Err(no_starttls(offered));
     }
     let answer = ask(&mut stream, "STARTTLS").await.map_err(broken)?;

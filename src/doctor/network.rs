@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Certificate};
-use super::{CheckUp, Failed, Found, Trouble, milliseconds};
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, milliseconds};
 
 /// A port that answers does so in milliseconds; a security group that lets nobody in never does.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -58,7 +58,7 @@ impl Server<'_> {
             let stream = begun.map_err(|error| self.refused(&error, certificate.as_ref()))?;
             Ok((stream, certificate.map_or_else(String::new, |seen| seen.describe(self.host))))
         };
-        check_up.step("TLS", tls).await
+        check_up.step_within(LIMIT, "TLS", self.without_tls, tls).await
     }
 
     /// Why TLS was not begun, and what to do.

@@ -1,7 +1,7 @@
 //! `sample-app doctor`, the real program, against real servers that are well, and then against what goes wrong at each:
 //! nobody there, a name that nobody knows, another authority, a wrong password, a wrong bucket, TLS on one side only.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use tempfile::TempDir;
 
@@ -164,7 +164,7 @@ async fn real_servers_by_tls_are_well_and_nothing_is_left_there() {
     let said = doctor(&program);
     let certificate = "ok TLS issued by tests of sample-app, 1 day left, made out to localhost";
     said.assert_well(&[
-        "ok name localhost is 127.0.0.1",
+        "ok name localhost is ",
         "takes connections (",
         "ok sign-in commands are taken",
         "ok round trip SET, GET and DEL of a key",
@@ -263,7 +263,7 @@ async fn certificates_of_another_authority() {
     let (_other, ca) = other_authority();
     let rediss = format!("rediss://app:secret@localhost:{}", port(&redis));
     let logstash = format!("tls://localhost:{}", port(&rsyslog.server));
-    let issuer = "the certificate is issued by tests of sample-app, whom nobody here trusts";
+    let issuer = "the certificate is issued by tests of sample-app, who is none of the authorities";
     for (service, name, url, file) in [
         ("sessions", "REDIS_URL", rediss, "REDIS_CA_FILE"),
         ("mail", "SMTP_URL", mail.url("smtps"), "SMTP_CA_FILE"),
@@ -372,11 +372,7 @@ async fn a_folder_and_a_file_that_cannot_be_written() {
         ("database", "file", "DATABASE_URL", at("sqlite")),
     ] {
         let program = program().await.set(name, &value);
-        doctor(&program).assert_ill(
-            service,
-            step,
-            &["Not a directory", "let the user who runs the program", name],
-        );
+        doctor(&program).assert_ill(service, step, &["let the user who runs the program", name]);
     }
 }
 
@@ -388,7 +384,6 @@ async fn a_closed_pipe_is_no_panic() {
     drop(child.stdout.take());
     let complaints = child.wait_with_output().unwrap().stderr;
     assert!(!String::from_utf8_lossy(&complaints).contains("panicked"));
-    let _: Command = command;
 }
 
 // ---- MySQL and MariaDB
@@ -432,8 +427,11 @@ async fn what_goes_wrong_at_mysql() {
     let url = program.database.url.clone();
     let (_other, ca) = other_authority();
     let program = program.set("DATABASE_SSL_MODE", "verify_ca").set("DATABASE_CA_FILE", &ca);
-    let words =
-        ["issued by sample-app tests, whom nobody here trusts", "global-bundle.pem", "skipped sign-in"];
+    let words = [
+        "issued by sample-app tests, who is none of the authorities",
+        "global-bundle.pem",
+        "skipped sign-in",
+    ];
     doctor(&program).assert_ill("database", "TLS", &words);
     let program = program.set("DATABASE_CA_FILE", "/nowhere/ca.pem");
     doctor(&program).assert_ill("database", "TLS", &["/nowhere/ca.pem"]);
@@ -450,12 +448,12 @@ async fn what_goes_wrong_at_mysql() {
     let account = url.split('@').next().unwrap();
     let at = |port: u16| format!("{account}@127.0.0.1:{port}/b");
     let program = program.set("DATABASE_URL", &at(port(&redis)));
-    doctor(&program).assert_ill("database", "greeting", &["no answer within 5 s"]);
+    doctor(&program).assert_ill("database", "greeting", &["no answer within 5 s", "usually 3306"]);
     let mail = MailServer::start_with("starttls", "PLAIN");
     let program = program.set("DATABASE_URL", &at(port(&mail.server)));
     doctor(&program).assert_ill("database", "greeting", &["does not greet as MySQL does", "usually 3306"]);
     let frozen = Proxy::to("127.0.0.1:1".into());
     frozen.freeze();
     let program = program.set("DATABASE_URL", &at(frozen.address.port()));
-    doctor(&program).assert_ill("database", "greeting", &["no answer within 5 s"]);
+    doctor(&program).assert_ill("database", "greeting", &["no answer within 5 s", "usually 3306"]);
 }
