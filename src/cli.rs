@@ -1,4 +1,4 @@
-//! The commands: serve (when none is named), migrate, seed, secret, admin.
+//! The commands: serve (when none is named), migrate, seed, secret, admin, doctor.
 
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, AppEnv, Config};
 use crate::db::Db;
+use crate::doctor;
 use crate::error::{Error, Result};
 use crate::models::email::Email;
 use crate::models::secret::random_hex;
@@ -38,6 +39,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Look at database, sessions, pictures, mail and logs one by one, and say what to do about each that fails
+    Doctor,
     /// Print a new value for SECRET_KEY_BASE
     Secret,
     /// Make somebody an admin, or an ordinary person again
@@ -64,7 +67,7 @@ enum AdminChange {
 /// Does what the command line says.
 pub async fn run() -> ExitCode {
     match execute(Cli::parse().command.unwrap_or(Command::Serve)).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => {
             eprintln!("{message}");
             ExitCode::FAILURE
@@ -72,24 +75,26 @@ pub async fn run() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> std::result::Result<(), String> {
+async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
     if matches!(command, Command::Secret) {
         println!("{}", random_hex::<64>().map_err(say)?);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let config = Config::from_env().map_err(|errors| errors.to_string())?;
     for warning in &config.warnings {
         eprintln!("Note: {warning}");
     }
-    match command {
+    let done = match command {
         Command::Serve => serve(config).await,
         Command::Migrate => migrate(&config).await,
         Command::Seed { force } => seed(&config, force).await,
         Command::Admin { change: AdminChange::Grant { email } } => set_admin(&config, &email, true).await,
         Command::Admin { change: AdminChange::Revoke { email } } => set_admin(&config, &email, false).await,
-        Command::Secret => Ok(()),
-    }
-    .map_err(say)
+        // What there is to say it has said, line by line.
+        Command::Doctor if !doctor::examine(&config).await => return Ok(ExitCode::FAILURE),
+        Command::Doctor | Command::Secret => Ok(()),
+    };
+    done.map(|()| ExitCode::SUCCESS).map_err(say)
 }
 
 async fn serve(config: Config) -> Result<()> {

@@ -111,6 +111,15 @@ impl Db {
         tokio::time::timeout(CHECKOUT, checkout).await.unwrap_or_else(late)
     }
 
+    /// The same pool, once it has a connection.
+    ///
+    /// # Errors
+    /// As [`conn`](Self::conn).
+    pub async fn with_connection(self) -> Result<Db> {
+        self.conn().await?;
+        Ok(self)
+    }
+
     /// Runs `work` in one transaction: all of it happens or nothing. When the database gives way to another
     /// transaction (MySQL 1213 and 1205), the whole of `work` runs again, three times at most; so `work` must do
     /// nothing but talk to the database.

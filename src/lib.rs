@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod controllers;
 pub mod db;
+pub mod doctor;
 pub mod error;
 pub mod mails;
 pub mod models;

@@ -124,10 +124,22 @@ async fn apply<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
     Ok(before)
 }
 
+/// Only looks: a database that was never migrated has not even the table that says what was applied.
 async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
-    conn.ensure_migrations_table(&migrator.table_name).await.map_err(explain)?;
-    let applied = conn.list_applied_migrations(&migrator.table_name).await.map_err(explain)?;
+    let applied = match conn.list_applied_migrations(&migrator.table_name).await {
+        Err(error) if is_missing_table(&error) => Vec::new(),
+        applied => applied.map_err(explain)?,
+    };
     Ok(migrator.iter().filter(|m| applied.iter().all(|a| a.version != m.version)).count())
+}
+
+/// MySQL has a number for it, SQLite words.
+fn is_missing_table(error: &MigrateError) -> bool {
+    let MigrateError::Execute(sqlx::Error::Database(error)) = error else { return false };
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(mysql) => mysql.number() == 1146,
+        None => error.message().starts_with("no such table"),
+    }
 }
 
 fn explain(error: MigrateError) -> Error {

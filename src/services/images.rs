@@ -100,6 +100,40 @@ impl Images {
         self.vitals.watch(ping).await
     }
 
+    /// The address of the store, for who wants to look at the way there; none for a folder.
+    ///
+    /// # Errors
+    /// When nobody says in which region of AWS the bucket is.
+    pub async fn origin(&self) -> Result<Option<String>> {
+        match &self.backend {
+            Backend::Folder(_) => Ok(None),
+            Backend::S3(s3) => s3.origin().await.map(Some),
+        }
+    }
+
+    /// Asks for something that only who has good credentials is told, in a way that the refusal says what is wrong with
+    /// them.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub async fn sign_in(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Folder(_) => Ok(()),
+            Backend::S3(s3) => self.vitals.watch(s3.sign_in()).await,
+        }
+    }
+
+    /// In which region the bucket is, if the store says so.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub async fn bucket_region(&self) -> Result<Option<String>> {
+        match &self.backend {
+            Backend::Folder(_) => Ok(None),
+            Backend::S3(s3) => self.vitals.watch(s3.bucket_region()).await,
+        }
+    }
+
     /// How it is doing.
     pub fn vitals(&self) -> &Vitals {
         &self.vitals

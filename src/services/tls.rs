@@ -21,6 +21,15 @@ pub fn install() {
 /// When the file cannot be read or holds no certificate.
 pub fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
     install();
+    let roots = roots(ca_file)?;
+    Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// Whose signatures count: the authorities in this file; without one, those that the system trusts.
+///
+/// # Errors
+/// When the file cannot be read or holds no certificate.
+pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     match ca_file {
         Some(file) => {
@@ -33,7 +42,7 @@ pub fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
+    Ok(roots)
 }
 
 /// The certificates in a PEM file.

@@ -18,6 +18,7 @@ mod browser;
 mod command_line;
 mod database;
 mod database_tls;
+mod doctor;
 mod documents;
 mod email_changes;
 mod first_run;

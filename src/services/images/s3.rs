@@ -88,11 +88,34 @@ impl S3 {
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
+        self.bucket_region().await.map(|_| ())
+    }
+
+    pub(super) async fn bucket_region(&self) -> Result<Option<String>> {
         self.ask(async |store| {
             let head = store.client.head_bucket().bucket(&self.bucket).send().await;
-            head.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
+            head.map(|head| head.bucket_region).map_err(|error| self.fault(&store.client, &error))
         })
         .await
+    }
+
+    /// An answer to HEAD has no body, so it does not say why it is a refusal; one to a listing does.
+    pub(super) async fn sign_in(&self) -> Result<()> {
+        self.ask(async |store| {
+            let list = store.client.list_objects_v2().bucket(&self.bucket).max_keys(1).send().await;
+            list.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
+        })
+        .await
+    }
+
+    pub(super) async fn origin(&self) -> Result<String> {
+        if let Some(endpoint) = &self.endpoint {
+            return Ok(endpoint.clone());
+        }
+        let client = client::build(self.region.as_deref(), None).await?;
+        let region = client.config().region().map_or("", AsRef::as_ref);
+        let china = if region.starts_with("cn-") { ".cn" } else { "" };
+        Ok(format!("https://s3.{region}.amazonaws.com{china}"))
     }
 
     pub(super) fn address(&self) -> String {
