@@ -28,9 +28,10 @@ use crate::error::{Error, Result};
 pub const PREFIX: &str = "sample_app:";
 
 /// Connecting takes a name lookup and perhaps TLS.
-const CONNECT: Duration = Duration::from_millis(500);
-/// An answer takes half a millisecond; this is the one time-out that a visitor may have to wait for.
-const ANSWER: Duration = Duration::from_millis(300);
+const CONNECT: Duration = Duration::from_secs(1);
+/// An answer takes half a millisecond. This is the one time-out that a visitor may have to wait for; shorter, and a machine
+/// that is busy for a moment would open the breaker.
+const ANSWER: Duration = Duration::from_millis(500);
 /// While the breaker is open the server is asked this often whether it is back.
 const PROBE: Duration = Duration::from_millis(500);
 /// The shared connection is used for so long before the pool checks it again.
