@@ -18,6 +18,8 @@ mod browser;
 mod command_line;
 mod database;
 mod doctor;
+mod doctor_service;
+mod doctor_way;
 mod documents;
 mod email_changes;
 mod first_run;
