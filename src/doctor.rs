@@ -95,6 +95,12 @@ impl Trouble {
     }
 }
 
+/// A file of authorities that cannot be used, and what would be in a good one.
+fn bad_file(error: &Error, authorities: &str) -> Trouble {
+    let trouble = Trouble::of(error, "name a file that can be read");
+    Trouble { advice: format!("{}: {authorities}", trouble.advice), ..trouble }
+}
+
 impl CheckUp {
     fn begin(service: &'static str, address: &str, steps: &[&'static str]) -> CheckUp {
         say!("{service:<10} {address}");

@@ -90,12 +90,19 @@ pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Se
     }
 }
 
-/// rustls gives each as `DnsName("db.example.com")`.
+/// rustls gives each as `DnsName("db.example.com")` or `IpAddress(10.0.1.7)`.
 fn names(presented: &[String]) -> String {
     if presented.is_empty() {
         return "nobody".to_owned();
     }
-    let name = |presented: &String| presented.split('"').nth(1).unwrap_or(presented).to_owned();
+    let name = |presented: &String| {
+        presented
+            .split(['"', '(', ')'])
+            .filter(|part| !part.is_empty())
+            .nth(1)
+            .unwrap_or(presented)
+            .to_owned()
+    };
     presented.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 

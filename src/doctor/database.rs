@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::greeting::{self, Greeting};
 use super::network::Server;
-use super::{CheckUp, Failed, Found, LIMIT, Trouble, certificate, milliseconds, said};
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, certificate, milliseconds, said};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config, Database, MySql, SslMode};
 use crate::db::{Conn, Db};
@@ -129,7 +129,7 @@ async fn look_at_tls(mut stream: TcpStream, offers: bool, mysql: &MySql, server:
         }
         _ => {}
     }
-    let trouble = |error: &Error| Trouble::of(error, server.authorities);
+    let trouble = |error: &Error| bad_file(error, server.authorities);
     let mut roots: RootCertStore = tls::roots(None).map_err(|error| trouble(&error))?;
     if is_checked && let Some(file) = &mysql.ca_file {
         let own = tls::roots(Some(file)).map_err(|error| trouble(&error))?;

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::network::Server;
 use super::{CheckUp, Failed, SILENCE, Trouble, folder, milliseconds};
-use crate::config::{Config, Images as Setting};
+use crate::config::{AppUrl, Config, Images as Setting};
 use crate::error::{Error, Result};
 use crate::models::picture::{Format, Picture};
 use crate::services::images::{Images, new_key};
@@ -14,6 +14,7 @@ use crate::services::tls;
 
 /// Longer than the store itself takes to give up, which says more: looking for credentials alone may take seconds.
 const LIMIT: Duration = Duration::from_secs(15);
+const REGION: &str = "set AWS_INTRO_SAMPLE_S3_REGION (or AWS_REGION) to the region of the bucket";
 const AUTHORITIES: &str = "install the certificate authorities of the system (the package ca-certificates), or, for a store \
     of your own, add its authority to them";
 
@@ -25,13 +26,18 @@ pub(super) async fn examine(config: &Config) -> CheckUp {
         let done = in_folder(&mut check_up, path, &images).await;
         return check_up.end(done);
     }
-    let steps = ["name", "port", "TLS", "sign-in", "region", "round trip"];
-    let origin = images.origin().await;
-    // Without a region there is no address yet.
-    let has_tls = !matches!(&origin, Ok(Some(origin)) if origin.starts_with("http:"));
-    let steps: Vec<_> = steps.into_iter().filter(|step| has_tls || *step != "TLS").collect();
+    // AWS has an address for each region, and TLS.
+    let endpoint = config.s3_endpoint.as_ref();
+    let has_tls = endpoint.is_none_or(AppUrl::is_https);
+    let steps = ["address", "name", "port", "TLS", "sign-in", "region", "round trip"];
+    let skips = |step: &&str| match *step {
+        "address" => endpoint.is_some(),
+        "TLS" => !has_tls,
+        _ => false,
+    };
+    let steps: Vec<_> = steps.into_iter().filter(|step| !skips(step)).collect();
     let mut check_up = CheckUp::begin("pictures", &images.address(), &steps);
-    let done = in_bucket(&mut check_up, &images, origin, has_tls).await;
+    let done = in_bucket(&mut check_up, &images, endpoint, has_tls).await;
     check_up.end(done)
 }
 
@@ -43,17 +49,21 @@ async fn in_folder(check_up: &mut CheckUp, path: &std::path::Path, images: &Imag
 async fn in_bucket(
     check_up: &mut CheckUp,
     images: &Images,
-    origin: Result<Option<String>>,
+    endpoint: Option<&AppUrl>,
     has_tls: bool,
 ) -> Result<(), Failed> {
-    let url = match origin {
-        Ok(origin) => origin.and_then(|origin| Url::parse(&origin).ok()),
-        Err(error) => {
-            let told =
-                async { Err::<((), String), _>(Trouble::of(&error, "set AWS_INTRO_SAMPLE_S3_REGION")) };
-            return check_up.step("region", told).await;
+    let origin = match endpoint {
+        Some(endpoint) => endpoint.origin(),
+        None => {
+            let address = async {
+                let origin = images.origin().await.map_err(|error| Trouble::of(&error, REGION))?;
+                let origin = origin.unwrap_or_default();
+                Ok((origin.clone(), origin))
+            };
+            check_up.step_within(LIMIT, "address", REGION, address).await?
         }
     };
+    let url = Url::parse(&origin).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_matches(['[', ']']);
     let server = Server {
         host,
@@ -83,7 +93,7 @@ async fn in_bucket(
         Ok((
             (),
             region.map_or_else(
-                || "the store names none".to_owned(),
+                || "the store does not say".to_owned(),
                 |region| format!("the bucket is in {region}"),
             ),
         ))

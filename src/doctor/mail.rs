@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 
 use super::network::Server;
-use super::{CheckUp, Failed, Found, LIMIT, Trouble, folder, milliseconds, said};
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, folder, milliseconds, said};
 use crate::config::{Config, Mail, Smtp, SmtpTls};
 use crate::error::{Error, Result};
 use crate::services::mailer::{Mailer, NotDelivered};
@@ -111,7 +111,7 @@ async fn start_tls(
     server: &Server<'_>,
     roots: Result<RootCertStore>,
 ) -> Found<()> {
-    let roots = roots.map_err(|error| Trouble::of(&error, server.authorities))?;
+    let roots = roots.map_err(|error| bad_file(&error, server.authorities))?;
     let domain = config.mail_from.rsplit('@').next().unwrap_or("localhost");
     let no_starttls = |said: String| {
         Trouble::new(

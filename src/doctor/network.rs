@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Certificate};
-use super::{CheckUp, Failed, Found, LIMIT, Trouble, milliseconds};
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, milliseconds};
 
 /// A port that answers does so in milliseconds; a security group that lets nobody in never does.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -53,7 +53,7 @@ impl Server<'_> {
         roots: Result<RootCertStore, crate::error::Error>,
     ) -> Result<TlsStream<TcpStream>, Failed> {
         let tls = async {
-            let roots = roots.map_err(|error| Trouble::of(&error, self.authorities))?;
+            let roots = roots.map_err(|error| bad_file(&error, self.authorities))?;
             let (certificate, begun) = certificate::begin_tls(stream, self.host, roots).await;
             let stream = begun.map_err(|error| self.refused(&error, certificate.as_ref()))?;
             Ok((stream, certificate.map_or_else(String::new, |seen| seen.describe(self.host))))

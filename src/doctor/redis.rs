@@ -87,7 +87,7 @@ async fn set_get_delete(redis: &Redis) -> Result<()> {
 }
 
 fn refused(error: &Error, has_tls: bool) -> Trouble {
-    let text = said(error);
+    let text = without_pipeline(&said(error));
     let told = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let advice = if told(&["NOAUTH"]) {
         "the server asks for a password: set rediss://:TOKEN@HOST, or rediss://USER:PASSWORD@HOST, in REDIS_URL"
@@ -98,17 +98,23 @@ fn refused(error: &Error, has_tls: bool) -> Trouble {
         "the user lacks rights: its access string in ElastiCache has to be on ~sample_app:* +@all, or wider"
     } else if told(&["READONLY", "ReadOnly"]) {
         "this is a replica: set the primary end point instead of the reader's"
-    } else if told(&["MOVED", "CROSSSLOT", "ClusterDown", "CLUSTERDOWN"]) {
+    } else if told(&["Moved", "MOVED", "CrossSlot", "CROSSSLOT", "ClusterDown", "CLUSTERDOWN"]) {
         "cluster mode is on there: set REDIS_CLUSTER=true and the configuration end point"
     } else if told(&["cluster support disabled"]) {
         "cluster mode is off there: remove REDIS_CLUSTER"
     } else if told(&["OOM"]) {
         "its memory is full: take a larger node, or set maxmemory-policy to volatile-lru in the parameter group"
-    } else if !has_tls {
+    } else if !has_tls && told(&["onnection", "timed out"]) {
         "if encryption in transit is on (serverless always has it), the address has to begin with rediss:// instead of \
          redis://; otherwise look how the server is doing"
     } else {
-        "name, port and TLS were all right just now: look at the server's own log"
+        "the way there was all right just now: look at the server's own log"
     };
     Trouble::new(text, advice)
+}
+
+/// Of commands that were sent together, what the first that failed was told: `Pipeline failure: [(Index 0, error: ..), ..]`.
+fn without_pipeline(text: &str) -> String {
+    let first = text.split_once("error: ").filter(|(before, _)| before.starts_with("Pipeline"));
+    first.map_or(text, |(_, rest)| rest.split(")").next().unwrap_or(rest)).to_owned()
 }

@@ -19,6 +19,8 @@ mod command_line;
 mod database;
 mod database_tls;
 mod doctor;
+mod doctor_service;
+mod doctor_way;
 mod documents;
 mod email_changes;
 mod first_run;

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod certificates;
 pub mod chrome;
 pub mod database;
+pub mod doctor;
 pub mod lines;
 pub mod mails;
 pub mod outbox;
