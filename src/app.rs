@@ -1,41 +1,28 @@
-//! Puts the application together from its settings, and serves it.
+//! Puts the application together from its settings.
 
-use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use actix_web::body::BoxBody;
-use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::middleware::from_fn;
-use actix_web::web::{Data, ServiceConfig};
-use actix_web::{HttpServer, rt};
-use listenfd::ListenFd;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::config::{self, AppEnv, Config, Listen};
+use crate::config::{AppEnv, Config};
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::models::password::Passwords;
-use crate::routes;
+use crate::services::cache::Cache;
 use crate::services::images::Images;
+use crate::services::leaderboard::Leaderboard;
+use crate::services::limits::Limits;
+use crate::services::logs::Logs;
 use crate::services::mailer::Mailer;
-use crate::services::post_office::{self, Bell};
+use crate::services::post_office::Bell;
+use crate::services::redis::Redis;
 use crate::services::sessions::Sessions;
+use crate::services::sns::Sns;
+use crate::services::tls;
+use crate::services::traffic::Traffic;
 use crate::threads::Threads;
-use crate::web::cookies::{self, Cookies};
-use crate::web::headers::{self, Headers};
-use crate::web::{error_pages, form, request_log, same_origin, target};
-
-/// A request's head has to arrive within this time (slow senders).
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than nginx keeps its connections, and that longer than the load balancer's 60 s: whoever is in front closes first.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// What is under way at shutdown may take so long.
-const DRAIN_SECONDS: u64 = 30;
+use crate::web::cookies::Cookies;
+use crate::web::headers::Headers;
 
 /// Everything that a handler may need.
 pub struct App {
@@ -47,12 +34,26 @@ pub struct App {
     pub db: Db,
     /// Sessions of people who are logged in.
     pub sessions: Sessions,
+    /// How often is too often.
+    pub limits: Limits,
+    /// Answers that are kept for a while.
+    pub cache: Cache,
+    /// Requests, counted.
+    pub traffic: Traffic,
+    /// Ids of the people who have the most followers.
+    pub most_followed: Leaderboard,
     /// Pictures of posts.
     pub images: Images,
     /// The way out for mails.
     pub mailer: Mailer,
+    /// What the program has to say.
+    pub logs: Logs,
     /// Wakes the worker that delivers mails.
     pub bell: Bell,
+    /// Wakes the worker that deletes pictures.
+    pub cleaner_bell: Bell,
+    /// What SES tells, if it tells us.
+    pub sns: Option<Sns>,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// For other work that keeps a core busy.
@@ -74,39 +75,28 @@ pub struct ServiceName {
     pub aws: &'static str,
 }
 
-/// The application while it serves.
-pub struct Running {
-    /// The application.
-    pub app: Data<App>,
-    /// Where it listens, by TCP.
-    pub addresses: Vec<SocketAddr>,
-    server: ServerHandle,
-    serving: JoinHandle<std::io::Result<()>>,
-    stop_post_office: watch::Sender<bool>,
-    post_office: JoinHandle<()>,
-}
-
 impl App {
     /// Puts the application together. Connects to nothing yet.
     ///
     /// # Errors
     /// When a setting leads to something that cannot be used here.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
-        let images = match &config.images {
-            config::Images::Folder(folder) => folder.clone(),
-            config::Images::S3 { .. } => config.data_dir.join("images"),
-        };
-        let mails = match &config.mail {
-            config::Mail::Folder(folder) => folder.clone(),
-            config::Mail::Smtp(_) => config.data_dir.join("mail"),
-        };
+        tls::install();
+        let redis = Redis::from_config(&config)?;
         Ok(App {
             clock,
             db: Db::open(&config.database)?,
-            sessions: Sessions::in_memory(),
-            images: Images::in_folder(images),
-            mailer: Mailer::to_folder(&config.mail_from, mails)?,
+            sessions: Sessions::new(redis.clone()),
+            limits: Limits::new(redis.clone()),
+            cache: Cache::new(redis.clone()),
+            traffic: Traffic::default(),
+            most_followed: Leaderboard::new("most_followed", redis),
+            images: Images::new(&config),
+            mailer: Mailer::open(&config)?,
+            logs: Logs::new(&config)?,
             bell: Bell::default(),
+            cleaner_bell: Bell::default(),
+            sns: config.ses_topic.clone().map(Sns::new).transpose()?,
             passwords: Passwords::new()?,
             threads: Threads::new()?,
             cookies: Cookies::new(&config),
@@ -135,141 +125,11 @@ impl App {
     pub fn service_names(&self) -> Vec<ServiceName> {
         let name = |role, here, aws| ServiceName { role, here, aws };
         vec![
-            name(
-                "Users and posts",
-                if matches!(self.db, Db::Sqlite(_)) { "SQLite" } else { "MySQL" },
-                "RDS MySQL",
-            ),
-            name("Sessions and cache", "in the process", "ElastiCache (Redis)"),
-            name("Pictures", "a folder", "S3"),
-            name("Mail", "a folder", "SES"),
-            name("Logs", "standard output", "Logstash"),
+            name("Users and posts", self.db.kind(), "RDS MySQL"),
+            name("Sessions and cache", self.sessions.kind(), "ElastiCache (Redis)"),
+            name("Pictures", self.images.kind(), "S3"),
+            name("Mail", self.mailer.kind(), "SES"),
+            name("Logs", self.logs.kind(), "Logstash"),
         ]
-    }
-}
-
-/// Services that are set but that this version does not connect to yet, with what it does instead. A setting must never
-/// be passed over in silence.
-pub fn not_connected(config: &Config) -> Vec<String> {
-    let folder = |name: &str| config.data_dir.join(name).display().to_string();
-    let mut notes = Vec::new();
-    if let config::Redis::Server(_) = config.redis {
-        notes.push("Redis is not used yet: sessions stay in this process and end with it".to_owned());
-    }
-    if let config::Images::S3 { .. } = config.images {
-        notes.push(format!("S3 is not used yet: pictures go to {}", folder("images")));
-    }
-    if let config::Mail::Smtp(_) = config.mail {
-        notes.push(format!("SMTP is not used yet: no mail leaves, all go to {}", folder("mail")));
-    }
-    if config.logstash.is_some() {
-        notes.push("Logstash is not used yet: log lines go to standard output only".to_owned());
-    }
-    notes
-}
-
-/// Starts serving.
-///
-/// # Errors
-/// When the address cannot be listened on.
-pub async fn start(app: App) -> Result<Running> {
-    let app = Data::new(app);
-    let (stop_post_office, stopped) = watch::channel(false);
-    let post_office = rt::spawn(post_office::run(
-        app.db.clone(),
-        app.mailer.clone(),
-        app.clock.clone(),
-        app.bell.clone(),
-        stopped,
-    ));
-    let data = app.clone();
-    let server = HttpServer::new(move || around(data.clone(), routes::configure))
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(DRAIN_SECONDS)
-        .disable_signals();
-    let listening = match &app.config.listen {
-        Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),
-        // `bind_uds` removes what is there: the socket of a process that was killed, or one in use, which a successor
-        // takes over. Anything but a socket is somebody's file.
-        Listen::Unix(path) => match std::fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => {
-                Err(std::io::Error::other("there is a file of that name, and it is no socket"))
-            }
-            _ => server.bind_uds(path),
-        },
-        Listen::Inherited => {
-            let mut inherited = ListenFd::from_env();
-            match (inherited.take_unix_listener(0), inherited.take_tcp_listener(0)) {
-                (Ok(Some(socket)), _) => server.listen_uds(socket),
-                (_, Ok(Some(socket))) => server.listen(socket),
-                (_, Err(error)) | (Err(error), _) => Err(error),
-                _ => Err(std::io::Error::other("LISTEN_FDS is set, but there is no socket")),
-            }
-        }
-    };
-    let server = listening.map_err(|error| {
-        Error::internal(format!(
-            "cannot listen on {}: {error}; end the program that does, or set LISTEN to another address",
-            app.config.listen
-        ))
-    })?;
-    let addresses = server.addrs();
-    let server = server.run();
-    Ok(Running {
-        app,
-        addresses,
-        server: server.handle(),
-        serving: rt::spawn(server),
-        stop_post_office,
-        post_office,
-    })
-}
-
-/// What surrounds every request, around these routes: ours, and in a test one that panics.
-pub fn around(
-    app: Data<App>,
-    routes: impl FnOnce(&mut ServiceConfig),
-) -> actix_web::App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<BoxBody>,
-        Error = actix_web::Error,
-        InitError = (),
-    >,
-> {
-    // The last one wrapped is the first to see a request.
-    actix_web::App::new()
-        .app_data(app)
-        .configure(routes)
-        .wrap(from_fn(form::read))
-        .wrap(from_fn(same_origin::check))
-        .wrap(from_fn(target::check))
-        .wrap(from_fn(error_pages::dress))
-        .wrap(from_fn(cookies::send))
-        .wrap(from_fn(headers::add))
-        .wrap(from_fn(request_log::log))
-}
-
-impl Running {
-    /// Where it listens, for people.
-    pub fn listening(&self) -> String {
-        match &self.app.config.listen {
-            Listen::Tcp { .. } => {
-                self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
-            }
-            other => other.to_string(),
-        }
-    }
-
-    /// Takes no new requests, finishes what is under way, delivers the mail in hand.
-    pub async fn stop(self) {
-        self.app.begin_stopping();
-        self.server.stop(true).await;
-        // The receiver is gone only if the worker is.
-        let _ = self.stop_post_office.send(true);
-        let _ = self.post_office.await;
-        let _ = self.serving.await;
     }
 }

@@ -1,20 +1,22 @@
-//! The commands: serve (when none is named), migrate, seed, secret, admin.
+//! The commands: serve (when none is named), migrate, seed, secret, admin, doctor.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{self, App, Running};
+use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{self, AppEnv, Config};
 use crate::db::Db;
+use crate::doctor;
 use crate::error::{Error, Result};
 use crate::models::email::Email;
 use crate::models::secret::random_hex;
 use crate::models::user::User;
 use crate::seeds;
-use crate::services::logs;
+use crate::server::{self, Running};
+use crate::services::logs::Logs;
 use crate::web::sign_in::audit;
 
 /// People sign up, post and follow each other: the sample application of the AWS tutorials.
@@ -37,6 +39,8 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Look at database, sessions, pictures, mail and logs one by one, and say what to do about each that fails
+    Doctor,
     /// Print a new value for SECRET_KEY_BASE
     Secret,
     /// Make somebody an admin, or an ordinary person again
@@ -63,7 +67,7 @@ enum AdminChange {
 /// Does what the command line says.
 pub async fn run() -> ExitCode {
     match execute(Cli::parse().command.unwrap_or(Command::Serve)).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => {
             eprintln!("{message}");
             ExitCode::FAILURE
@@ -71,32 +75,38 @@ pub async fn run() -> ExitCode {
     }
 }
 
-async fn execute(command: Command) -> std::result::Result<(), String> {
+async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
     if matches!(command, Command::Secret) {
         println!("{}", random_hex::<64>().map_err(say)?);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let config = Config::from_env().map_err(|errors| errors.to_string())?;
     for warning in &config.warnings {
         eprintln!("Note: {warning}");
     }
-    match command {
+    let done = match command {
         Command::Serve => serve(config).await,
         Command::Migrate => migrate(&config).await,
         Command::Seed { force } => seed(&config, force).await,
         Command::Admin { change: AdminChange::Grant { email } } => set_admin(&config, &email, true).await,
         Command::Admin { change: AdminChange::Revoke { email } } => set_admin(&config, &email, false).await,
-        Command::Secret => Ok(()),
-    }
-    .map_err(say)
+        // What there is to say it has said, line by line.
+        Command::Doctor if !doctor::examine(&config).await => return Ok(ExitCode::FAILURE),
+        Command::Doctor | Command::Secret => Ok(()),
+    };
+    done.map(|()| ExitCode::SUCCESS).map_err(say)
 }
 
 async fn serve(config: Config) -> Result<()> {
-    for note in app::not_connected(&config) {
-        eprintln!("Note: {note}.");
-    }
-    logs::start(&config);
     let app = App::new(config, Clock::default())?;
+    let logs = app.logs.clone();
+    logs.start()?;
+    let served = serve_app(app).await;
+    logs.finish().await;
+    served
+}
+
+async fn serve_app(app: App) -> Result<()> {
     match prepare_schema(&app.config, &app.db).await {
         // People get a 503 until it is back; that needs no restart.
         Err(error @ Error::Unavailable(_)) if app.config.env == AppEnv::Production => {
@@ -107,7 +117,7 @@ async fn serve(config: Config) -> Result<()> {
     // Before the first request, so that no signal is missed in between.
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
-    let running = app::start(app).await?;
+    let running = server::start(app).await?;
     greet(&running).await;
     tokio::select! {
         _ = terminate.recv() => {}
@@ -182,10 +192,17 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
 }
 
 async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
+    let logs = Logs::new(config)?;
     if config.env == AppEnv::Production {
         // For the audit event; in development what is printed says the same.
-        logs::start(config);
+        logs.start()?;
     }
+    let changed = change_admin(config, email, admin).await;
+    logs.finish().await;
+    changed
+}
+
+async fn change_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
     let parsed = Email::parse(email).map_err(|problem| Error::internal(format!("{email} {problem}")))?;
     let db = Db::open(&config.database)?;
     prepare_schema(config, &db).await?;

@@ -6,6 +6,7 @@
 //! The names stand in [`SETTINGS`], which `--help`, `.env.sample` and the README follow.
 
 mod database;
+mod listen;
 mod mail;
 mod reader;
 mod secret;
@@ -18,14 +19,14 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 
 use self::reader::Reader;
-use self::values::{Fault, host_and_port, number, path_of};
+use self::values::{Fault, host_and_port, number};
 
 pub use self::database::{Database, MySql, SslMode};
-pub use self::mail::{Mail, Smtp, SmtpTls};
+pub use self::listen::Listen;
+pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
 pub use self::settings::{SETTINGS, Setting, help, markdown_table};
@@ -48,16 +49,40 @@ pub struct Config {
     pub database: Database,
     /// Sessions and cache.
     pub redis: Redis,
+    /// Authorities that sign the certificate of Redis, as a PEM file; else the system's.
+    pub redis_ca_file: Option<PathBuf>,
+    /// Whether Redis is a cluster (ElastiCache: cluster mode enabled).
+    pub redis_cluster: bool,
     /// Pictures of microposts.
     pub images: Images,
+    /// Where browsers fetch pictures, if not from the application: a CloudFront distribution in front of the bucket.
+    pub images_public_url: Option<AppUrl>,
+    /// A store that is compatible with S3, by the SDK's own name for it.
+    pub s3_endpoint: Option<AppUrl>,
     /// Where mail leaves.
     pub mail: Mail,
+    /// Authorities that sign the certificate of the mail server, as a PEM file; else the system's.
+    pub smtp_ca_file: Option<PathBuf>,
+    /// Mails a second at most.
+    pub smtp_rate: u16,
+    /// Names the configuration set of SES in each mail.
+    pub ses_configuration_set: Option<String>,
+    /// Where SES tells of bounces and complaints.
+    pub ses_topic: Option<SesTopic>,
     /// The address that mail comes from.
     pub mail_from: String,
     /// Where log lines are shipped besides stdout.
     pub logstash: Option<Logstash>,
+    /// Authorities that sign the certificate of Logstash, as a PEM file; else the system's.
+    pub logstash_ca_file: Option<PathBuf>,
+    /// Log lines that wait for Logstash on disk, in MB at most.
+    pub logstash_spool_mb: u16,
+    /// Where figures for Prometheus are, host and port; nowhere unless set.
+    pub metrics_listen: Option<(String, u16)>,
     /// How many proxies stand in front: the client is that many addresses from the right of X-Forwarded-For.
     pub trusted_proxies: usize,
+    /// Whether who comes too often is turned away.
+    pub limits: bool,
     /// Where the pictures of people come from.
     pub avatars: Avatars,
     /// What is logged, as a tracing filter.
@@ -73,32 +98,6 @@ pub enum AppEnv {
     Development,
     /// Services, public address and secret must be named.
     Production,
-}
-
-/// Where the server answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// On the socket that systemd hands over as file descriptor 3.
-    Inherited,
-    /// On a TCP port; 0 lets the system choose one.
-    Tcp {
-        /// A host name or an IP address, IPv6 without brackets.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// On a Unix socket.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Listen::Inherited => write!(f, "the inherited socket"),
-            Listen::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 /// Everything that is wrong with the settings, one line each: `NAME: what is wrong; what to do`.
@@ -125,17 +124,44 @@ impl Config {
         let r = &mut reader;
 
         let env = app_env(r);
-        let (listen, port) = listen(r, vars);
+        let (listen, port) = listen::listen(r, vars);
         let app_url = app_url(r, port);
         let secret = secret_key_base(r);
         let data_dir = r.text("DATA_DIR").map_or_else(|| PathBuf::from("var"), PathBuf::from);
         let database = database::database(r, &data_dir);
         let redis = services::redis(r);
+        let redis_ca_file = r.text("REDIS_CA_FILE").map(PathBuf::from);
+        if redis_ca_file.is_some() && redis.as_ref().is_some_and(|redis| !redis.has_tls()) {
+            r.error(
+                "REDIS_CA_FILE",
+                "is set, and there is no TLS to Redis; set REDIS_URL to rediss://.., or remove it",
+            );
+        }
+        let redis_cluster = r.value("REDIS_CLUSTER", yes_or_no).unwrap_or(false);
         let images = services::images(r, &data_dir);
+        let images_public_url = r.value("IMAGES_PUBLIC_URL", str::parse);
+        let s3_endpoint = r.value("AWS_ENDPOINT_URL_S3", str::parse);
         let mail = mail::mail(r, &data_dir);
+        let smtp_ca_file = r.text("SMTP_CA_FILE").map(PathBuf::from);
+        let smtp_rate = r.value("SMTP_RATE", at_least_one).unwrap_or(10);
+        let ses_configuration_set = r.value("SES_CONFIGURATION_SET", mail::configuration_set);
+        let ses_topic = mail::ses_topic(r);
         let mail_from = mail::mail_from(r, app_url.as_ref());
         let logstash = services::logstash(r);
+        let logstash_ca_file = r.text("LOGSTASH_CA_FILE").map(PathBuf::from);
+        if logstash_ca_file.is_some() && !logstash.as_ref().is_some_and(|logstash| logstash.tls) {
+            r.error(
+                "LOGSTASH_CA_FILE",
+                "is set, and there is no TLS to Logstash; set LOGSTASH_URL to tls://.., or remove it",
+            );
+        }
+        let logstash_spool_mb = r.value("LOGSTASH_SPOOL_MB", at_least_one).unwrap_or(256);
+        let metrics_listen = r.value("METRICS_LISTEN", |text| match host_and_port(text) {
+            Some((host, Some(port))) => Ok((host, port)),
+            _ => Err("is not HOST:PORT; write it so, 127.0.0.1:9000 for example"),
+        });
         let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
+        let limits = limits(r);
         let avatars = services::avatars(r);
         let log = r.text("LOG").unwrap_or("info").to_owned();
 
@@ -162,24 +188,27 @@ impl Config {
             data_dir,
             database,
             redis,
+            redis_ca_file,
+            redis_cluster,
             images,
+            images_public_url,
+            s3_endpoint,
             mail,
+            smtp_ca_file,
+            smtp_rate,
+            ses_configuration_set,
+            ses_topic,
             mail_from,
             logstash,
+            logstash_ca_file,
+            logstash_spool_mb,
+            metrics_listen,
             trusted_proxies,
+            limits,
             avatars,
             log,
             warnings,
         })
-    }
-}
-
-impl Listen {
-    fn port(&self) -> Option<u16> {
-        match self {
-            Listen::Tcp { port, .. } => Some(*port),
-            Listen::Inherited | Listen::Unix(_) => None,
-        }
     }
 }
 
@@ -203,56 +232,6 @@ fn app_env(r: &mut Reader<'_>) -> AppEnv {
         None => AppEnv::Development,
     };
     r.env
-}
-
-/// Where to answer, and the port that a local visitor would use, where one is known.
-fn listen(r: &mut Reader<'_>, vars: &BTreeMap<String, String>) -> (Listen, Option<u16>) {
-    let address = r.given("LISTEN", listen_address);
-    let port = r.value("PORT", |text| number(text).ok_or("is not a port; set a number up to 65535"));
-    let stated = address.as_ref().and_then(|address| address.value.port()).or(port);
-    if inherits_a_socket(vars) {
-        return (Listen::Inherited, stated);
-    }
-    let listen = match (address, port) {
-        (Some(address), Some(port)) => {
-            // On Beanstalk the proxy in front goes to PORT, wherever we may prefer to be.
-            if address.value.port() != Some(port) {
-                r.contradiction("port", "PORT", address.by);
-            }
-            address.value
-        }
-        (Some(address), None) => address.value,
-        (None, port) => Listen::Tcp { host: "127.0.0.1".to_owned(), port: port.unwrap_or(3000) },
-    };
-    let port = listen.port();
-    (listen, port)
-}
-
-fn listen_address(text: &str) -> Result<Listen, Fault> {
-    const FORM: Fault = "is not HOST:PORT, [::1]:PORT or unix:PATH; write it as one of them";
-    if text.starts_with("unix:") {
-        let path = path_of(text, "unix").ok_or(FORM)?;
-        // The kernel's limit (sockaddr_un), which otherwise shows up as an odd error at bind.
-        let fits = path.as_os_str().len() <= 107;
-        return if fits {
-            Ok(Listen::Unix(path))
-        } else {
-            Err("is longer than 107 bytes; choose a shorter path")
-        };
-    }
-    match host_and_port(text) {
-        Some((host, Some(port))) => Ok(Listen::Tcp { host, port }),
-        _ => Err(FORM),
-    }
-}
-
-/// Whether systemd started us with a socket, by its own protocol (sd_listen_fds): the two variables are inherited
-/// by our children too, hence the process id.
-fn inherits_a_socket(vars: &BTreeMap<String, String>) -> bool {
-    let number = |name| vars.get(name).filter(|text| !text.is_empty()).map(|text| text.parse::<u32>().ok());
-    let offered = number("LISTEN_FDS").flatten().is_some_and(|count| count >= 1);
-    let to_us = number("LISTEN_PID").is_none_or(|pid| pid == Some(std::process::id()));
-    offered && to_us
 }
 
 fn app_url(r: &mut Reader<'_>, port: Option<u16>) -> Option<AppUrl> {
@@ -295,4 +274,31 @@ fn up_to_ten(text: &str) -> Result<usize, Fault> {
         .map(usize::from)
         .filter(|count| *count <= 10)
         .ok_or("is not a number from 0 to 10; set how many proxies stand in front (2 on Beanstalk with a load balancer)")
+}
+
+fn limits(r: &mut Reader<'_>) -> bool {
+    let stated = r.given("LIMITS", |text| match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("is neither on nor off; set one of the two"),
+    });
+    if r.env == AppEnv::Production && stated.as_ref().is_some_and(|limits| !limits.value) {
+        r.error(
+            "LIMITS",
+            "is off, and in production anybody could guess passwords as fast as they can; remove it",
+        );
+    }
+    stated.is_none_or(|limits| limits.value)
+}
+
+fn at_least_one(text: &str) -> Result<u16, Fault> {
+    number(text).filter(|count| *count > 0).ok_or("is not a number from 1 to 65535; set one")
+}
+
+fn yes_or_no(text: &str) -> Result<bool, Fault> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("is neither true nor false; set one of the two"),
+    }
 }

@@ -7,7 +7,7 @@ mod conn;
 mod migrate;
 mod pool;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use conn::{Conn, Link, Outcome};
 pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, on, row};
@@ -15,6 +15,7 @@ pub use migrate::MIGRATE_LOCK_TIMEOUT;
 
 use crate::config;
 use crate::error::{Error, Result};
+use crate::services::vitals::Vitals;
 use pool::{MySqlConnections, Pool, SqliteConnections};
 
 /// How often a transaction is tried when the database undoes it in favour of another one (deadlock, lock wait).
@@ -25,7 +26,14 @@ const CHECKOUT: Duration = Duration::from_millis(2500);
 
 /// The pool of connections. Clones share it.
 #[derive(Clone)]
-pub enum Db {
+pub struct Db {
+    backend: Backend,
+    vitals: Vitals,
+    address: String,
+}
+
+#[derive(Clone)]
+enum Backend {
     /// A file. For development and for a single small instance.
     Sqlite(Pool<SqliteConnections>),
     /// MySQL or MariaDB: RDS, Aurora.
@@ -38,10 +46,44 @@ impl Db {
     /// # Errors
     /// When the folder of the SQLite file cannot be made, or the runtime refuses the pool's parameters.
     pub fn open(config: &config::Database) -> Result<Db> {
-        match config {
-            config::Database::Sqlite(path) => Ok(Db::Sqlite(pool::sqlite(path)?)),
-            config::Database::MySql(mysql) => Ok(Db::MySql(pool::mysql(mysql)?)),
+        let (backend, address) = match config {
+            config::Database::Sqlite(path) => {
+                (Backend::Sqlite(pool::sqlite(path)?), path.display().to_string())
+            }
+            config::Database::MySql(mysql) => (Backend::MySql(pool::mysql(mysql)?), mysql.to_string()),
+        };
+        Ok(Db { backend, vitals: Vitals::default(), address })
+    }
+
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match &self.backend {
+            Backend::Sqlite(_) => "SQLite",
+            Backend::MySql(_) => "MySQL",
         }
+    }
+
+    /// How it is doing: pings, and whatever was not answered.
+    pub fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Where it is, without user and password.
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// Asks it something.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ping(&self) -> Result<()> {
+        let ask = async {
+            let mut conn = self.checkout().await?;
+            let (_,): (i64,) = fetch_one!(&mut conn, "SELECT 1")?;
+            Ok::<(), Error>(())
+        };
+        self.vitals.watch(ask).await
     }
 
     /// Takes a connection out of the pool; dropping it gives it back.
@@ -49,15 +91,33 @@ impl Db {
     /// # Errors
     /// [`Error::Unavailable`] when none is free or can be made in time.
     pub async fn conn(&self) -> Result<Conn> {
+        let start = Instant::now();
+        let conn = self.checkout().await;
+        if let Err(error) = &conn {
+            self.vitals.note(start.elapsed(), Some(error));
+        }
+        conn
+    }
+
+    async fn checkout(&self) -> Result<Conn> {
         let checkout = async {
-            let link = match self {
-                Db::Sqlite(pool) => Link::Sqlite(pool.get().await.map_err(Error::unavailable)?),
-                Db::MySql(pool) => Link::MySql(pool.get().await.map_err(Error::unavailable)?),
+            let link = match &self.backend {
+                Backend::Sqlite(pool) => Link::Sqlite(pool.get().await.map_err(Error::unavailable)?),
+                Backend::MySql(pool) => Link::MySql(pool.get().await.map_err(Error::unavailable)?),
             };
             Ok(Conn::new(link))
         };
         let late = |_| Err(Error::unavailable("there was no connection to the database in time"));
         tokio::time::timeout(CHECKOUT, checkout).await.unwrap_or_else(late)
+    }
+
+    /// The same pool, once it has a connection.
+    ///
+    /// # Errors
+    /// As [`conn`](Self::conn).
+    pub async fn with_connection(self) -> Result<Db> {
+        self.conn().await?;
+        Ok(self)
     }
 
     /// Runs `work` in one transaction: all of it happens or nothing. When the database gives way to another
@@ -89,9 +149,9 @@ impl Db {
 
     /// Connections in use and the most there can be.
     pub fn in_use(&self) -> (usize, usize) {
-        let status = match self {
-            Db::Sqlite(pool) => pool.status(),
-            Db::MySql(pool) => pool.status(),
+        let status = match &self.backend {
+            Backend::Sqlite(pool) => pool.status(),
+            Backend::MySql(pool) => pool.status(),
         };
         (status.size.saturating_sub(status.available), status.max_size)
     }

@@ -1,6 +1,6 @@
 //! Sample App: people sign up, activate by mail, log in, post short texts with pictures and follow each other.
 //!
-//! In reading order: [`config`] (every setting), [`app`] (puts it together and serves it), [`routes`] (the URL table),
+//! In reading order: [`config`] (every setting), [`app`] (puts it together), [`server`] (serves it), [`routes`] (the URL table),
 //! [`controllers`] (what a request does), [`models`] (tables and rules), [`web`] (what every controller uses),
 //! [`services`] (what stands behind: sessions, images, mail, logs), [`views`] and templates/ (what people see).
 
@@ -10,11 +10,13 @@ pub mod clock;
 pub mod config;
 pub mod controllers;
 pub mod db;
+pub mod doctor;
 pub mod error;
 pub mod mails;
 pub mod models;
 pub mod routes;
 pub mod seeds;
+pub mod server;
 pub mod services;
 pub mod threads;
 pub mod views;

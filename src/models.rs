@@ -1,6 +1,7 @@
 //! One file a table: its rows, its queries, its rules. Models know nothing of HTTP.
 
 pub mod email;
+pub mod feedback;
 pub mod mail_token;
 pub mod micropost;
 pub mod name;
@@ -8,8 +9,10 @@ pub mod outbox;
 pub mod page;
 pub mod password;
 pub mod picture;
+pub mod picture_deletion;
 pub mod relationship;
 pub mod remembered_device;
 pub mod secret;
+pub mod suppression;
 pub mod user;
 pub mod validation;

@@ -7,8 +7,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Route};
 
 use crate::controllers::{
-    account_activations, documents, email_changes, health, inbox, microposts, other_sessions,
-    password_resets, pictures, relationships, sessions, static_files, static_pages, users,
+    account_activations, documents, email_changes, health, inbox, microposts, other_sessions, outbox,
+    password_resets, pictures, relationships, ses_notifications, sessions, stack, static_files, static_pages,
+    suppressions, users,
 };
 use crate::web::guard::to_its_end;
 
@@ -60,8 +61,14 @@ routes! {
     "/relationships/{id}"               => DELETE relationships::destroy;
     "/pictures/{key}"                   => GET pictures::show;
     "/avatars/{id}"                     => GET pictures::avatar;
+    "/admin/outbox"                     => GET outbox::index;
+    "/admin/outbox/{id}"                => PATCH outbox::update;
+    "/admin/suppressions"               => GET suppressions::index;
+    "/admin/suppressions/{id}"          => DELETE suppressions::destroy;
     "/inbox"                            => GET inbox::index;
     "/inbox/{name}"                     => GET inbox::show;
+    "/stack"                            => GET stack::show;
+    "/webhooks/ses"                     => POST ses_notifications::create;
     "/static/{name:.*}"                 => GET static_files::show;
     "/favicon.ico"                      => GET static_files::favicon;
     "/robots.txt"                       => GET static_files::robots;

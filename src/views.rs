@@ -10,7 +10,7 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::config::Avatars;
+use crate::config::{AppEnv, AppUrl, Avatars};
 use crate::models::user::User;
 use crate::web::flash::Flash;
 
@@ -32,7 +32,10 @@ pub struct Layout {
     pub now: DateTime<Utc>,
     /// Whether mails can be read at /inbox.
     pub inbox: bool,
+    /// Whether this person may look at /stack.
+    pub stack: bool,
     avatars: Avatars,
+    pictures: String,
 }
 
 impl Layout {
@@ -41,11 +44,13 @@ impl Layout {
         let title = if title.is_empty() { APP_NAME.to_owned() } else { format!("{title} | {APP_NAME}") };
         Layout {
             title,
+            stack: app.config.env == AppEnv::Development || me.as_ref().is_some_and(|me| me.admin),
             me,
             flash,
             now: app.clock.now(),
             inbox: app.inbox().is_some(),
             avatars: app.config.avatars,
+            pictures: app.config.images_public_url.as_ref().map_or("/pictures".into(), AppUrl::origin),
         }
     }
 
@@ -57,6 +62,11 @@ impl Layout {
     /// Whether an admin looks.
     pub fn is_admin(&self) -> bool {
         self.me.as_ref().is_some_and(|me| me.admin)
+    }
+
+    /// Address of the picture of a post.
+    pub fn picture(&self, key: &str) -> String {
+        format!("{}/{key}", self.pictures)
     }
 
     /// Address of somebody's avatar.

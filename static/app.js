@@ -16,14 +16,21 @@ document.addEventListener("change", (event) => {
   if (tooLarge) event.target.reportValidity();
 });
 
-// Following in place: when that does not work (the session ended, say), the form is sent as without JavaScript.
+// What changes in place, a follow or the stack page, is an element that the answer has to hold as well. If it does not
+// (the session ended, say), the browser goes on as without JavaScript.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { serverResponse, requestConfig } = event.detail;
-  if (serverResponse.includes('id="follow_form"')) return;
+  const { elt } = requestConfig;
+  if (serverResponse.includes(`id="${elt.id || "follow_form"}"`)) return;
   event.preventDefault();
-  requestConfig.elt.submit();
+  if (elt instanceof HTMLFormElement) elt.submit();
+  else window.location.reload();
 });
-document.addEventListener("htmx:sendError", (event) => event.detail.requestConfig.elt.submit());
+document.addEventListener("htmx:sendError", (event) => {
+  const { elt } = event.detail.requestConfig;
+  // The stack page asks again by itself.
+  if (elt instanceof HTMLFormElement) elt.submit();
+});
 
 // The Account menu closes when something else is clicked, and by Escape.
 document.addEventListener("click", (event) => {

@@ -1,10 +1,11 @@
 //! Which database, from one URL or from the families of names that the tutorials and Elastic Beanstalk export.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::Secret;
 use super::reader::{Given, Reader};
-use super::values::{Fault, ServiceUrl, path_of};
+use super::values::{Fault, ServiceUrl, authority, path_of};
+use super::{AppEnv, Secret};
 
 /// Where users, microposts and all other rows are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,13 @@ pub struct MySql {
     pub ssl_mode: SslMode,
     /// The authorities that may have signed the server's certificate, as a PEM file; else the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+impl fmt::Display for MySql {
+    /// Where it is, without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mysql://{}/{}", authority(&self.host, self.port), self.database)
+    }
 }
 
 /// How much of TLS is insisted on, in MySQL's own words.
@@ -229,6 +237,14 @@ fn with_tls(
             "is missing and RDS certificates are signed by authorities that no system knows, so the connection will \
              probably be refused; download https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem and set \
              its path",
+        );
+    }
+    let is_here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
+    if r.env == AppEnv::Production && !verifies && !is_here {
+        r.warn(
+            "DATABASE_SSL_MODE",
+            "verifies no certificate, so somebody in between could read everything; set verify_identity, or verify_ca \
+             for an alias such as db.home, and DATABASE_CA_FILE",
         );
     }
     if ca_file.is_some() && !verifies {

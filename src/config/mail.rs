@@ -31,6 +31,15 @@ pub struct Smtp {
     pub password: Option<Secret>,
 }
 
+/// The topic of SNS in which SES tells of bounces and complaints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SesTopic {
+    /// Its name in AWS.
+    pub arn: String,
+    /// Where SNS answers in its region.
+    pub origin: AppUrl,
+}
+
 /// How TLS begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpTls {
@@ -131,6 +140,49 @@ pub(super) fn mail_from(r: &mut Reader<'_>, app_url: Option<&AppUrl>) -> String 
         });
         format!("no-reply@{domain}")
     })
+}
+
+pub(super) fn configuration_set(text: &str) -> Result<String, Fault> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let valid = text.len() <= 64 && text.chars().all(allowed);
+    if valid {
+        Ok(text.to_owned())
+    } else {
+        Err("is not the name of a configuration set: a-z A-Z 0-9 _ - only")
+    }
+}
+
+pub(super) fn ses_topic(r: &mut Reader<'_>) -> Option<SesTopic> {
+    let endpoint = r.value("AWS_ENDPOINT_URL_SNS", |text| {
+        let url: AppUrl = text.parse()?;
+        if url.is_https() || matches!(url.host(), "localhost" | "127.0.0.1" | "[::1]") {
+            return Ok(url);
+        }
+        Err("is http:// to another machine, where anybody could sign; set https://HOST[:PORT]")
+    });
+    let topic = r.value("SES_TOPIC_ARN", |text| {
+        topic(text).ok_or("is not the ARN of a topic of SNS; set arn:aws:sns:REGION:ACCOUNT:NAME")
+    })?;
+    Some(SesTopic { origin: endpoint.unwrap_or(topic.origin), ..topic })
+}
+
+/// `arn:PARTITION:sns:REGION:ACCOUNT:NAME`; China has hosts of its own.
+fn topic(arn: &str) -> Option<SesTopic> {
+    let ["arn", partition, "sns", region, account, name] = *arn.split(':').collect::<Vec<_>>() else {
+        return None;
+    };
+    let is_region = region.contains('-')
+        && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    let is_name = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    let domain = match partition {
+        "aws" | "aws-us-gov" => "amazonaws.com",
+        "aws-cn" => "amazonaws.com.cn",
+        _ => return None,
+    };
+    let origin = format!("https://sns.{region}.{domain}").parse().ok()?;
+    (is_region && is_account && is_name).then(|| SesTopic { arn: arn.to_owned(), origin })
 }
 
 fn mail_address(text: &str) -> Result<String, Fault> {

@@ -54,6 +54,13 @@ pub enum Avatars {
     Gravatar,
 }
 
+impl Redis {
+    /// Whether it is spoken to by TLS.
+    pub(super) fn has_tls(&self) -> bool {
+        matches!(self, Redis::Server(url) if url.expose().starts_with("rediss://"))
+    }
+}
+
 impl fmt::Display for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = match self {

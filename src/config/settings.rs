@@ -83,10 +83,37 @@ pub const SETTINGS: &[Setting] = &[
                 alone. Needed in production.",
     },
     Setting {
+        name: "REDIS_CA_FILE",
+        also: "",
+        default: "",
+        about: "PEM file of the authorities that sign the certificate of Redis, else the system's are asked; ElastiCache needs \
+                none.",
+    },
+    Setting {
+        name: "REDIS_CLUSTER",
+        also: "",
+        default: "false",
+        about: "true where Redis is a cluster: ElastiCache with cluster mode enabled, and serverless.",
+    },
+    Setting {
         name: "IMAGES_URL",
         also: "AWS_INTRO_SAMPLE_S3_BUCKET, AWS_INTRO_SAMPLE_S3_REGION",
         default: "file:var/images",
         about: "Pictures of microposts: s3://BUCKET or file:PATH. Needed in production.",
+    },
+    Setting {
+        name: "IMAGES_PUBLIC_URL",
+        also: "",
+        default: "",
+        about: "https://HOST from which browsers fetch pictures, a CloudFront distribution in front of the bucket say; by \
+                default the application hands them out.",
+    },
+    Setting {
+        name: "AWS_ENDPOINT_URL_S3",
+        also: "",
+        default: "",
+        about: "The address of a store that is compatible with S3, https://HOST[:PORT]; by default that of AWS. The SDK's own \
+                settings (AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID and the like) count as everywhere.",
     },
     Setting {
         name: "SMTP_URL",
@@ -95,6 +122,38 @@ pub const SETTINGS: &[Setting] = &[
         default: "file:var/mail",
         about: "Outgoing mail: smtps://USER:PASSWORD@HOST[:465], smtp://USER:PASSWORD@HOST[:587] for STARTTLS, or \
                 file:PATH. AWS_INTRO_SAMPLE_SMTP_ADDRESS means port 465 and may bring another. Needed in production.",
+    },
+    Setting {
+        name: "SMTP_CA_FILE",
+        also: "",
+        default: "",
+        about: "PEM file of the authorities that sign the mail server's certificate, else the system's are asked; SES needs none.",
+    },
+    Setting {
+        name: "SMTP_RATE",
+        also: "",
+        default: "10",
+        about: "Mails a second at most, from each instance. SES allows 1 in its sandbox, and says how many outside it.",
+    },
+    Setting {
+        name: "SES_CONFIGURATION_SET",
+        also: "",
+        default: "",
+        about: "The configuration set of SES that every mail names, so that bounces and complaints come to /webhooks/ses.",
+    },
+    Setting {
+        name: "SES_TOPIC_ARN",
+        also: "",
+        default: "",
+        about: "The topic of SNS in which SES tells of bounces and complaints: subscribe https://HOST/webhooks/ses to it, \
+                which answers nobody while this is absent. Addresses that bounce for good get no more mail.",
+    },
+    Setting {
+        name: "AWS_ENDPOINT_URL_SNS",
+        also: "",
+        default: "",
+        about: "The address of a service that is compatible with SNS, https://HOST[:PORT]; by default that of AWS in the \
+                region of SES_TOPIC_ARN.",
     },
     Setting {
         name: "MAIL_FROM",
@@ -111,11 +170,37 @@ pub const SETTINGS: &[Setting] = &[
                 when it is absent.",
     },
     Setting {
+        name: "LOGSTASH_CA_FILE",
+        also: "",
+        default: "",
+        about: "PEM file of the authorities that sign the certificate of Logstash, else the system's are asked.",
+    },
+    Setting {
+        name: "LOGSTASH_SPOOL_MB",
+        also: "",
+        default: "256",
+        about: "Log lines that wait on disk while Logstash is away, in MB at most; the oldest go first.",
+    },
+    Setting {
+        name: "METRICS_LISTEN",
+        also: "",
+        default: "",
+        about: "Where to give figures to Prometheus, at /metrics: HOST:PORT, an address that visitors cannot reach. Nowhere \
+                when it is absent.",
+    },
+    Setting {
         name: "TRUSTED_PROXIES",
         also: "",
         default: "0",
         about: "How many proxies stand in front, 0 to 10, to find the visitor's address: 1 behind nginx, 2 behind a load \
                 balancer and nginx.",
+    },
+    Setting {
+        name: "LIMITS",
+        also: "",
+        default: "on",
+        about: "on, or off in development: whether who logs in, signs up, posts or has mails sent too often is turned away \
+                for a while.",
     },
     Setting {
         name: "AVATARS",
@@ -132,7 +217,8 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Beginnings of names that can only be meant for this program, so that an unknown one is a slip.
-const PREFIXES: [&str; 5] = ["AWS_INTRO_SAMPLE_", "MYSQL_DATABASE_", "RDS_", "LOGSTASH_", "REDIS_"];
+const PREFIXES: [&str; 7] =
+    ["AWS_INTRO_SAMPLE_", "MYSQL_DATABASE_", "RDS_", "LOGSTASH_", "REDIS_", "SMTP_", "IMAGES_"];
 
 /// The settings part of `--help`: each with its default, what it says and its other names, 100 columns wide.
 pub fn help() -> String {

@@ -134,7 +134,11 @@ fn the_books_variables_work_unchanged() -> Tested {
     };
     assert_eq!(config.mail, Mail::Smtp(smtp));
     assert_eq!(config.mail_from, "no-reply@example.com");
-    assert_eq!(config.warnings, Vec::<String>::new());
+    assert_eq!(
+        names(&config.warnings),
+        ["DATABASE_SSL_MODE"],
+        "the book knows nothing of TLS to the database"
+    );
     let expected = MySql {
         host: "db.home".into(),
         port: 3306,
@@ -166,7 +170,7 @@ fn the_beanstalk_tutorials_variables_work_unchanged() -> Tested {
     assert_eq!(config.logstash, Some(logstash));
     assert_eq!(config.images, Images::Folder("/srv/images".into()));
     assert_eq!(config.mail, Mail::Folder("/srv/mail".into()));
-    assert_eq!(names(&config.warnings), ["APP_URL"], "http is allowed, and pointed out");
+    assert_eq!(names(&config.warnings), ["APP_URL", "DATABASE_SSL_MODE"], "allowed, and pointed out");
     let mysql = mysql(config).ok_or("not MySQL")?;
     assert_eq!((mysql.host.as_str(), mysql.port), ("mysql.example.com", 3306));
     assert_eq!((mysql.user.as_str(), mysql.database.as_str()), ("django", "django_db"));

@@ -11,6 +11,7 @@ use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::outbox;
 use crate::models::user::User;
 use crate::models::validation::Errors;
+use crate::services::limits::MAIL;
 use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
@@ -43,6 +44,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
             return visitor.form_again(&page);
         }
     };
+    visitor.count(&MAIL, email.as_str()).await?;
     let (app, now) = (&visitor.app, visitor.app.clock.now());
     app.db
         .transaction(async |db| {

@@ -11,16 +11,26 @@ use crate::error::{Error, Result};
 use crate::models::micropost::{Content, Micropost};
 use crate::models::page::PageNumber;
 use crate::models::picture;
+use crate::models::picture_deletion;
 use crate::models::validation::Errors;
+use crate::services::images;
+use crate::services::limits::POST;
+use crate::web::error_pages::with_retry_after;
 use crate::web::flash::Kind;
 use crate::web::params::{Id, page_number};
+use crate::web::roles::SignedIn;
 use crate::web::upload::{PostForm, Upload};
-use crate::web::visitor::SignedIn;
 
-/// POST /microposts. The picture is stored before the post is written, so that no post lacks its picture.
+/// POST /microposts. The picture is stored before the post is written, so that no post lacks its picture; and before that
+/// its deletion is foreseen, so that no picture lacks its post for longer than a day.
 pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
     let app = &me.app;
     let form = PostForm::read(&req, body).await?;
+    if let Err(Error::TooMany { retry_after }) = me.count(&POST, &me.me.id.to_string()).await {
+        let errors = Errors::one("content", "follows too many others; please wait a minute");
+        let page = Feed::with_rejected_post(&me, form.content, errors).await?;
+        return Ok(with_retry_after(me.page_as(StatusCode::TOO_MANY_REQUESTS, &page)?, retry_after));
+    }
     let mut errors = Errors::default();
     let content = errors.check("content", Content::parse(&form.content));
     let too_large = matches!(form.picture, Upload::TooLarge);
@@ -40,24 +50,41 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
         let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
         return me.page_as(status, &Feed::with_rejected_post(&me, form.content, errors).await?);
     };
-    let key = match picture {
-        Some(picture) => match app.images.put(picture).await {
-            Ok(key) => Some(key),
-            Err(error @ Error::Unavailable(_)) => {
-                tracing::error!(%error, "a picture was not stored");
-                return try_again(&me, form.content).await;
+    let stored = match picture {
+        Some(picture) => {
+            let key = images::new_key(picture.format)?;
+            let deletion =
+                picture_deletion::foresee(&mut app.db.conn().await?, &key, app.clock.now()).await?;
+            match app.images.put(&key, picture).await {
+                Ok(()) => Some((key, deletion)),
+                Err(error @ Error::Unavailable(_)) => {
+                    tracing::error!(%error, "a picture was not stored");
+                    return try_again(&me, form.content).await;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        },
+        }
         None => None,
     };
     let (user_id, now) = (me.me.id, app.clock.now());
     let written = app
         .db
-        .transaction(async |db| Micropost::create(db, user_id, &content, key.as_deref(), now).await)
+        .transaction(async |db| {
+            let key = stored.as_ref().map(|(key, _)| key.as_str());
+            Micropost::create(db, user_id, &content, key, now).await?;
+            match &stored {
+                Some((_, deletion)) => deletion.call_off(db).await,
+                None => Ok(()),
+            }
+        })
         .await;
-    if written.is_err() {
-        app.images.delete(key).await;
+    if let (Err(_), Some((_, deletion))) = (&written, stored) {
+        // Whatever becomes of this, the picture goes tomorrow.
+        if let Ok(mut db) = app.db.conn().await
+            && deletion.hasten(&mut db, now).await.is_ok()
+        {
+            app.cleaner_bell.ring();
+        }
     }
     written?;
     me.go_saying("/", Kind::Success, "Micropost created!")
@@ -72,8 +99,9 @@ async fn try_again(me: &SignedIn, content: String) -> Result<HttpResponse> {
 /// DELETE /microposts/{id}. Somebody else's is not found.
 pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
     let app = &me.app;
-    let picture = app.db.transaction(async |db| Micropost::delete(db, id.0, me.me.id).await).await?;
-    app.images.delete(picture).await;
+    let (user_id, now) = (me.me.id, app.clock.now());
+    app.db.transaction(async |db| Micropost::delete(db, id.0, user_id, now).await).await?;
+    app.cleaner_bell.ring();
     me.go_saying(&page_it_was_on(&me).await?, Kind::Success, "Micropost deleted")
 }
 

@@ -5,8 +5,8 @@ use actix_web::HttpResponse;
 use crate::error::{Error, Result};
 use crate::models::user::User;
 use crate::web::flash::Kind;
+use crate::web::roles::SignedIn;
 use crate::web::sign_in::audit;
-use crate::web::visitor::SignedIn;
 
 /// DELETE /other_sessions
 pub async fn destroy(me: SignedIn) -> Result<HttpResponse> {

@@ -4,6 +4,7 @@
 use actix_web::HttpResponse;
 use askama::Template;
 
+use super::most_followed;
 use crate::error::{Error, Result};
 use crate::models::page::{Page, PageNumber};
 use crate::models::relationship;
@@ -11,19 +12,21 @@ use crate::models::user::User;
 use crate::views::Layout;
 use crate::web::form::Form;
 use crate::web::params::{Id, parse_id};
-use crate::web::visitor::SignedIn;
+use crate::web::roles::SignedIn;
 
 /// POST /relationships
 pub async fn create(me: SignedIn, form: Form) -> Result<HttpResponse> {
     let followed_id = parse_id(form.get("followed_id"))
         .ok_or_else(|| Error::BadRequest("The form does not say whom to follow.".into()))?;
     relationship::follow(&me.app.db, me.me.id, followed_id, me.app.clock.now()).await?;
+    most_followed::note(&me.app, followed_id).await?;
     me.go(&format!("/users/{followed_id}"))
 }
 
 /// DELETE /relationships/{id}
 pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
     let followed_id = relationship::unfollow(&me.app.db, id.0, me.me.id).await?;
+    most_followed::note(&me.app, followed_id).await?;
     me.go(&format!("/users/{followed_id}"))
 }
 

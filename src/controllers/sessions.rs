@@ -7,6 +7,7 @@ use askama::Template;
 use crate::error::Result;
 use crate::models::email::Email;
 use crate::models::user::User;
+use crate::services::limits::LOG_IN;
 use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
@@ -31,8 +32,12 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let app = &visitor.app;
     let (typed_email, password) = (form.get("session[email]"), form.get("session[password]"));
     let remember_me = form.is_ticked("session[remember_me]")?;
+    visitor.count_client(&LOG_IN).await?;
     let user = match Email::parse(typed_email) {
-        Ok(email) => User::find_by_email(&mut app.db.conn().await?, &email).await?,
+        Ok(email) => {
+            visitor.count(&LOG_IN, email.as_str()).await?;
+            User::find_by_email(&mut app.db.conn().await?, &email).await?
+        }
         Err(_) => None,
     };
     let digest = user.as_ref().map(|user| user.password_digest.as_str());

@@ -4,9 +4,9 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::web::Path;
 
-use super::pictures::IMMUTABLE;
 use crate::error::{Error, Result};
 use crate::views::assets;
+use crate::web::ranges::IMMUTABLE;
 
 /// These have one address for ever, so browsers ask again after a day.
 const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");

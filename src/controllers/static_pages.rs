@@ -9,7 +9,8 @@ use crate::models::micropost::Micropost;
 use crate::models::page::{Page, PageNumber};
 use crate::models::validation::Errors;
 use crate::views::Layout;
-use crate::web::visitor::{SignedIn, Visitor};
+use crate::web::roles::SignedIn;
+use crate::web::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "static_pages/welcome.html")]

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use askama::Template;
 
+use super::most_followed::{self, Leader};
 use crate::error::{Error, Result};
 use crate::mails;
 use crate::models::email::Email;
@@ -15,25 +16,31 @@ use crate::models::password::NewPassword;
 use crate::models::relationship;
 use crate::models::user::{SignedUp, User};
 use crate::models::validation::Errors;
+use crate::services::limits::{LOG_IN, MAIL, SIGN_UP};
 use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
 use crate::web::params::Id;
+use crate::web::roles::{Admin, SignedIn};
 use crate::web::sign_in::{audit, audit_admin};
-use crate::web::visitor::{Admin, SignedIn, Visitor};
+use crate::web::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "users/index.html")]
 struct Index {
     layout: Layout,
     users: Page<User>,
+    most_followed: Vec<Leader>,
 }
 
 /// GET /users
 pub async fn index(me: SignedIn, page: PageNumber) -> Result<HttpResponse> {
     let mut db = me.app.db.conn().await?;
     let users = User::page(&mut db, page).await?.or_not_found()?;
-    me.page(&Index { layout: me.layout("All users"), users })
+    drop(db);
+    let layout = me.layout("All users");
+    let most_followed = most_followed::list(&me.app, &layout).await?;
+    me.page(&Index { layout, users, most_followed })
 }
 
 #[derive(Template)]
@@ -87,6 +94,8 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         let (name, email) = (name.to_owned(), email.to_owned());
         return visitor.form_again(&New { layout: visitor.layout("Sign up"), errors, name, email });
     };
+    visitor.count_client(&SIGN_UP).await?;
+    visitor.count(&MAIL, email.as_str()).await?;
     let app = &visitor.app;
     let (digest, now) = (app.passwords.hash(&password).await?, app.clock.now());
     app.db
@@ -137,6 +146,7 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
     let password = if wants_password { NewPassword::parse(typed, confirmation, &mut errors) } else { None };
     let new_email = email.filter(|email| email.as_str() != user.email);
     if wants_password || new_email.is_some() {
+        me.count(&LOG_IN, &user.email).await?;
         let current = form.get("user[current_password]");
         if !app.passwords.matches(current, Some(&user.password_digest)).await? {
             errors.add("current_password", "is needed to change the password or the address");
@@ -146,6 +156,9 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
         let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
         return me.form_again(&Edit { layout: me.layout("Edit user"), errors, name, email });
     };
+    if let Some(email) = &new_email {
+        me.count(&MAIL, email.as_str()).await?;
+    }
     let digest = match password {
         Some(password) => Some(app.passwords.hash(&password).await?),
         None => None,
@@ -164,6 +177,9 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
             User::find(db, user.id).await?.ok_or(Error::NotFound)
         })
         .await?;
+    if user.name != me.me.name {
+        most_followed::renamed(app).await;
+    }
     if digest.is_some() {
         audit("password_changed", Some(user.id));
         me.log_in_again(&user).await?;
@@ -199,11 +215,13 @@ async fn ask_new_address(me: &SignedIn, db: &mut crate::db::Conn, email: &Email)
 /// DELETE /users/{id}
 pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     let app = &admin.app;
-    let Some(pictures) = app.db.transaction(async |db| User::delete(db, id.0).await).await? else {
+    let now = app.clock.now();
+    if !app.db.transaction(async |db| User::delete(db, id.0, now).await).await? {
         audit_admin("user_not_deleted", id.0, admin.me.id);
         return admin.go_saying("/users", Kind::Danger, "The last admin cannot be deleted");
-    };
-    app.images.delete(pictures).await;
+    }
+    app.cleaner_bell.ring();
+    most_followed::deleted(app, id.0).await;
     audit_admin("user_deleted", id.0, admin.me.id);
     admin.go_saying("/users", Kind::Success, "User deleted")
 }

@@ -6,7 +6,7 @@ use rust_embed::RustEmbed;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, SqliteConnection};
 
-use super::{Db, Link};
+use super::{Backend, Db, Link};
 use crate::error::{Error, Result};
 
 /// How long `migrate` waits for another migration of the same database before it gives up.
@@ -71,9 +71,9 @@ impl Db {
     }
 
     fn migrator(&self) -> Migrator {
-        let folder = match self {
-            Db::Sqlite(_) => "sqlite/",
-            Db::MySql(_) => "mysql/",
+        let folder = match self.backend {
+            Backend::Sqlite(_) => "sqlite/",
+            Backend::MySql(_) => "mysql/",
         };
         let mut migrator =
             Migrator::with_migrations(Files::iter().filter_map(|file| migration(folder, &file)).collect());
@@ -124,10 +124,22 @@ async fn apply<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
     Ok(before)
 }
 
+/// Only looks: a database that was never migrated has not even the table that says what was applied.
 async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
-    conn.ensure_migrations_table(&migrator.table_name).await.map_err(explain)?;
-    let applied = conn.list_applied_migrations(&migrator.table_name).await.map_err(explain)?;
+    let applied = match conn.list_applied_migrations(&migrator.table_name).await {
+        Err(error) if is_missing_table(&error) => Vec::new(),
+        applied => applied.map_err(explain)?,
+    };
     Ok(migrator.iter().filter(|m| applied.iter().all(|a| a.version != m.version)).count())
+}
+
+/// MySQL has a number for it, SQLite words.
+fn is_missing_table(error: &MigrateError) -> bool {
+    let MigrateError::Execute(sqlx::Error::Database(error)) = error else { return false };
+    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        Some(mysql) => mysql.number() == 1146,
+        None => error.message().starts_with("no such table"),
+    }
 }
 
 fn explain(error: MigrateError) -> Error {

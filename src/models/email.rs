@@ -39,6 +39,26 @@ impl Email {
     }
 }
 
+/// An address as it may be shown and logged: `a***@example.com`.
+pub fn masked(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((local, domain)) => {
+            format!("{}***@{domain}", local.chars().next().map(String::from).unwrap_or_default())
+        }
+        None => "***".into(),
+    }
+}
+
+/// A text from elsewhere with every address in it masked: mail servers like to quote them.
+pub fn without_addresses(text: &str) -> String {
+    let is_end = |c: char| c.is_whitespace() || "<>()[],;:\"'`".contains(c);
+    let mask = |word: &str| {
+        let (word, end) = word.split_at(word.trim_end_matches(is_end).len());
+        if word.contains('@') { masked(word) + end } else { format!("{word}{end}") }
+    };
+    text.split_inclusive(is_end).map(mask).collect()
+}
+
 fn normalize(typed: &str) -> Option<String> {
     let typed: String = typed.nfc().collect();
     let (local, domain) = typed.rsplit_once('@')?;
@@ -119,6 +139,28 @@ mod tests {
         assert_eq!(Email::parse("Me@BÜCHER.example").unwrap(), ascii);
         assert_eq!(Email::parse("me@bu\u{308}cher.example").unwrap(), ascii);
         assert_eq!(Email::parse("me@ｂücher。example").unwrap(), ascii);
+    }
+
+    #[test]
+    fn masks_addresses_wherever_they_stand() {
+        assert_eq!(masked("anna.b@example.com"), "a***@example.com");
+        assert_eq!(masked("@example.com"), "***@example.com");
+        assert_eq!(masked("nobody"), "***");
+        for (said, told) in [
+            (
+                "554 not verified: anna@example.com, bob@b.example.",
+                "554 not verified: a***@example.com, b***@b.example.",
+            ),
+            (
+                "550 <anna@example.com>: unknown\n550 'o'neil@example.com'",
+                "550 <a***@example.com>: unknown\n550 'o'n***@example.com'",
+            ),
+            ("name=anna@example.com;x", "n***@example.com;x"),
+            ("454 Throttling failure", "454 Throttling failure"),
+            ("", ""),
+        ] {
+            assert_eq!(without_addresses(said), told);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::page::{Page, PageNumber};
+use super::picture_deletion;
 use super::user::User;
 use super::validation::{BLANK, UNUSABLE, has_unusable_characters, too_long};
 use crate::db::{Conn, execute, fetch_all, fetch_one, row};
@@ -94,18 +95,21 @@ impl Micropost {
         Ok(())
     }
 
-    /// Deletes a post of this author. Gives the key of its picture, which nobody needs any more.
+    /// Deletes a post of this author, and has its picture deleted.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such post, or it is somebody else's.
-    pub async fn delete(db: &mut Conn, id: i64, user_id: i64) -> Result<Option<String>> {
+    pub async fn delete(db: &mut Conn, id: i64, user_id: i64, now: DateTime<Utc>) -> Result<()> {
         execute!(db, "UPDATE users SET microposts_count = microposts_count - 1 WHERE id = ?", user_id)?;
         let (picture,): (Option<String>,) =
             fetch_one!(db, "SELECT picture FROM microposts WHERE id = ? AND user_id = ?", id, user_id)?;
         if execute!(db, "DELETE FROM microposts WHERE id = ?", id)?.rows == 0 {
             return Err(Error::NotFound);
         }
-        Ok(picture)
+        match picture {
+            Some(picture) => picture_deletion::push(db, &picture, now).await,
+            None => Ok(()),
+        }
     }
 
     /// What one person wrote, newest first.

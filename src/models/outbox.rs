@@ -3,16 +3,20 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::email::masked;
+use super::page::{Page, PageNumber};
 use super::secret::random_hex;
-use crate::db::{Conn, execute, fetch_optional, row};
-use crate::error::Result;
+use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
+use crate::error::{Error, Result};
 use crate::mails::Mail;
 
 /// How long a worker may take to deliver a mail before another one may try.
 const LEASE: TimeDelta = TimeDelta::minutes(2);
-/// Waiting between attempts: doubled from the first to the second.
+/// Waiting after a failure: doubled from the first to the second, and up to a quarter more.
 const FIRST_WAIT: TimeDelta = TimeDelta::seconds(30);
-const LONGEST_WAIT: TimeDelta = TimeDelta::hours(1);
+const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(48);
+/// A mail that nobody took for so long is parked.
+const PATIENCE: TimeDelta = TimeDelta::hours(48);
 
 /// A mail taken out to be delivered.
 pub struct Parcel {
@@ -27,11 +31,51 @@ pub struct Parcel {
     pub text_body: String,
     /// The part in HTML.
     pub html_body: String,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// Why nothing is sent to this address, if that is so.
+    pub suppressed: Option<String>,
     attempts: i64,
+    /// While it is in somebody's hands, when their lease ends.
     next_attempt_at: DateTime<Utc>,
 }
 
-row!(Parcel { id, message_id, recipient, subject, text_body, html_body, attempts, next_attempt_at });
+row!(Parcel {
+    id,
+    message_id,
+    recipient,
+    subject,
+    text_body,
+    html_body,
+    created_at,
+    suppressed,
+    attempts,
+    next_attempt_at,
+});
+
+/// A mail that was given up.
+pub struct Parked {
+    /// The row.
+    pub id: i64,
+    /// The subject.
+    pub subject: String,
+    /// Since when.
+    pub parked_at: DateTime<Utc>,
+    recipient: String,
+    last_error: Option<String>,
+}
+
+row!(Parked { id, subject, parked_at, recipient, last_error });
+
+/// How much waits.
+pub struct Waiting {
+    /// Mails that are to leave.
+    pub count: i64,
+    /// When the first of them was written.
+    pub since: Option<DateTime<Utc>>,
+    /// What the server said of the last one that it did not take.
+    pub last_error: Option<String>,
+}
 
 /// Puts a mail into the outbox.
 ///
@@ -54,6 +98,73 @@ pub async fn push(db: &mut Conn, mail: &Mail, now: DateTime<Utc>) -> Result<()> 
     Ok(())
 }
 
+/// How long to wait after so many failures in a row: 30 seconds to an hour. No two wait alike, so that not everybody
+/// comes back at the same moment.
+///
+/// # Errors
+/// When the operating system gives no random numbers.
+pub fn wait_after(failures: u32) -> Result<TimeDelta> {
+    let wait = (FIRST_WAIT * 2_i32.pow(failures.saturating_sub(1).min(16))).min(LONGEST_WAIT);
+    let mut random = [0];
+    getrandom::fill(&mut random).map_err(Error::internal)?;
+    Ok(wait + wait / 4 * i32::from(random[0]) / 255)
+}
+
+/// How much waits to leave.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting(db: &mut Conn) -> Result<Waiting> {
+    let (count, since) =
+        fetch_one!(db, "SELECT COUNT(*), MIN(created_at) FROM outbox WHERE parked_at IS NULL")?;
+    let last: Option<(String,)> = fetch_optional!(
+        db,
+        "SELECT last_error FROM outbox WHERE parked_at IS NULL AND last_error IS NOT NULL \
+         ORDER BY next_attempt_at DESC LIMIT 1"
+    )?;
+    Ok(Waiting { count, since, last_error: last.map(|(text,)| text) })
+}
+
+/// How many mails were given up.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn parked_count(db: &mut Conn) -> Result<i64> {
+    let (count,) = fetch_one!(db, "SELECT COUNT(*) FROM outbox WHERE parked_at IS NOT NULL")?;
+    Ok(count)
+}
+
+/// Mails that were given up, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn parked(db: &mut Conn, page: PageNumber) -> Result<Page<Parked>> {
+    let rows = fetch_all!(
+        db,
+        "SELECT id, subject, parked_at, recipient, last_error FROM outbox WHERE parked_at IS NOT NULL \
+         ORDER BY parked_at DESC, id DESC LIMIT ? OFFSET ?",
+        page.limit(),
+        page.offset(),
+    )?;
+    Ok(page.of(rows))
+}
+
+/// Lets a mail that was given up begin anew. Tells whether there was one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn send_again(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
+    let sent = execute!(
+        db,
+        "UPDATE outbox SET parked_at = NULL, last_error = NULL, attempts = 0, next_attempt_at = ?, created_at = ? \
+         WHERE id = ? AND parked_at IS NOT NULL",
+        now,
+        now,
+        id,
+    )?;
+    Ok(sent.rows == 1)
+}
+
 impl Parcel {
     /// Takes the mail that has been waiting longest; nobody else gets it until the lease is over.
     ///
@@ -63,22 +174,31 @@ impl Parcel {
         loop {
             let due: Option<Parcel> = fetch_optional!(
                 db,
-                "SELECT id, message_id, recipient, subject, text_body, html_body, attempts, next_attempt_at \
-                 FROM outbox WHERE parked_at IS NULL AND next_attempt_at <= ? ORDER BY next_attempt_at, id LIMIT 1",
+                "SELECT outbox.id, message_id, recipient, subject, text_body, html_body, outbox.created_at, \
+                 suppressions.reason AS suppressed, attempts, next_attempt_at \
+                 FROM outbox LEFT JOIN suppressions ON email = recipient AND lifted_at IS NULL \
+                 WHERE parked_at IS NULL AND next_attempt_at <= ? ORDER BY next_attempt_at, outbox.id LIMIT 1",
                 now
             )?;
-            let Some(parcel) = due else { return Ok(None) };
+            let Some(mut parcel) = due else { return Ok(None) };
+            let lease = now + LEASE;
             let taken = execute!(
                 db,
                 "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = ? WHERE id = ? AND next_attempt_at = ?",
-                now + LEASE,
+                lease,
                 parcel.id,
                 parcel.next_attempt_at,
             )?;
             if taken.rows == 1 {
+                (parcel.attempts, parcel.next_attempt_at) = (parcel.attempts + 1, lease);
                 return Ok(Some(parcel));
             }
         }
+    }
+
+    /// Whether nobody else may have it yet.
+    pub fn is_ours(&self, now: DateTime<Utc>) -> bool {
+        now < self.next_attempt_at
     }
 
     /// The mail was taken; its text, with the link in it, is kept no longer.
@@ -90,21 +210,61 @@ impl Parcel {
         Ok(())
     }
 
-    /// The mail was not taken; it is tried again later.
+    /// The mail was not taken; it is tried again later, or parked if it is too old for that. Tells whether it is tried
+    /// again. A row that somebody else has in hands by now is left to them.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn postpone(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<()> {
-        let doublings = u32::try_from(self.attempts).unwrap_or(0).min(16);
-        let wait = (FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT);
-        let why: String = why.chars().take(500).collect();
+    pub async fn postpone(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<bool> {
+        if now - self.created_at >= PATIENCE {
+            self.park(
+                db,
+                &format!("given up after {} hours; the last answer: {why}", PATIENCE.num_hours()),
+                now,
+            )
+            .await?;
+            return Ok(false);
+        }
         execute!(
             db,
-            "UPDATE outbox SET next_attempt_at = ?, last_error = ? WHERE id = ?",
-            now + wait,
-            why,
-            self.id
+            "UPDATE outbox SET next_attempt_at = ?, last_error = ? WHERE id = ? AND next_attempt_at = ?",
+            now + wait_after(u32::try_from(self.attempts).unwrap_or(u32::MAX))?,
+            shortened(why),
+            self.id,
+            self.next_attempt_at,
+        )?;
+        Ok(true)
+    }
+
+    /// The mail is given up until an admin sends it again.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn park(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<()> {
+        execute!(
+            db,
+            "UPDATE outbox SET parked_at = ?, last_error = ? WHERE id = ? AND next_attempt_at = ?",
+            now,
+            shortened(why),
+            self.id,
+            self.next_attempt_at,
         )?;
         Ok(())
     }
+}
+
+impl Parked {
+    /// To whom, with most of the name left out.
+    pub fn recipient(&self) -> String {
+        masked(&self.recipient)
+    }
+
+    /// Why.
+    pub fn reason(&self) -> &str {
+        self.last_error.as_deref().unwrap_or_default()
+    }
+}
+
+fn shortened(why: &str) -> String {
+    why.chars().take(500).collect()
 }

@@ -27,13 +27,8 @@ row!(RememberedDevice { id, user_id, digest, previous_digest, rotated_at, expire
 
 /// What the cookie of a device is worth.
 pub enum Recognition {
-    /// Logs this person in; the cookie has to be replaced, unless another request just did.
-    Known {
-        /// The person's id.
-        user_id: i64,
-        /// The new cookie.
-        cookie: Option<String>,
-    },
+    /// Logs its owner in; its secret has to be [rotated](RememberedDevice::rotate) then.
+    Known(RememberedDevice),
     /// A secret that was replaced long ago: somebody has a copy. The device is forgotten now.
     Replayed {
         /// The person's id.
@@ -63,7 +58,7 @@ impl RememberedDevice {
         Ok(cookie(&selector, &secret))
     }
 
-    /// Says what a cookie is worth, and rotates its secret.
+    /// Says what a cookie is worth.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -77,11 +72,8 @@ impl RememberedDevice {
         }
         let just_replaced =
             device.previous_digest.as_ref() == Some(&shown) && now < device.rotated_at + ROTATION_GRACE;
-        if device.digest == shown {
-            let cookie = device.rotate(db, selector, now).await?;
-            Ok(Recognition::Known { user_id: device.user_id, cookie })
-        } else if just_replaced {
-            Ok(Recognition::Known { user_id: device.user_id, cookie: None })
+        if device.digest == shown || just_replaced {
+            Ok(Recognition::Known(device))
         } else {
             Self::forget(db, cookie).await?;
             Ok(Recognition::Replayed { user_id: device.user_id })
@@ -97,19 +89,24 @@ impl RememberedDevice {
         )
     }
 
-    /// Gives the new cookie; none when another request rotated it first.
-    async fn rotate(&self, db: &mut Conn, selector: &str, now: DateTime<Utc>) -> Result<Option<String>> {
+    /// Replaces the secret in the cookie that was shown. Gives the new cookie; none when another request was first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rotate(&self, db: &mut Conn, shown: &str, now: DateTime<Utc>) -> Result<Option<String>> {
+        let Some((selector, shown)) = split(shown) else { return Ok(None) };
+        let shown = Digest::of(shown).to_vec();
         let secret = Secret::random()?;
         let rotated = execute!(
             db,
             "UPDATE remembered_devices SET digest = ?, previous_digest = ?, rotated_at = ?, expires_at = ? \
              WHERE id = ? AND digest = ?",
             secret.digest().to_vec(),
-            &self.digest,
+            &shown,
             now,
             now + LIFETIME,
             self.id,
-            &self.digest,
+            &shown,
         )?;
         Ok((rotated.rows == 1).then(|| cookie(selector, &secret)))
     }

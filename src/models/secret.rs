@@ -46,6 +46,11 @@ impl Digest {
         Digest(Sha256::digest(text.as_bytes()).into())
     }
 
+    /// For keys that are text.
+    pub fn to_hex(self) -> String {
+        hex(&self.0)
+    }
+
     /// For the database.
     pub fn to_vec(self) -> Vec<u8> {
         self.0.to_vec()

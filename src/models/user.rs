@@ -6,6 +6,7 @@ use super::email::Email;
 use super::mail_token::MailToken;
 use super::name::Name;
 use super::page::{Page, PageNumber};
+use super::picture_deletion;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 
@@ -106,6 +107,19 @@ impl User {
             page.offset(),
         )?;
         Ok(page.of(rows))
+    }
+
+    /// Ids of those with the most followers and how many these are, most first. Looks at everybody: not for every page.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn most_followed(db: &mut Conn, most: i64) -> Result<Vec<(i64, i64)>> {
+        fetch_all!(
+            db,
+            "SELECT id, followers_count FROM users WHERE activated_at IS NOT NULL AND followers_count > 0 \
+             ORDER BY followers_count DESC, id DESC LIMIT ?",
+            most
+        )
     }
 
     /// Signs somebody up. An account that was never activated is taken over: the last to sign up before the link is
@@ -216,22 +230,21 @@ impl User {
         Ok(())
     }
 
-    /// Deletes a person with all that is theirs. Gives the pictures of their posts, which nobody needs any more;
-    /// `None`: that is the last admin, who stays.
+    /// Deletes a person with all that is theirs, and has the pictures of their posts deleted. `false`: that is the last
+    /// admin, who stays.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such person.
-    pub async fn delete(db: &mut Conn, id: i64) -> Result<Option<Vec<String>>> {
+    pub async fn delete(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
         // Holds the person: the picture of a post that came in between would be left behind.
         if execute!(db, "UPDATE users SET updated_at = updated_at WHERE id = ?", id)?.rows == 0 {
             return Err(Error::NotFound);
         }
         let user = Self::find(db, id).await?.ok_or(Error::NotFound)?;
         if user.admin && !Self::has_other_admin(db, id).await? {
-            return Ok(None);
+            return Ok(false);
         }
-        let pictures: Vec<(String,)> =
-            fetch_all!(db, "SELECT picture FROM microposts WHERE user_id = ? AND picture IS NOT NULL", id)?;
+        picture_deletion::push_all_of(db, id, now).await?;
         execute!(
             db,
             "UPDATE users SET followers_count = followers_count - 1 \
@@ -246,7 +259,7 @@ impl User {
         )?;
         // Posts, follows, links and devices go by their foreign keys.
         execute!(db, "DELETE FROM users WHERE id = ?", id)?;
-        Ok(Some(pictures.into_iter().map(|(key,)| key).collect()))
+        Ok(true)
     }
 
     /// Makes somebody an admin, or an ordinary person again. `false`: that is the last admin, who stays one.

@@ -1,75 +1,178 @@
 //! Pictures of posts, by their keys.
 
-use std::io::ErrorKind;
-use std::path::PathBuf;
+mod folder;
+mod s3;
 
+use std::sync::Arc;
+
+use self::folder::Folder;
+use self::s3::S3;
+use super::vitals::Vitals;
+use crate::config::{self, Config};
 use crate::error::{Error, Result};
-use crate::models::picture::Picture;
+use crate::models::picture::{Format, Picture};
 use crate::models::secret::random_hex;
 
 /// The image store. Clones share it.
 #[derive(Clone)]
 pub struct Images {
     backend: Backend,
+    vitals: Vitals,
 }
 
 #[derive(Clone)]
 enum Backend {
     /// A folder: for development and a single instance.
-    Folder(PathBuf),
+    Folder(Folder),
+    /// A bucket, of AWS or of a store that is compatible.
+    S3(Arc<S3>),
 }
 
 impl Images {
-    /// The store in a folder, which is made when the first picture comes.
-    pub fn in_folder(folder: PathBuf) -> Images {
-        Images { backend: Backend::Folder(folder) }
+    /// The store that the settings name. Connects to nothing yet.
+    pub fn new(config: &Config) -> Images {
+        let backend = match &config.images {
+            config::Images::Folder(folder) => Backend::Folder(Folder::new(folder.clone())),
+            config::Images::S3 { bucket, region } => {
+                let endpoint = config.s3_endpoint.as_ref().map(config::AppUrl::origin);
+                Backend::S3(Arc::new(S3::new(bucket.clone(), region.clone(), endpoint)))
+            }
+        };
+        Images { backend, vitals: Vitals::default() }
     }
 
-    /// Stores a picture; gives its key: random, so nobody guesses it, and nothing of a user's file name gets into a path.
+    /// Stores a picture under a key of [`new_key`].
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not take it.
-    pub async fn put(&self, picture: Picture) -> Result<String> {
-        let key = format!("{}.{}", random_hex::<16>()?, picture.format.extension());
-        let Backend::Folder(folder) = &self.backend;
-        let stored = async {
-            tokio::fs::create_dir_all(folder).await?;
-            // Under another name until it is whole, so that nobody is served half a picture.
-            let unfinished = folder.join(format!("{key}.part"));
-            tokio::fs::write(&unfinished, &picture.bytes).await?;
-            tokio::fs::rename(&unfinished, folder.join(&key)).await
+    /// [`Error::Unavailable`] when the store does not take it, or does not say so: it may be there all the same.
+    pub async fn put(&self, key: &str, picture: Picture) -> Result<()> {
+        let put = async {
+            match &self.backend {
+                Backend::Folder(folder) => folder.put(key, &picture.bytes).await,
+                Backend::S3(s3) => s3.put(key, picture).await,
+            }
         };
-        stored.await.map_err(Error::unavailable)?;
-        Ok(key)
+        self.vitals.watch(put).await
     }
 
     /// The picture with this key.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, or the key is none of ours.
+    /// [`Error::NotFound`] when there is none, or the key is none of ours; [`Error::Unavailable`] when nobody knows.
     pub async fn get(&self, key: &str) -> Result<Vec<u8>> {
         if !is_key(key) {
             return Err(Error::NotFound);
         }
-        let Backend::Folder(folder) = &self.backend;
-        tokio::fs::read(folder.join(key)).await.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::NotFound,
-            _ => Error::unavailable(error),
-        })
+        let get = async {
+            match &self.backend {
+                Backend::Folder(folder) => folder.get(key).await,
+                Backend::S3(s3) => s3.get(key).await,
+            }
+        };
+        self.vitals.watch(get).await?.ok_or(Error::NotFound)
     }
 
-    /// Removes pictures that no post has any more. What cannot be removed is noted in the log; no person waits for it.
-    pub async fn delete(&self, keys: impl IntoIterator<Item = String>) {
-        let Backend::Folder(folder) = &self.backend;
-        for key in keys {
-            if let Err(error) = tokio::fs::remove_file(folder.join(&key)).await {
-                tracing::warn!(key, %error, "a picture that nobody needs could not be removed");
+    /// Removes a picture, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when it may still be there.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        let delete = async {
+            match &self.backend {
+                Backend::Folder(folder) => folder.delete(key).await,
+                Backend::S3(s3) => s3.delete(key).await,
             }
+        };
+        self.vitals.watch(delete).await
+    }
+
+    /// Asks whether the store is there and may be used.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub async fn ping(&self) -> Result<()> {
+        let ping = async {
+            match &self.backend {
+                Backend::Folder(folder) => folder.ping().await,
+                Backend::S3(s3) => s3.ping().await,
+            }
+        };
+        self.vitals.watch(ping).await
+    }
+
+    /// The address of the store, for who wants to look at the way there; none for a folder.
+    ///
+    /// # Errors
+    /// When nobody says in which region of AWS the bucket is.
+    pub async fn origin(&self) -> Result<Option<String>> {
+        match &self.backend {
+            Backend::Folder(_) => Ok(None),
+            Backend::S3(s3) => s3.origin().await.map(Some),
+        }
+    }
+
+    /// Asks for something that only who has good credentials is told, in a way that the refusal says what is wrong with
+    /// them.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub async fn sign_in(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Folder(_) => Ok(()),
+            Backend::S3(s3) => self.vitals.watch(s3.sign_in()).await,
+        }
+    }
+
+    /// In which region the bucket is, if the store says so.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub async fn bucket_region(&self) -> Result<Option<String>> {
+        match &self.backend {
+            Backend::Folder(_) => Ok(None),
+            Backend::S3(s3) => self.vitals.watch(s3.bucket_region()).await,
+        }
+    }
+
+    /// How it is doing.
+    pub fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> String {
+        match &self.backend {
+            Backend::Folder(folder) => folder.address(),
+            Backend::S3(s3) => s3.address(),
+        }
+    }
+
+    /// Requests to it that are under way, and how many there can be; a folder knows no bounds.
+    pub fn in_use(&self) -> Option<(usize, usize)> {
+        match &self.backend {
+            Backend::Folder(_) => None,
+            Backend::S3(s3) => Some(s3.in_use()),
+        }
+    }
+
+    /// What it is, for people.
+    pub fn kind(&self) -> &'static str {
+        match &self.backend {
+            Backend::Folder(_) => "a folder",
+            Backend::S3(_) => "S3",
         }
     }
 }
 
-/// 32 hexadecimal digits and an extension: what [`Images::put`] makes.
+/// A key for a new picture: random, so nobody guesses it, and nothing of a user's file name gets into a path.
+///
+/// # Errors
+/// When the operating system gives no random numbers.
+pub fn new_key(format: Format) -> Result<String> {
+    Ok(format!("{}.{}", random_hex::<16>()?, format.extension()))
+}
+
+/// 32 hexadecimal digits and an extension: what [`new_key`] makes.
 fn is_key(key: &str) -> bool {
     key.split_once('.').is_some_and(|(random, extension)| {
         random.len() == 32
@@ -80,10 +183,11 @@ fn is_key(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_key;
+    use super::*;
 
     #[test]
     fn knows_its_keys() {
+        assert!(is_key(&new_key(Format::Gif).unwrap()));
         assert!(is_key("0123456789abcdef0123456789abcdef.png"));
         for other in [
             "",

@@ -1,17 +1,30 @@
 //! Takes one mail and gets it out of the house.
 
+mod folder;
+mod line;
+mod smtp;
+
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use lettre::Message;
+use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 
+use self::smtp::Smtp;
+use super::vitals::Vitals;
+use crate::config::{self, Config};
 use crate::error::{Error, Result};
+use crate::models::email::without_addresses;
 use crate::models::outbox::Parcel;
 
 /// The way out for mails. Clones share it.
 #[derive(Clone)]
 pub struct Mailer {
     from: Mailbox,
+    configuration_set: Option<String>,
+    vitals: Vitals,
     backend: Backend,
 }
 
@@ -19,54 +32,139 @@ pub struct Mailer {
 enum Backend {
     /// A folder of .eml files: for development, where /inbox shows them.
     Folder(PathBuf),
+    /// A mail server: SES.
+    Smtp(Arc<Smtp>),
+}
+
+/// Why a mail was not taken. The texts hold no address.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDelivered {
+    /// This mail will not be taken later either (5xx).
+    #[error("{0}")]
+    Refused(String),
+    /// The server does not know us (535): our fault, so no reason to give a mail up.
+    #[error(
+        "{0}; check user and password of SMTP_URL (those of SES are made for SMTP, one pair for each region)"
+    )]
+    Unknown(String),
+    /// It may be taken later (4xx, or nobody answers).
+    #[error("{0}")]
+    NotNow(String),
 }
 
 impl Mailer {
-    /// Mails go into a folder, which is made with the first of them.
+    /// As the settings say. Connects to nothing yet.
     ///
     /// # Errors
-    /// When the sender's address is none.
-    pub fn to_folder(from: &str, folder: PathBuf) -> Result<Mailer> {
+    /// When the sender's address is none, or the file of SMTP_CA_FILE cannot be used.
+    pub fn open(config: &Config) -> Result<Mailer> {
+        let (from, vitals) = (&config.mail_from, Vitals::default());
         let address = from.parse().map_err(|e| Error::internal(format!("MAIL_FROM {from}: {e}")))?;
+        let backend = match &config.mail {
+            config::Mail::Folder(folder) => Backend::Folder(folder.clone()),
+            config::Mail::Smtp(server) => Backend::Smtp(Arc::new(Smtp::new(
+                server,
+                config.smtp_ca_file.as_deref(),
+                config.smtp_rate,
+                from.rsplit('@').next().unwrap_or("localhost"),
+                vitals.clone(),
+            )?)),
+        };
         Ok(Mailer {
             from: Mailbox::new(Some("Sample App".into()), address),
-            backend: Backend::Folder(folder),
+            configuration_set: config.ses_configuration_set.clone(),
+            vitals,
+            backend,
         })
     }
 
     /// The folder, if mails go into one.
     pub fn folder(&self) -> Option<&Path> {
-        let Backend::Folder(folder) = &self.backend;
-        Some(folder)
+        match &self.backend {
+            Backend::Folder(folder) => Some(folder),
+            Backend::Smtp(_) => None,
+        }
+    }
+
+    /// What it is, in a word.
+    pub fn kind(&self) -> &'static str {
+        match &self.backend {
+            Backend::Folder(_) => "a folder",
+            Backend::Smtp(_) => "SMTP",
+        }
+    }
+
+    /// How the calls went.
+    pub fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
+    /// Where mails go, for people.
+    pub fn address(&self) -> String {
+        match &self.backend {
+            Backend::Folder(folder) => folder.display().to_string(),
+            Backend::Smtp(smtp) => smtp.address(),
+        }
+    }
+
+    /// Asks whether mails would be taken: for SMTP the whole way in, from the name's lookup to the password.
+    ///
+    /// # Errors
+    /// When they would not; the text says why.
+    pub async fn ping(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Folder(folder) => self.vitals.watch(tokio::fs::create_dir_all(folder)).await,
+            Backend::Smtp(smtp) => return smtp.ping().await.map_err(Error::unavailable),
+        }
+        .map_err(Error::unavailable)
     }
 
     /// Delivers a mail.
     ///
     /// # Errors
-    /// When it was not taken; the text says why.
-    pub async fn deliver(&self, parcel: &Parcel) -> Result<()> {
-        let message = self.message(parcel)?;
-        let Backend::Folder(folder) = &self.backend;
-        let stored = async {
-            tokio::fs::create_dir_all(folder).await?;
-            // Named by its Message-ID: a mail that is delivered twice is there once.
-            let name = parcel.message_id.split('@').next().unwrap_or_default();
-            let unfinished = folder.join(format!("{name}.part"));
-            tokio::fs::write(&unfinished, message.formatted()).await?;
-            tokio::fs::rename(&unfinished, folder.join(format!("{name}.eml"))).await
-        };
-        stored.await.map_err(Error::unavailable)
+    /// When it was not taken, or nobody knows whether it was.
+    pub async fn deliver(&self, parcel: &Parcel) -> Result<(), NotDelivered> {
+        let message = self.message(parcel).map_err(|error| NotDelivered::Refused(tell(&error)))?;
+        match &self.backend {
+            Backend::Folder(folder) => {
+                // Named by its Message-ID: a mail that is delivered twice is there once.
+                let name = parcel.message_id.split('@').next().unwrap_or_default();
+                let mail = message.formatted();
+                let stored = self.vitals.watch(folder::store(folder, name, &mail)).await;
+                stored.map_err(|error| NotDelivered::NotNow(tell(&error)))
+            }
+            Backend::Smtp(smtp) => smtp.send(&message).await,
+        }
     }
 
-    /// RFC 5322, with a part in plain text and one in HTML.
+    /// Closes the connection, if there is one: to be called when there is nothing to deliver, because SES hangs up on
+    /// clients that keep silent.
+    pub async fn rest(&self) {
+        if let Backend::Smtp(smtp) = &self.backend {
+            smtp.hang_up().await;
+        }
+    }
+
+    /// RFC 5322, with a part in plain text and one in HTML. The same at every attempt.
     fn message(&self, parcel: &Parcel) -> Result<Message> {
         let to = parcel.recipient.parse().map_err(Error::internal)?;
-        Message::builder()
+        let mut message = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
+            .date(SystemTime::from(parcel.created_at))
             .subject(&parcel.subject)
-            .message_id(Some(format!("<{}>", parcel.message_id)))
+            .message_id(Some(format!("<{}>", parcel.message_id)));
+        if let Some(set) = &self.configuration_set {
+            let name = HeaderName::new_from_ascii_str("X-SES-CONFIGURATION-SET");
+            message = message.raw_header(HeaderValue::new(name, set.clone()));
+        }
+        message
             .multipart(MultiPart::alternative_plain_html(parcel.text_body.clone(), parcel.html_body.clone()))
             .map_err(Error::internal)
     }
+}
+
+/// What an error says, without the addresses that servers like to quote.
+fn tell(error: &impl ToString) -> String {
+    without_addresses(&error.to_string())
 }

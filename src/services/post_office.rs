@@ -1,59 +1,161 @@
 //! The worker that empties the outbox: takes a mail, has it delivered, and tries again later when that fails.
+//!
+//! Every instance has one; the lease of models/outbox.rs keeps them apart. A mail may leave twice (the server took it,
+//! its answer was lost), but none is lost.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, watch};
 
-use super::mailer::Mailer;
+use super::mailer::{Mailer, NotDelivered};
 use crate::clock::Clock;
 use crate::db::Db;
-use crate::error::Result;
-use crate::models::outbox::Parcel;
+use crate::error::{Error, Result};
+use crate::models::outbox::{Parcel, wait_after};
 
 /// Mails that another instance wrote, or whose time has come, are noticed after so long.
 const ROUND: Duration = Duration::from_secs(5);
+/// What became of a mail is noted again after so long, when the database is away.
+const NOTE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Wakes the worker. Clones wake the same one.
 #[derive(Clone, Default)]
-pub struct Bell(Arc<Notify>);
+pub struct Bell(Arc<Wire>);
+
+#[derive(Default)]
+struct Wire {
+    rung: Notify,
+    insists: AtomicBool,
+}
 
 impl Bell {
     /// Says that a mail was written; call it after the transaction.
     pub fn ring(&self) {
-        self.0.notify_one();
+        self.0.rung.notify_one();
+    }
+
+    /// Says that somebody knows the server to be well, and that no pause need be waited for.
+    pub fn insist(&self) {
+        self.0.insists.store(true, Ordering::Relaxed);
+        self.ring();
+    }
+
+    /// Waits until it is rung, or returns at once if it was since somebody waited last.
+    pub async fn rung(&self) {
+        self.0.rung.notified().await;
+    }
+}
+
+/// When the server takes nothing, all mails wait: knocking with one after the other would only earn us a longer ban.
+#[derive(Default)]
+struct Pause {
+    until: Option<DateTime<Utc>>,
+    failures: u32,
+}
+
+impl Pause {
+    fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_none_or(|until| until <= now)
+    }
+
+    fn lengthen(&mut self, now: DateTime<Utc>) -> Result<()> {
+        self.failures += 1;
+        self.until = Some(now + wait_after(self.failures)?);
+        Ok(())
     }
 }
 
 /// Delivers mails until `stop` turns true; finishes the one in its hands first.
 pub async fn run(db: Db, mailer: Mailer, clock: Clock, bell: Bell, mut stop: watch::Receiver<bool>) {
+    let mut office = PostOffice { db, mailer, clock, pause: Pause::default(), stop: stop.clone() };
     while !*stop.borrow() {
-        if let Err(error) = empty(&db, &mailer, &clock, &stop).await {
-            tracing::warn!(%error, "the outbox cannot be read; trying again");
+        if bell.0.insists.swap(false, Ordering::Relaxed) {
+            office.pause = Pause::default();
+        }
+        if office.pause.is_over(office.clock.now()) {
+            if let Err(error) = office.empty().await {
+                tracing::warn!(%error, "the outbox cannot be read; trying again");
+            }
+            office.mailer.rest().await;
         }
         tokio::select! {
-            () = bell.0.notified() => {}
+            () = bell.rung() => {}
             () = tokio::time::sleep(ROUND) => {}
             _ = stop.changed() => {}
         }
     }
 }
 
-async fn empty(db: &Db, mailer: &Mailer, clock: &Clock, stop: &watch::Receiver<bool>) -> Result<()> {
-    while !*stop.borrow() {
-        let mut conn = db.conn().await?;
-        let Some(parcel) = Parcel::take(&mut conn, clock.now()).await? else { break };
-        // Delivery may take long; nobody should wait for this connection meanwhile.
-        drop(conn);
-        let delivered = mailer.deliver(&parcel).await;
-        let mut conn = db.conn().await?;
-        match delivered {
-            Ok(()) => parcel.delivered(&mut conn).await?,
-            Err(error) => {
-                tracing::warn!(message_id = parcel.message_id, %error, "a mail was not taken; trying again later");
-                parcel.postpone(&mut conn, &error.to_string(), clock.now()).await?;
+struct PostOffice {
+    db: Db,
+    mailer: Mailer,
+    clock: Clock,
+    pause: Pause,
+    stop: watch::Receiver<bool>,
+}
+
+impl PostOffice {
+    /// Delivers what is due, until nothing is or the server takes nothing.
+    async fn empty(&mut self) -> Result<()> {
+        while !*self.stop.borrow() {
+            let mut conn = self.db.conn().await?;
+            let Some(parcel) = Parcel::take(&mut conn, self.clock.now()).await? else { break };
+            // Delivery may take long; nobody should wait for this connection meanwhile.
+            drop(conn);
+            let outcome = match &parcel.suppressed {
+                Some(reason) => {
+                    Err(NotDelivered::Refused(format!("not sent, the address is suppressed: {reason}")))
+                }
+                None => self.mailer.deliver(&parcel).await,
+            };
+            self.note(&parcel, &outcome).await?;
+            match outcome {
+                Ok(()) => self.pause = Pause::default(),
+                Err(NotDelivered::Refused(_)) => {}
+                Err(NotDelivered::Unknown(_) | NotDelivered::NotNow(_)) => {
+                    return self.pause.lengthen(self.clock.now());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what became of a mail, patiently: what is delivered and not noted leaves twice.
+    async fn note(&self, parcel: &Parcel, outcome: &Result<(), NotDelivered>) -> Result<()> {
+        loop {
+            match self.try_note(parcel, outcome).await {
+                Err(Error::Unavailable(_)) if parcel.is_ours(self.clock.now()) && !*self.stop.borrow() => {
+                    tokio::time::sleep(NOTE_AGAIN).await;
+                }
+                noted => return noted,
             }
         }
     }
-    Ok(())
+
+    async fn try_note(&self, parcel: &Parcel, outcome: &Result<(), NotDelivered>) -> Result<()> {
+        let (mut conn, now) = (self.db.conn().await?, self.clock.now());
+        let message_id = &parcel.message_id;
+        let parked = match outcome {
+            Ok(()) => return parcel.delivered(&mut conn).await,
+            Err(error @ NotDelivered::Refused(reason)) => {
+                parcel.park(&mut conn, reason, now).await?;
+                error
+            }
+            Err(error) => {
+                if matches!(error, NotDelivered::Unknown(_)) {
+                    tracing::error!(message_id, %error, "no mail leaves: the mail server does not know us");
+                }
+                if parcel.postpone(&mut conn, &error.to_string(), now).await? {
+                    tracing::warn!(message_id, %error, "a mail was not taken; all wait and are tried again");
+                    return Ok(());
+                }
+                error
+            }
+        };
+        tracing::warn!(target: "audit", event = "mail_parked", message_id, reason = %parked, "audit");
+        Ok(())
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use actix_web::dev::ServiceRequest;
+use actix_web::HttpRequest;
 
 /// The client's address: that of the connection, or, behind `proxies` trusted proxies, the one that the outermost of them
 /// wrote into X-Forwarded-For. Each proxy appends what it saw, so it is counted from the right; what stands further left
 /// was written by the client and is worth nothing.
-pub fn client_address(req: &ServiceRequest, proxies: usize) -> Option<IpAddr> {
+pub fn client_address(req: &HttpRequest, proxies: usize) -> Option<IpAddr> {
     let peer = req.peer_addr().map(|addr| addr.ip());
     if proxies == 0 {
         return peer;
@@ -20,6 +20,18 @@ pub fn client_address(req: &ServiceRequest, proxies: usize) -> Option<IpAddr> {
     hop.and_then(|hop| hop.trim().parse().ok()).or(peer)
 }
 
+/// What one visitor has of the address space: an IPv4 address, or an IPv6 /64, out of which every machine may take as many
+/// addresses as it likes (RFC 6177).
+pub fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,7 +42,7 @@ mod tests {
         for value in forwarded {
             req = req.append_header(("x-forwarded-for", *value));
         }
-        client_address(&req.to_srv_request(), proxies).unwrap().to_string()
+        client_address(&req.to_http_request(), proxies).unwrap().to_string()
     }
 
     #[test]
@@ -43,5 +55,15 @@ mod tests {
         assert_eq!(seen(&["1.1.1.1"], 2), "1.1.1.1");
         assert_eq!(seen(&["nonsense"], 1), "10.0.0.9");
         assert_eq!(seen(&[], 1), "10.0.0.9");
+    }
+
+    #[test]
+    fn a_network_is_one_visitor() {
+        let network = |text: &str| network(text.parse().unwrap());
+        assert_eq!(network("1.2.3.4"), "1.2.3.4");
+        assert_eq!(network("::ffff:1.2.3.4"), "1.2.3.4");
+        assert_eq!(network("2001:db8:0:7:1::1"), "2001:db8:0:7::/64");
+        assert_eq!(network("2001:db8:0:7:ffff::2"), network("2001:db8:0:7::1"));
+        assert_ne!(network("2001:db8:0:8::1"), network("2001:db8:0:7::1"));
     }
 }

@@ -67,12 +67,9 @@ pub async fn read(
     next: Next<BoxBody>,
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
     if req.method() != Method::GET && req.content_type() == "application/x-www-form-urlencoded" {
-        let body = match announced(req.headers()) {
-            // Refused before it is sent.
-            Some(length) if length > MAX => Err(too_large()),
-            _ => in_time(TIMEOUT, collect(req.take_payload(), MAX)).await,
-        };
-        let form = match body.and_then(|body| Params::parse(&body)) {
+        let payload = req.take_payload();
+        let read = body(req.headers(), payload, MAX).await;
+        let form = match read.and_then(|body| Params::parse(&body)) {
             Ok(params) => Form(params),
             Err(error) => return Ok(req.error_response(error)),
         };
@@ -88,6 +85,22 @@ pub async fn read(
         req.extensions_mut().insert(form);
     }
     next.call(req).await
+}
+
+/// The body of a request: up to so many bytes, and in time.
+///
+/// # Errors
+/// [`Error::TooLarge`], [`Error::TooSlow`], or [`Error::BadRequest`] when it breaks off.
+pub async fn body(
+    headers: &HeaderMap,
+    payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    max: usize,
+) -> Result<BytesMut> {
+    match announced(headers) {
+        // Refused before it is sent.
+        Some(length) if length > max => Err(too_large(max)),
+        _ => in_time(TIMEOUT, collect(payload, max)).await,
+    }
 }
 
 /// Gives up on a body that takes too long.
@@ -106,15 +119,15 @@ async fn collect(
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| Error::BadRequest("The request broke off before its end.".into()))?;
         if collected.len() + chunk.len() > max {
-            return Err(too_large());
+            return Err(too_large(max));
         }
         collected.extend_from_slice(&chunk);
     }
     Ok(collected)
 }
 
-fn too_large() -> Error {
-    Error::TooLarge("A form may hold 8 kB at most.".into())
+fn too_large(max: usize) -> Error {
+    Error::TooLarge(format!("A form may hold {} kB at most.", max / 1024).into())
 }
 
 /// The length that the head announces; actix has refused what is no number.

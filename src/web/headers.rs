@@ -23,11 +23,15 @@ pub struct Headers(Vec<(HeaderName, HeaderValue)>);
 impl Headers {
     /// For this configuration.
     pub fn new(config: &Config) -> Headers {
-        let policy = match config.avatars {
-            Avatars::Drawn => HeaderValue::from_static(POLICY),
-            Avatars::Gravatar => HeaderValue::try_from(format!("{POLICY} https://secure.gravatar.com"))
-                .unwrap_or(HeaderValue::from_static(POLICY)),
-        };
+        // What stands at the end of the policy says where pictures may come from.
+        let mut policy = POLICY.to_owned();
+        if let Some(pictures) = &config.images_public_url {
+            policy = format!("{policy} {}", pictures.origin());
+        }
+        if config.avatars == Avatars::Gravatar {
+            policy += " https://secure.gravatar.com";
+        }
+        let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static(POLICY));
         let mut headers = vec![
             (CONTENT_SECURITY_POLICY, policy),
             (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -36,7 +36,7 @@ impl RequestId {
 pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let start = Instant::now();
     let app = req.app_data::<Data<App>>();
-    let client = app.and_then(|app| client_address(&req, app.config.trusted_proxies));
+    let client = app.and_then(|app| client_address(req.request(), app.config.trusted_proxies));
     // As it was sent: a form may say another verb later.
     let method = req.method().clone();
     let id = RequestId(random_hex::<8>().unwrap_or_default());
@@ -51,6 +51,10 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
     }
     let req = res.request();
     let route = req.match_pattern();
+    let took = start.elapsed();
+    if let Some(app) = req.app_data::<Data<App>>() {
+        app.traffic.note(route.as_deref(), res.status().as_u16(), took);
+    }
     let user_id = Visitor::known(req).map(|me| me.id);
     tracing::info!(
         target: "request",
@@ -58,7 +62,7 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
         path = without_tokens(req.path(), route.as_deref()),
         route,
         status = res.status().as_u16(),
-        duration_ms = start.elapsed().as_micros() as f64 / 1000.0,
+        duration_ms = took.as_micros() as f64 / 1000.0,
         request_id = id.as_str(),
         user_id,
         client = client.map(tracing::field::display),

@@ -6,23 +6,32 @@ use actix_web::HttpRequest;
 
 use super::cookies::Name;
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::remembered_device::{Recognition, RememberedDevice};
 use crate::models::user::User;
 use crate::services::sessions::Session;
 
+/// Who sent a request.
+pub enum Identity {
+    /// Somebody who is logged in.
+    Known(Rc<User>),
+    /// Nobody who is.
+    Stranger,
+    /// Somebody with a session, but the store of sessions does not answer. Never taken for logged in.
+    Unclear,
+}
+
 /// Who sent the request: by the session, or else by the remembered device, which starts a new session.
 ///
 /// # Errors
-/// When a store does not answer.
-pub async fn identify(app: &App, req: &HttpRequest) -> Result<Option<Rc<User>>> {
-    if let Some(user) = by_session(app, req).await? {
-        return Ok(Some(Rc::new(user)));
+/// When the database does not answer.
+pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
+    let by_session = by_session(app, req).await?;
+    if matches!(by_session, Identity::Known(_)) {
+        return Ok(by_session);
     }
-    let Some(user) = by_device(app, req).await? else { return Ok(None) };
-    start_session(app, req, &user).await?;
-    audit("remembered", Some(user.id));
-    Ok(Some(Rc::new(user)))
+    let by_device = by_device(app, req).await?;
+    Ok(by_device.map_or(by_session, |user| Identity::Known(Rc::new(user))))
 }
 
 /// Logs somebody in, always under a new session id (ASVS 7.2.4); an earlier session of this browser ends.
@@ -30,13 +39,13 @@ pub async fn identify(app: &App, req: &HttpRequest) -> Result<Option<Rc<User>>> 
 /// # Errors
 /// When a store does not answer.
 pub async fn log_in(app: &App, req: &HttpRequest, user: &User, remember: bool) -> Result<()> {
+    start_session(app, req, user).await?;
     forget_device(app, req).await?;
     if remember {
         let mut db = app.db.conn().await?;
         let cookie = RememberedDevice::remember(&mut db, user.id, app.clock.now()).await?;
         app.cookies.set(req, Name::RememberMe, cookie);
     }
-    start_session(app, req, user).await?;
     audit("log_in", Some(user.id));
     Ok(())
 }
@@ -56,27 +65,33 @@ pub fn is_remembered(app: &App, req: &HttpRequest) -> bool {
     app.cookies.get(req, Name::RememberMe).is_some()
 }
 
-async fn by_session(app: &App, req: &HttpRequest) -> Result<Option<User>> {
-    let Some(id) = app.cookies.get(req, Name::Session) else { return Ok(None) };
-    let found = match app.sessions.find(&id, app.clock.now()).await? {
+async fn by_session(app: &App, req: &HttpRequest) -> Result<Identity> {
+    let Some(id) = app.cookies.get(req, Name::Session) else { return Ok(Identity::Stranger) };
+    let session = match app.sessions.find(&id, app.clock.now()).await {
+        // Fails closed, and keeps the cookie: the session is still there when its store is back.
+        Err(Error::Unavailable(_)) => return Ok(Identity::Unclear),
+        found => found?,
+    };
+    let user = match session {
         Some(session) => {
             let mut db = app.db.conn().await?;
             User::find(&mut db, session.user_id).await?.filter(|user| user.sign_in_epoch == session.epoch)
         }
         None => None,
     };
-    if found.is_none() {
+    if user.is_none() {
         app.cookies.remove(req, Name::Session);
     }
-    Ok(found)
+    Ok(user.map_or(Identity::Stranger, |user| Identity::Known(Rc::new(user))))
 }
 
 async fn by_device(app: &App, req: &HttpRequest) -> Result<Option<User>> {
     let Some(cookie) = app.cookies.get(req, Name::RememberMe) else { return Ok(None) };
+    let now = app.clock.now();
     let recognition = app
         .db
         .transaction(async |db| {
-            let recognition = RememberedDevice::recognize(db, &cookie, app.clock.now()).await?;
+            let recognition = RememberedDevice::recognize(db, &cookie, now).await?;
             if let Recognition::Replayed { user_id } = recognition {
                 // Whoever has the copy may have used it already: everything ends, and the owner logs in anew.
                 User::log_out_everywhere(db, user_id).await?;
@@ -84,24 +99,31 @@ async fn by_device(app: &App, req: &HttpRequest) -> Result<Option<User>> {
             Ok(recognition)
         })
         .await?;
-    match recognition {
-        Recognition::Known { user_id, cookie } => {
-            if let Some(cookie) = cookie {
-                app.cookies.set(req, Name::RememberMe, cookie);
-            }
-            let mut db = app.db.conn().await?;
-            User::find(&mut db, user_id).await
-        }
+    let device = match recognition {
+        Recognition::Known(device) => device,
         Recognition::Replayed { user_id } => {
             audit("remember_me_replayed", Some(user_id));
             app.cookies.remove(req, Name::RememberMe);
-            Ok(None)
+            return Ok(None);
         }
         Recognition::Unknown => {
             app.cookies.remove(req, Name::RememberMe);
-            Ok(None)
+            return Ok(None);
+        }
+    };
+    let Some(user) = User::find(&mut app.db.conn().await?, device.user_id).await? else { return Ok(None) };
+    match start_session(app, req, &user).await {
+        // Where no session can be kept the device counts for this request alone, and its secret stays as it is.
+        Err(Error::Unavailable(_)) => {}
+        started => {
+            started?;
+            if let Some(cookie) = device.rotate(&mut app.db.conn().await?, &cookie, now).await? {
+                app.cookies.set(req, Name::RememberMe, cookie);
+            }
+            audit("remembered", Some(user.id));
         }
     }
+    Ok(Some(user))
 }
 
 async fn start_session(app: &App, req: &HttpRequest, user: &User) -> Result<()> {
@@ -136,4 +158,9 @@ pub fn audit(event: &'static str, user_id: Option<i64>) {
 /// The same for what an admin does to somebody: `by` is the admin.
 pub fn audit_admin(event: &'static str, user_id: i64, by: i64) {
     tracing::info!(target: "audit", event, user_id, by, "audit");
+}
+
+/// The same for who comes too often.
+pub fn audit_limit(limit: &'static str, user_id: Option<i64>) {
+    tracing::info!(target: "audit", event = "limited", limit, user_id, "audit");
 }

@@ -1,8 +1,7 @@
-//! Who asks, and how they are answered. A handler names in its signature who may come in: [`Visitor`] is everybody,
-//! [`SignedIn`] and [`Admin`] turn others away.
+//! Who asks, and how they are answered. A handler names in its signature who may come in: [`Visitor`] is everybody, those
+//! in roles.rs turn others away.
 
 use std::future::Future;
-use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -14,13 +13,16 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use askama::Template;
 use tokio::sync::Notify;
 
+use super::client_address::{client_address, network};
 use super::cookies::Name;
 use super::error_pages::{RETRY_SECONDS, with_retry_after};
 use super::flash::{Flash, Kind};
-use super::{return_to, sign_in};
+use super::return_to;
+use super::sign_in::{self, Identity};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::user::User;
+use crate::services::limits::Limit;
 use crate::views::Layout;
 
 /// Anybody, logged in or not.
@@ -29,22 +31,14 @@ pub struct Visitor {
     pub app: Data<App>,
     /// Who is logged in.
     pub me: Option<Rc<User>>,
-    req: HttpRequest,
+    /// There is a session, but its store cannot say whose.
+    pub(super) unclear: bool,
+    pub(super) req: HttpRequest,
 }
-
-/// Somebody who is logged in; others are sent to the log-in and come back afterwards.
-pub struct SignedIn {
-    /// Who.
-    pub me: Rc<User>,
-    visitor: Visitor,
-}
-
-/// An admin; others are sent to the home page.
-pub struct Admin(SignedIn);
 
 /// Kept with the request, so that the error page greets the same person without asking again.
 #[derive(Clone)]
-struct Identity(Option<Rc<User>>);
+struct Known(Option<Rc<User>>);
 
 /// Kept with the request while it is being found out who asks.
 #[derive(Clone, Default)]
@@ -69,12 +63,12 @@ pub fn once_identified<T: 'static>(
 impl Visitor {
     /// The visitor as far as is known by now, without asking any service: for error pages.
     pub fn as_known(app: Data<App>, req: HttpRequest) -> Visitor {
-        Visitor { app, me: Visitor::known(&req), req }
+        Visitor { app, me: Visitor::known(&req), unclear: false, req }
     }
 
     /// Who is known by now to be logged in, without asking any service.
     pub fn known(req: &HttpRequest) -> Option<Rc<User>> {
-        req.extensions().get::<Identity>().and_then(|identity| identity.0.clone())
+        req.extensions().get::<Known>().and_then(|known| known.0.clone())
     }
 
     /// What surrounds a page. Shows the message that the last answer left.
@@ -153,6 +147,36 @@ impl Visitor {
         return_to::referring_page(&self.app.config.app_url, &self.req)
     }
 
+    /// Counts an attempt of `who`.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] when there were too many.
+    pub async fn count(&self, limit: &Limit, who: &str) -> Result<()> {
+        if !self.app.config.limits {
+            return Ok(());
+        }
+        let counted = self.app.limits.count(limit, who, self.app.clock.now()).await;
+        if counted.is_err() {
+            sign_in::audit_limit(limit.name, self.me.as_ref().map(|me| me.id));
+        }
+        counted
+    }
+
+    /// Counts an attempt by where it comes from; where that is not known (a Unix socket without a trusted proxy), nothing
+    /// can be counted.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] when there were too many.
+    pub async fn count_client(&self, limit: &Limit) -> Result<()> {
+        let proxies = self.app.config.trusted_proxies;
+        let Some(address) = client_address(&self.req, proxies) else { return Ok(()) };
+        let counted = self.count(limit, &network(address)).await;
+        if counted.is_err() && proxies == 0 && self.req.headers().contains_key("x-forwarded-for") {
+            tracing::warn!("there is a proxy in front, so all visitors count as one: set TRUSTED_PROXIES");
+        }
+        counted
+    }
+
     /// Logs somebody in on this browser.
     ///
     /// # Errors
@@ -209,62 +233,17 @@ impl FromRequest for Visitor {
         Box::pin(async move {
             let identified = async {
                 let app = req.app_data::<Data<App>>().cloned().ok_or_else(|| Error::internal("no App"))?;
-                let me = sign_in::identify(&app, &req).await?;
-                req.extensions_mut().insert(Identity(me.clone()));
-                Ok(Visitor { app, me, req: req.clone() })
+                let (me, unclear) = match sign_in::identify(&app, &req).await? {
+                    Identity::Known(user) => (Some(user), false),
+                    Identity::Stranger => (None, false),
+                    Identity::Unclear => (None, true),
+                };
+                req.extensions_mut().insert(Known(me.clone()));
+                Ok(Visitor { app, me, unclear, req: req.clone() })
             };
             let visitor = identified.await;
             identifying.0.notify_one();
             visitor
         })
-    }
-}
-
-impl FromRequest for SignedIn {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<SignedIn>>>>;
-
-    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let visitor = Visitor::from_request(req, payload);
-        Box::pin(async move {
-            let visitor = visitor.await?;
-            match visitor.me.clone() {
-                Some(me) => Ok(SignedIn { me, visitor }),
-                None => {
-                    return_to::remember(&visitor.app.cookies, &visitor.req);
-                    Flash::new(Kind::Danger, "Please log in.").keep(&visitor.app.cookies, &visitor.req);
-                    Err(Error::LogInFirst)
-                }
-            }
-        })
-    }
-}
-
-impl FromRequest for Admin {
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Admin>>>>;
-
-    fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let signed_in = SignedIn::from_request(req, payload);
-        Box::pin(async move {
-            let signed_in = signed_in.await?;
-            if signed_in.me.admin { Ok(Admin(signed_in)) } else { Err(Error::NotAllowed) }
-        })
-    }
-}
-
-impl Deref for SignedIn {
-    type Target = Visitor;
-
-    fn deref(&self) -> &Visitor {
-        &self.visitor
-    }
-}
-
-impl Deref for Admin {
-    type Target = SignedIn;
-
-    fn deref(&self) -> &SignedIn {
-        &self.0
     }
 }

@@ -1,9 +1,9 @@
 //! In a real browser: what runs only there, and how it looks there. The pages come over plain http under another name
 //! than localhost, as from a first Beanstalk environment: the browser sends no Sec-Fetch-Site then, only Origin.
 
-use crate::support::TestApp;
 use crate::support::chrome::{Chrome, Look};
 use crate::support::people::PASSWORD;
+use crate::support::{TestApp, redis};
 
 #[actix_web::test]
 async fn follow_and_unfollow_change_the_page_in_place() {
@@ -107,7 +107,9 @@ async fn every_page_fits_its_window_and_loads_nothing_from_elsewhere() {
             fits(&chrome, path, width).await;
         }
         chrome.log_in(&admin.email, PASSWORD).await;
-        for path in ["/", "/users", &profile, &format!("{profile}/followers"), &settings] {
+        for path in
+            ["/", "/users", &profile, &format!("{profile}/followers"), &settings, "/stack", "/admin/outbox"]
+        {
             fits(&chrome, path, width).await;
         }
         // The browser's own remark about the page that is not there.
@@ -116,6 +118,27 @@ async fn every_page_fits_its_window_and_loads_nothing_from_elsewhere() {
         assert_eq!(console, Vec::<String>::new(), "dark {dark}, {width} px");
         chrome.close().await;
     }
+}
+
+/// The stack page is left open, a service goes and comes back, and the page says so by itself.
+#[actix_web::test]
+async fn the_stack_page_is_live() {
+    let mut server = redis::start();
+    let app = TestApp::start_with(&[("REDIS_URL", &redis::url(&server))]).await;
+    let chrome = Chrome::open(&app, Look::DESKTOP).await;
+    chrome.get("/stack").await;
+    chrome.ask("window.stillHere = true").await;
+    let is = |state: &str| {
+        format!(
+            "return document.querySelectorAll('.board-services > li.service-{state}')[0]?.innerText.startsWith('Sessions')"
+        )
+    };
+    server.kill();
+    chrome.eventually(&is("down")).await;
+    server.start_again();
+    chrome.eventually("return document.querySelectorAll('.service-down').length === 0").await;
+    assert_eq!(chrome.ask("return window.stillHere").await, true, "the page was left");
+    chrome.close().await;
 }
 
 async fn fits(chrome: &Chrome, path: &str, width: u32) {

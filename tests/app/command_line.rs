@@ -10,7 +10,7 @@ use crate::support::{Program, TestApp};
 async fn help_names_every_command_and_every_setting() {
     let program = Program::development().await;
     let help = program.succeed(&["--help"]);
-    for command in ["serve", "migrate", "seed", "secret", "admin"] {
+    for command in ["serve", "migrate", "seed", "doctor", "secret", "admin"] {
         let explained = help.lines().any(|line| {
             let words: Vec<_> = line.split_whitespace().collect();
             line.starts_with("  ") && words.first() == Some(&command) && words.len() > 3
@@ -46,9 +46,14 @@ async fn what_production_lacks_is_said_at_once() {
         .set("APP_ENV", "production")
         .set("REDIS_URL", "redis//oops")
         .set("AWS_INTRO_SAMPLE_53_BUCKET", "b");
-    for command in
-        [&["serve"][..], &["migrate"], &["seed", "--force"], &["admin", "grant", "a@example.com"], &[]]
-    {
+    for command in [
+        &["serve"][..],
+        &["migrate"],
+        &["seed", "--force"],
+        &["admin", "grant", "a@example.com"],
+        &["doctor"],
+        &[],
+    ] {
         let said = program.fail(command);
         for name in ["APP_URL", "SECRET_KEY_BASE", "DATABASE_URL", "REDIS_URL", "IMAGES_URL", "SMTP_URL"] {
             assert!(said.contains(&format!("\n  {name}: ")), "{name} in\n{said}");
@@ -72,11 +77,11 @@ async fn production_starts_only_on_a_schema_that_is_up_to_date() {
     let program = Program::production().await;
     for command in [&["serve"][..], &["seed", "--force"], &["admin", "grant", "a@example.com"]] {
         let said = program.fail(command);
-        assert!(said.contains("lacks 6 migrations; run `sample-app migrate`"), "{command:?}: {said}");
+        assert!(said.contains("lacks 8 migrations; run `sample-app migrate`"), "{command:?}: {said}");
     }
     assert_eq!(
         program.succeed(&["migrate"]).trim(),
-        "The database is up to date; 6 migrations were applied."
+        "The database is up to date; 8 migrations were applied."
     );
     assert_eq!(program.succeed(&["migrate"]).trim(), "The database is up to date.");
     program.serve().stop();

@@ -245,7 +245,7 @@ async fn behind_a_proxy() -> Option<(TestApp, Proxy, i64)> {
     let server = database.url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
     let proxy = Proxy::to(server.clone());
     let url = database.url.replace(&server, &proxy.address.to_string());
-    let app = TestApp::start_on(folder, database, &[("DATABASE_URL", &url)]).await;
+    let app = TestApp::start_on(folder, database, &[("DATABASE_URL", &url), ("LIMITS", "off")]).await;
     app.app.db.migrate().await.unwrap();
     let anna = app.db_person("anna").await;
     Some((app, proxy, anna.id))

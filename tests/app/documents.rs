@@ -77,7 +77,7 @@ fn the_architecture_names_every_module_and_folder() {
             "src/{name}"
         );
     }
-    for folder in ["templates/", "static/", "migrations/", "tests/app/", "scripts/"] {
+    for folder in ["templates/", "static/", "migrations/", "tests/app/", "scripts/", "deploy/"] {
         assert!(text.contains(&format!("`{folder}")), "{folder}");
     }
 }

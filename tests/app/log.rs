@@ -22,14 +22,14 @@ const PASSWORD: &str = "canary password one";
 const OTHER_PASSWORD: &str = "canary password two";
 
 /// The program, and what it said so far.
-struct Program {
+pub struct Program {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     reader: JoinHandle<()>,
 }
 
 /// With the settings of production, every service embedded.
-fn command(folder: &Path, database: &TestDatabase, log: &str) -> Command {
+pub fn command(folder: &Path, database: &TestDatabase, log: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sample-app"));
     let path = |name: &str| format!("file:{}", folder.join(name).display());
     command.env_clear().current_dir(folder).envs([
@@ -47,7 +47,7 @@ fn command(folder: &Path, database: &TestDatabase, log: &str) -> Command {
 }
 
 impl Program {
-    fn start(mut command: Command) -> Program {
+    pub fn start(mut command: Command) -> Program {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -59,7 +59,7 @@ impl Program {
     }
 
     /// Where it listens: it says so itself.
-    async fn address(&mut self) -> SocketAddr {
+    pub async fn address(&mut self) -> SocketAddr {
         let start = Instant::now();
         loop {
             let lines = self.lines.lock().unwrap().clone();
@@ -74,7 +74,7 @@ impl Program {
     }
 
     /// Ends it as a service manager does; gives every line it said.
-    fn stop(mut self) -> Vec<String> {
+    pub fn stop(mut self) -> Vec<String> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         assert!(self.child.wait().unwrap().success(), "SIGTERM ends it well");
@@ -113,7 +113,7 @@ async fn join(browser: &mut Browser, folder: &Path, email: &str) -> String {
 }
 
 /// Walks through everything that has a secret in it; gives the secrets.
-async fn walk(address: SocketAddr, folder: &Path, database: &TestDatabase) -> Vec<String> {
+pub async fn walk(address: SocketAddr, folder: &Path, database: &TestDatabase) -> Vec<String> {
     let (mut anna, mut eve) = (Browser::new(address), Browser::new(address));
     let mut canaries = vec![join(&mut anna, folder, ANNA).await, join(&mut eve, folder, EVE).await];
     let status =
@@ -163,7 +163,7 @@ async fn walk(address: SocketAddr, folder: &Path, database: &TestDatabase) -> Ve
     canaries
 }
 
-fn assert_nothing_secret(lines: &[String], canaries: &[String]) {
+pub fn assert_nothing_secret(lines: &[String], canaries: &[String]) {
     let words =
         ["canary.anna", "canary.eve", "canary.nobody", "canary password", "canary+password", "canary-secret"];
     for line in lines {

@@ -104,7 +104,7 @@ fn fold(text: &str) -> String {
 
 #[actix_web::test]
 async fn names_and_posts_bring_no_elements_into_a_page() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let (writer, admin) = (app.db_person("writer").await, app.db_admin("admin").await);
     assert_eq!((writer.id, admin.id), (1, 2));
     let mut browsers = [app.logged_in(&writer).await, app.logged_in(&admin).await];
@@ -123,7 +123,7 @@ async fn names_and_posts_bring_no_elements_into_a_page() {
 /// What is refused comes back into the form: as a value, and nothing more.
 #[actix_web::test]
 async fn refused_forms_bring_no_elements_into_a_page() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
     let settings = format!("/users/{}", michael.id);
@@ -186,7 +186,7 @@ async fn addresses_and_forged_messages_bring_nothing_into_a_page() {
 /// A mail's HTML part is as safe as a page, and its text part says the name as it is.
 #[actix_web::test]
 async fn names_bring_no_elements_into_a_mail() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let mut browser = app.browser();
     let mut sign_up = async |number: usize, name: &str| {
         let email = format!("new{number}@example.com");

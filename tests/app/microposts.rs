@@ -172,7 +172,7 @@ async fn the_feed_has_the_right_posts() {
 
 #[actix_web::test]
 async fn a_hundred_parallel_posts_are_counted_exactly() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let browser = app.logged_in(&michael).await;
     let posts =

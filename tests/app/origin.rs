@@ -31,6 +31,7 @@ async fn no_unsafe_route_takes_a_request_from_elsewhere() {
         // Whoever may do it.
         let mut browser = match (verb, path) {
             ("DELETE", "/users/{id}") | ("POST", "/relationships") => app.logged_in(&admin).await,
+            (_, path) if path.starts_with("/admin/") => app.logged_in(&admin).await,
             ("POST", "/login") => app.browser(),
             _ => app.logged_in(&owner.person).await,
         };
@@ -48,7 +49,9 @@ async fn no_unsafe_route_takes_a_request_from_elsewhere() {
         assert_eq!(app.database.db_dump().await, before, "{verb} {path}");
         assert_eq!(browser.is_logged_in().await, logged_in, "{verb} {path}");
         let page = send(&mut browser, verb, path, &owner, &[("sec-fetch-site", "same-origin")], true).await;
-        assert_eq!(page.status, 303, "{verb} {path} from here");
+        // Without SES_TOPIC_ARN nobody is heard there.
+        let expected = if path == "/webhooks/ses" { 404 } else { 303 };
+        assert_eq!(page.status, expected, "{verb} {path} from here");
     }
 }
 

@@ -201,7 +201,7 @@ async fn s36_of_fifty_parallel_resets_one_succeeds() {
 
 #[actix_web::test]
 async fn fifty_requests_at_once_leave_one_good_link() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let asking = (0..50).map(|_| {
         let mut browser = app.browser();

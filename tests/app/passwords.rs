@@ -161,7 +161,7 @@ async fn s30_common_passwords_are_refused_wherever_one_is_chosen() {
 
 #[actix_web::test]
 async fn s31_an_oversized_password_is_refused_before_any_hashing() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let mut browser = app.browser();
     let megabyte = "x".repeat(1024 * 1024);

@@ -45,7 +45,7 @@ async fn the_picture_goes_with_the_post() {
     assert_eq!(app.browser().get(&picture).await.status, 200);
     assert_eq!(app.stored_pictures().len(), 1);
     browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
-    assert_eq!(app.stored_pictures().len(), 0);
+    app.stored_pictures_are(&[]).await;
     assert_eq!(app.browser().get(&picture).await.status, 404);
 }
 

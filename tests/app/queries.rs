@@ -16,8 +16,10 @@ use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::name::Name;
 use sample_app::models::outbox::{self, Parcel};
 use sample_app::models::page::PageNumber;
+use sample_app::models::picture_deletion::{self, PictureDeletion};
 use sample_app::models::relationship;
 use sample_app::models::remembered_device::{Recognition, RememberedDevice};
+use sample_app::models::suppression;
 use sample_app::models::user::{SignedUp, User};
 use sample_app::seeds;
 
@@ -76,19 +78,20 @@ async fn people() {
     assert!(User::change_email(db, berta, "b@example.com", now).await.unwrap());
     assert!(User::set_admin(db, id, true).await.unwrap());
     assert!(!User::set_admin(db, id, false).await.unwrap(), "the last one");
-    assert!(User::delete(db, id).await.unwrap().is_none(), "the last one");
+    assert!(!User::delete(db, id, now).await.unwrap(), "the last one");
     assert!(User::set_admin(db, berta, true).await.unwrap());
     assert!(User::set_admin(db, id, false).await.unwrap());
     drop(conn);
     relationship::follow(pool, id, berta, now).await.unwrap();
     relationship::follow(pool, berta, id, now).await.unwrap();
+    let leaders = User::most_followed(&mut pool.conn().await.unwrap(), 1).await.unwrap();
+    assert_eq!(leaders, [(id.max(berta), 1)], "the latest of two with as many");
     let post = Content::parse("with a picture").unwrap();
     pool.transaction(async |db| Micropost::create(db, id, &post, Some("key.png"), now).await).await.unwrap();
-    let gone = pool.transaction(async |db| User::delete(db, id).await).await.unwrap();
-    assert_eq!(gone, Some(vec!["key.png".to_owned()]));
+    assert!(pool.transaction(async |db| User::delete(db, id, now).await).await.unwrap());
     let left = User::find(&mut pool.conn().await.unwrap(), berta).await.unwrap().unwrap();
     assert_eq!((left.followers_count, left.following_count), (0, 0));
-    assert!(pool.transaction(async |db| User::delete(db, id).await).await.is_err(), "not there");
+    assert!(pool.transaction(async |db| User::delete(db, id, now).await).await.is_err(), "not there");
 }
 
 #[actix_web::test]
@@ -122,8 +125,11 @@ async fn posts_and_follows() {
     assert!(Micropost::feed(db, anna, third).await.unwrap().rows.is_empty());
     drop(conn);
     let mine = feed.rows[2].id;
-    assert!(pool.transaction(async |db| Micropost::delete(db, mine, berta).await).await.is_err(), "not hers");
-    assert_eq!(pool.transaction(async |db| Micropost::delete(db, mine, anna).await).await.unwrap(), None);
+    assert!(
+        pool.transaction(async |db| Micropost::delete(db, mine, berta, now).await).await.is_err(),
+        "not hers"
+    );
+    pool.transaction(async |db| Micropost::delete(db, mine, anna, now).await).await.unwrap();
     assert!(relationship::unfollow(pool, follow, berta).await.is_err(), "not hers");
     assert_eq!(relationship::unfollow(pool, follow, anna).await.unwrap(), berta);
     assert_eq!(relationship::find(&mut pool.conn().await.unwrap(), anna, berta).await.unwrap(), None);
@@ -157,8 +163,10 @@ async fn tokens_devices_and_mails() {
 
     let cookie = RememberedDevice::remember(db, anna.id, now).await.unwrap();
     let known = RememberedDevice::recognize(db, &cookie, now).await.unwrap();
-    let Recognition::Known { user_id, cookie: Some(rotated) } = known else { panic!() };
-    assert_eq!(user_id, anna.id);
+    let Recognition::Known(device) = known else { panic!() };
+    assert_eq!(device.user_id, anna.id);
+    let rotated = device.rotate(db, &cookie, now).await.unwrap().unwrap();
+    assert!(device.rotate(db, &cookie, now).await.unwrap().is_none(), "once");
     let later = now + TimeDelta::minutes(1);
     let replayed = RememberedDevice::recognize(db, &cookie, later).await.unwrap();
     assert!(matches!(replayed, Recognition::Replayed { .. }));
@@ -174,8 +182,54 @@ async fn tokens_devices_and_mails() {
     assert!(Parcel::take(db, now).await.unwrap().is_none());
     let parcel = Parcel::take(db, tomorrow).await.unwrap().unwrap();
     parcel.postpone(db, "no", tomorrow).await.unwrap();
+    let parcel = Parcel::take(db, tomorrow + TimeDelta::hours(2)).await.unwrap().unwrap();
     parcel.delivered(db).await.unwrap();
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM outbox").await, 0);
+}
+
+#[actix_web::test]
+async fn parked_mails_and_suppressed_addresses() {
+    let app = TestApp::start().await;
+    let mut conn = app.app.db.conn().await.unwrap();
+    // Tomorrow, so that no worker takes them away.
+    let (db, now) = (&mut conn, app.app.clock.now() + TimeDelta::days(1));
+    for to in ["anna@example.com", "berta@example.com"] {
+        let text = || "x".to_owned();
+        let mail = Mail { to: to.into(), subject: to.into(), text: text(), html: text(), domain: text() };
+        outbox::push(db, &mail, now).await.unwrap();
+    }
+    let waiting = outbox::waiting(db).await.unwrap();
+    assert_eq!((waiting.count, waiting.since, waiting.last_error), (2, Some(now), None));
+    assert!(suppression::add(db, &email("anna@example.com"), "bounce", now).await.unwrap());
+    assert!(!suppression::add(db, &email("anna@example.com"), "complaint", now).await.unwrap(), "is one");
+    assert_eq!(suppression::count(db).await.unwrap(), 1);
+    let anna = Parcel::take(db, now).await.unwrap().unwrap();
+    assert_eq!((anna.suppressed.as_deref(), anna.created_at), (Some("bounce"), now));
+    assert_eq!(Parcel::take(db, now).await.unwrap().unwrap().suppressed, None);
+
+    // Whoever's lease is over has no say any more.
+    let again = Parcel::take(db, now + TimeDelta::minutes(2)).await.unwrap().unwrap();
+    anna.park(db, "too late", now).await.unwrap();
+    assert_eq!(outbox::parked_count(db).await.unwrap(), 0);
+    let old = now + TimeDelta::hours(48);
+    assert!(!again.postpone(db, "451", old).await.unwrap(), "given up");
+    assert_eq!(outbox::parked_count(db).await.unwrap(), 1);
+    let parked = outbox::parked(db, FIRST).await.unwrap().rows.remove(0);
+    assert_eq!((parked.recipient().as_str(), parked.parked_at), ("a***@example.com", old));
+    assert!(parked.reason().ends_with("451"), "{}", parked.reason());
+    assert!(outbox::send_again(db, parked.id, old).await.unwrap());
+    assert!(!outbox::send_again(db, parked.id, old).await.unwrap(), "on its way already");
+    assert_eq!(outbox::waiting(db).await.unwrap().count, 2);
+
+    let suppressed = suppression::page(db, FIRST).await.unwrap().rows.remove(0);
+    assert_eq!((suppressed.email().as_str(), suppressed.reason.as_str()), ("a***@example.com", "bounce"));
+    assert!(suppression::lift(db, suppressed.id, old).await.unwrap());
+    assert!(!suppression::lift(db, suppressed.id, old).await.unwrap(), "lifted already");
+    assert!(!suppression::add(db, &email("anna@example.com"), "told before", now).await.unwrap());
+    assert_eq!(suppression::count(db).await.unwrap(), 0);
+    let later = old + TimeDelta::microseconds(1);
+    assert!(suppression::add(db, &email("anna@example.com"), "told after", later).await.unwrap());
+    assert_eq!(suppression::page(db, FIRST).await.unwrap().rows[0].reason, "told after");
 }
 
 #[actix_web::test]
@@ -185,8 +239,52 @@ async fn seeding() {
     assert!(!seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
 }
 
+#[actix_web::test]
+async fn pictures_without_a_post() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await.id;
+    // Later than the clock of the worker, who takes nothing away then.
+    let (pool, now) = (&app.app.db, app.app.clock.now() + TimeDelta::days(10));
+    let mut conn = pool.conn().await.unwrap();
+    let db = &mut conn;
+    let post = Content::parse("Look").unwrap();
+    Micropost::create(db, anna, &post, Some("a.png"), now).await.unwrap();
+    Micropost::create(db, anna, &post, None, now).await.unwrap();
+    picture_deletion::push_all_of(db, anna, now).await.unwrap();
+    picture_deletion::push(db, "b.png", now + TimeDelta::microseconds(1)).await.unwrap();
+    let (kept, wanted) = (
+        picture_deletion::foresee(db, "c.png", now).await.unwrap(),
+        picture_deletion::foresee(db, "d.png", now).await.unwrap(),
+    );
+    assert!(PictureDeletion::take(db, now - TimeDelta::microseconds(1)).await.unwrap().is_none(), "not yet");
+    let first = PictureDeletion::take(db, now).await.unwrap().unwrap();
+    assert_eq!(first.picture, "a.png", "and no row for the post without a picture");
+    assert!(PictureDeletion::take(db, now).await.unwrap().is_none(), "it is taken");
+    first.done(db).await.unwrap();
+    kept.call_off(db).await.unwrap();
+    assert!(kept.call_off(db).await.is_err(), "once");
+    kept.hasten(db, now).await.unwrap();
+    wanted.hasten(db, now + TimeDelta::microseconds(2)).await.unwrap();
+    let now = now + TimeDelta::seconds(1);
+    let second = PictureDeletion::take(db, now).await.unwrap().unwrap();
+    let third = PictureDeletion::take(db, now).await.unwrap().unwrap();
+    assert_eq!((second.picture.as_str(), third.picture.as_str()), ("b.png", "d.png"), "c.png stays");
+    assert!(wanted.call_off(db).await.is_err(), "too late: somebody is deleting it");
+    second.postpone(db, now).await.unwrap();
+    assert!(PictureDeletion::take(db, now + TimeDelta::seconds(9)).await.unwrap().is_none());
+    let again = PictureDeletion::take(db, now + TimeDelta::seconds(10)).await.unwrap().unwrap();
+    assert_eq!(again.picture, "b.png", "after its wait");
+    let again = PictureDeletion::take(db, now + TimeDelta::minutes(1)).await.unwrap().unwrap();
+    assert_eq!(again.picture, "d.png", "whoever took it is gone");
+}
+
 /// The macros that run SQL (src/db/conn.rs).
 const MACROS: [&str; 5] = ["execute!(", "fetch_all!(", "fetch_one!(", "fetch_optional!(", "on!("];
+
+/// Whether the text has this word, and not as the end of another one (`on!(` in `json!(`).
+fn names(text: &str, word: &str) -> bool {
+    text.match_indices(word).any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
 
 fn source(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -210,7 +308,7 @@ fn functions_with_sql(path: &Path) -> BTreeSet<String> {
         } else if let Some((_, rest)) = line.split_once("pub async fn ") {
             function = Some(rest.split(['(', '<']).next().unwrap().to_owned());
         }
-        if MACROS.iter().any(|name| line.contains(name)) {
+        if MACROS.iter().any(|name| names(line, name)) {
             let function =
                 function.clone().unwrap_or_else(|| panic!("SQL before any function: {}", path.display()));
             found.insert(format!("{owner}::{function}"));
@@ -247,7 +345,7 @@ fn sql_is_only_where_it_belongs() {
     for path in source("src").into_iter().filter(|path| !belongs(path)) {
         let text = std::fs::read_to_string(&path).unwrap();
         let strange = MACROS.iter().chain(&["sqlx::query", "SELECT ", "INSERT INTO", "DELETE FROM"]);
-        let found: Vec<_> = strange.filter(|word| text.contains(**word)).collect();
+        let found: Vec<_> = strange.filter(|word| names(&text, word)).collect();
         assert!(found.is_empty(), "{}: {found:?}", path.display());
     }
 }

@@ -23,13 +23,15 @@ const ORIGINAL: &str = "
     POST /microposts  DELETE /microposts/{id}  POST /relationships  DELETE /relationships/{id}";
 
 /// What the port adds: the button of the activation link and another mail, the confirmation of a new address, logging out
-/// elsewhere, pictures and files, the inbox, the documents, health.
+/// elsewhere, pictures and files, what admins see of the mails, the inbox, what SES tells, the documents, health.
 const OURS: &str = "
     GET /account_activations/new  POST /account_activations  PATCH /account_activations/{token}
     GET /email_changes/{token}/edit  PATCH /email_changes/{token}
     DELETE /other_sessions
     GET /pictures/{key}  GET /avatars/{id}  GET /static/{name:.*}  GET /favicon.ico  GET /robots.txt
-    GET /inbox  GET /inbox/{name}
+    GET /admin/outbox  PATCH /admin/outbox/{id}  GET /admin/suppressions  DELETE /admin/suppressions/{id}
+    GET /inbox  GET /inbox/{name}  GET /stack
+    POST /webhooks/ses
     GET /README.md  GET /ARCHITECTURE.md  GET /CHANGELOG.md  GET /LICENSE
     GET /livez  GET /readyz";
 
@@ -237,7 +239,7 @@ async fn a_panic_is_a_500_and_the_process_lives() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let data = app.app.clone();
-    let server = HttpServer::new(move || sample_app::app::around(data.clone(), with_a_panic))
+    let server = HttpServer::new(move || sample_app::server::around(data.clone(), with_a_panic))
         .workers(1)
         .disable_signals()
         .bind("127.0.0.1:0")

@@ -249,7 +249,7 @@ async fn s18_an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
 /// in turns, so that whatever else the machine does slows both alike.
 #[actix_web::test]
 async fn s18_an_unknown_address_takes_as_long_as_a_wrong_password() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let mut browser = app.browser();
     let mut times = [Vec::new(), Vec::new()];

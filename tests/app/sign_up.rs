@@ -146,7 +146,7 @@ async fn s21_a_refused_form_tells_nothing_of_the_address() {
 
 #[actix_web::test]
 async fn a_hundred_parallel_sign_ups_with_one_address_make_one_account() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let sign_ups = (0..100).map(|n| {
         let (mut browser, name) = (app.browser(), format!("Person {n}"));
         async move {

@@ -170,7 +170,7 @@ const ELSEWHERE: [&str; 14] = [
 /// S58: after log-in, on to the page that asked for it, and to no other that somebody wrote into the cookie or address.
 #[actix_web::test]
 async fn log_in_leads_to_own_pages_only() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let profile = format!("/users/{}", michael.id);
     for target in ELSEWHERE {
@@ -207,7 +207,7 @@ async fn log_in_leads_to_own_pages_only() {
 /// S59: deleting a post leads back to the page it was on, if that is one of ours.
 #[actix_web::test]
 async fn deleting_leads_back_to_own_pages_only() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
     let own = format!("/users/{}?page=1", michael.id);

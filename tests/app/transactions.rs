@@ -125,7 +125,7 @@ async fn a_lock_that_is_never_let_go_is_a_503_and_nothing_happened() {
 /// Trust row F13: nobody is turned away with more than "later", and nobody is there twice.
 #[actix_web::test]
 async fn of_many_sign_ups_with_one_address_one_account_comes() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let fields = [
         ("user[name]", "Anna"),
         ("user[email]", "anna@example.com"),
@@ -193,7 +193,7 @@ async fn many_posts_at_once_leave_exact_counts() {
         post().await.unwrap();
     }
     let first = app.database.db_number("SELECT MIN(id) FROM microposts").await;
-    let delete = async |id| db.transaction(async |db| Micropost::delete(db, id, anna.id).await).await;
+    let delete = async |id| db.transaction(async |db| Micropost::delete(db, id, anna.id, now).await).await;
     // Each post is deleted by two at once; one of them finds nothing, and must not count.
     let deletions = join_all((0..40).map(|n| delete(first + n / 2)));
     let (posted, deleted) = tokio::join!(join_all((0..60).map(|_| post())), deletions);

@@ -92,8 +92,9 @@ fn an_unknown_name_is_pointed_out_with_the_nearest_known() -> Tested {
         ("RDS_HOST", "did you mean RDS_HOSTNAME?"),
         ("LOGSTASH_URI", "did you mean LOGSTASH_URL?"),
         ("REDIS_HOSTS", "did you mean REDIS_HOST?"),
-        ("REDIS_CA_FILE", "see `sample-app --help`"),
-        ("REDIS_CLUSTER", "see `sample-app --help`"),
+        ("SMTP_RATES", "did you mean SMTP_RATE?"),
+        ("REDIS_SENTINEL", "see `sample-app --help`"),
+        ("IMAGES_BUCKET", "see `sample-app --help`"),
     ];
     for (name, advice) in nearest {
         let warnings = load(&[(name, "x")])?.warnings;

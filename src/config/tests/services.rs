@@ -194,3 +194,64 @@ fn the_small_settings_take_what_they_name() -> Tested {
     }
     Ok(())
 }
+
+#[test]
+fn an_authority_without_tls_is_an_error() {
+    for (set, name) in [
+        ([("REDIS_URL", "redis://h"), ("REDIS_CA_FILE", "ca.pem")], "REDIS_CA_FILE"),
+        ([("LOGSTASH_URL", "tcp://h"), ("LOGSTASH_CA_FILE", "ca.pem")], "LOGSTASH_CA_FILE"),
+    ] {
+        assert_eq!(names(&errors(&set)), [name]);
+    }
+    assert_eq!(errors(&[("REDIS_URL", "rediss://h"), ("REDIS_CA_FILE", "ca.pem")]), Vec::<String>::new());
+}
+
+#[test]
+fn limits_are_on_in_production() -> Tested {
+    assert!(load(&[])?.limits && load(&[("LIMITS", "on")])?.limits);
+    assert!(!load(&[("LIMITS", "off")])?.limits);
+    assert_eq!(names(&errors(&[("LIMITS", "0")])), ["LIMITS"]);
+    let production = Config::load(&vars(&[BEANSTALK, &[("LIMITS", "off")]]))
+        .map_or_else(|errors| errors.0, |_| Vec::new());
+    assert_eq!(names(&production), ["LIMITS"]);
+    Ok(())
+}
+
+#[test]
+fn the_topic_of_ses_tells_where_sns_answers() -> Tested {
+    let origin = |settings: &[(&str, &str)]| -> Result<_, Box<dyn std::error::Error>> {
+        Ok(load(settings)?.ses_topic.map(|topic| topic.origin.origin()))
+    };
+    let topic = "arn:aws:sns:eu-central-1:123456789012:sample-app_mail";
+    for (arn, expected) in [
+        (topic, "https://sns.eu-central-1.amazonaws.com"),
+        ("arn:aws-cn:sns:cn-north-1:123456789012:t", "https://sns.cn-north-1.amazonaws.com.cn"),
+        ("arn:aws-us-gov:sns:us-gov-west-1:123456789012:t", "https://sns.us-gov-west-1.amazonaws.com"),
+    ] {
+        assert_eq!(origin(&[("SES_TOPIC_ARN", arn)])?.as_deref(), Some(expected));
+        assert_eq!(load(&[("SES_TOPIC_ARN", arn)])?.ses_topic.map(|topic| topic.arn).as_deref(), Some(arn));
+    }
+    for endpoint in
+        ["https://sns.example:8443", "http://127.0.0.1:4566", "http://localhost:4566", "http://[::1]:1"]
+    {
+        let told = origin(&[("SES_TOPIC_ARN", topic), ("AWS_ENDPOINT_URL_SNS", endpoint)])?;
+        assert_eq!(told.as_deref(), Some(endpoint));
+    }
+    assert_eq!(origin(&[("AWS_ENDPOINT_URL_SNS", "https://sns.example")])?, None, "the topic switches it on");
+    for bad in [
+        "sample-app-mail",
+        "arn:aws:sqs:eu-central-1:123456789012:t",
+        "arn:aws:sns:eu-central-1:123456789012:t:3bf8c0a0-subscription",
+        "arn:aws:sns:eu-central-1:1234:t",
+        "arn:aws:sns::123456789012:t",
+        "arn:aws:sns:evil.example/-:123456789012:t",
+        "arn:evil:sns:eu-central-1:123456789012:t",
+        "arn:aws:sns:eu-central-1:123456789012:",
+    ] {
+        assert_eq!(names(&errors(&[("SES_TOPIC_ARN", bad)])), ["SES_TOPIC_ARN"], "{bad}");
+    }
+    for bad in ["http://sns.example", "sns.example", "https://sns.example/path"] {
+        assert_eq!(names(&errors(&[("AWS_ENDPOINT_URL_SNS", bad)])), ["AWS_ENDPOINT_URL_SNS"], "{bad}");
+    }
+    Ok(())
+}

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use actix_web::web::Data;
-use sample_app::app::{self, App, Running};
+use sample_app::app::App;
 use sample_app::clock::Clock;
 use sample_app::config::Config;
+use sample_app::server::{self, Running};
 use tempfile::TempDir;
 
 use super::browser::Browser;
@@ -53,7 +54,7 @@ impl TestApp {
     }
 
     async fn serve(app: App, folder: TempDir, database: TestDatabase) -> TestApp {
-        let running = app::start(app).await.unwrap();
+        let running = server::start(app).await.unwrap();
         TestApp {
             app: running.app.clone(),
             address: running.addresses[0],
@@ -83,6 +84,11 @@ impl TestApp {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+    }
+
+    /// Where Prometheus asks.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.running.as_ref()?.metrics_address
     }
 
     /// Shuts down as SIGTERM does.

@@ -22,6 +22,8 @@ pub struct Browser {
     pub set_cookies: Vec<String>,
     /// The page that is open, as a path.
     pub at: String,
+    /// What the proxies in front say of where it comes from.
+    pub forwarded_for: Option<String>,
 }
 
 impl Browser {
@@ -33,7 +35,7 @@ impl Browser {
     pub fn at(origin: &str, address: SocketAddr) -> Browser {
         let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
         let (cookies, set_cookies, at) = (BTreeMap::new(), Vec::new(), "/".into());
-        Browser { client, address, origin: origin.to_owned(), cookies, set_cookies, at }
+        Browser { client, address, origin: origin.to_owned(), cookies, set_cookies, at, forwarded_for: None }
     }
 
     /// Opens a page, by its path or by its whole address, and follows redirects.
@@ -111,6 +113,9 @@ impl Browser {
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
         if !cookies.is_empty() {
             request = request.header(COOKIE, cookies.join("; "));
+        }
+        if let Some(addresses) = &self.forwarded_for {
+            request = request.header("x-forwarded-for", addresses);
         }
         request
     }

@@ -135,7 +135,7 @@ impl TestDatabase {
 }
 
 /// Every table and its columns that pages can change.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 8] = [
     (
         "users",
         "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count",
@@ -145,6 +145,8 @@ const TABLES: [(&str, &str); 6] = [
     ("microposts", "id, user_id, content, picture, created_at"),
     ("relationships", "id, follower_id, followed_id, created_at"),
     ("outbox", "id, message_id, recipient, subject, parked_at"),
+    ("picture_deletions", "id, picture, attempts, next_attempt_at"),
+    ("suppressions", "id, email, reason, lifted_at"),
 ];
 
 /// The server that TEST_DATABASE_URL names, without a schema.

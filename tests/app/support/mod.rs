@@ -3,20 +3,36 @@
 
 pub mod app;
 pub mod browser;
+pub mod certificates;
 pub mod chrome;
 pub mod database;
+pub mod doctor;
+pub mod lines;
 pub mod mails;
+pub mod outbox;
 pub mod page;
 pub mod people;
 pub mod posts;
 pub mod program;
 pub mod proxy;
 pub mod raw;
+pub mod redis;
+pub mod rsyslog;
+pub mod s3;
+pub mod server;
+pub mod smtp;
+pub mod sns;
 pub mod table;
+pub mod tls_front;
 
 pub use app::TestApp;
 pub use browser::Browser;
+pub use certificates::Certificates;
 pub use database::TestDatabase;
 pub use page::Page;
 pub use program::Program;
 pub use proxy::Proxy;
+pub use rsyslog::Rsyslog;
+pub use s3::Bucket;
+pub use server::Server;
+pub use smtp::MailServer;

@@ -1,13 +1,15 @@
 //! What people have: posts, pictures, and each other.
 
 use std::io::Cursor;
+use std::time::{Duration, Instant};
 
 use image::{DynamicImage, ImageFormat};
 use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::relationship;
 
-use super::TestApp;
 use super::people::Person;
+use super::program::PATIENCE;
+use super::{Browser, Page, TestApp};
 
 impl TestApp {
     /// A post, written at this moment.
@@ -50,6 +52,30 @@ impl TestApp {
     pub fn stored_pictures(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.folder.path().join("images")) else { return Vec::new() };
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    /// Waits until these pictures are stored and no others: what nobody needs any more goes a moment later.
+    pub async fn stored_pictures_are(&self, pictures: &[&str]) {
+        let start = Instant::now();
+        while self.stored_pictures() != pictures {
+            assert!(start.elapsed() < PATIENCE, "{:?}, not {pictures:?}", self.stored_pictures());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Browser {
+    /// Fills in the form for a post, with a small picture.
+    pub async fn post_picture(&mut self, text: &str) -> Page {
+        let form = self.get("/").await.form("Post").set("micropost[content]", text);
+        self.submit(form.attach("micropost[picture]", "kitten.png", png(20, 10))).await
+    }
+}
+
+impl Page {
+    /// Address of the picture of the newest post.
+    pub fn newest_picture(&self) -> String {
+        self.attrs("ol.microposts > li img.picture", "src").first().unwrap().clone()
     }
 }
 

@@ -188,6 +188,15 @@ impl Serving {
         self.end()
     }
 
+    /// Waits until it ends, which it has to do in peace; gives all that it said, and what it wrote to stderr.
+    pub fn finish(mut self) -> (Vec<String>, String) {
+        let (code, complaints) = self.end();
+        assert_eq!(code, Some(0), "{complaints}");
+        let rest: Vec<String> = self.said.iter().collect();
+        self.lines.extend(rest);
+        (std::mem::take(&mut self.lines), complaints)
+    }
+
     fn end(&mut self) -> (Option<i32>, String) {
         let start = Instant::now();
         let status = loop {

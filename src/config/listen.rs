@@ -1,0 +1,93 @@
+//! Where the server answers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::reader::Reader;
+use super::values::{Fault, host_and_port, number, path_of};
+
+/// Where the server answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// On the socket that systemd hands over as file descriptor 3.
+    Inherited,
+    /// On a TCP port; 0 lets the system choose one.
+    Tcp {
+        /// A host name or an IP address, IPv6 without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// On a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listen::Inherited => write!(f, "the inherited socket"),
+            Listen::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Listen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listen {
+    pub(super) fn port(&self) -> Option<u16> {
+        match self {
+            Listen::Tcp { port, .. } => Some(*port),
+            Listen::Inherited | Listen::Unix(_) => None,
+        }
+    }
+}
+
+/// Where to answer, and the port that a local visitor would use, where one is known.
+pub(super) fn listen(r: &mut Reader<'_>, vars: &BTreeMap<String, String>) -> (Listen, Option<u16>) {
+    let address = r.given("LISTEN", listen_address);
+    let port = r.value("PORT", |text| number(text).ok_or("is not a port; set a number up to 65535"));
+    let stated = address.as_ref().and_then(|address| address.value.port()).or(port);
+    if inherits_a_socket(vars) {
+        return (Listen::Inherited, stated);
+    }
+    let listen = match (address, port) {
+        (Some(address), Some(port)) => {
+            // On Beanstalk the proxy in front goes to PORT, wherever we may prefer to be.
+            if address.value.port() != Some(port) {
+                r.contradiction("port", "PORT", address.by);
+            }
+            address.value
+        }
+        (Some(address), None) => address.value,
+        (None, port) => Listen::Tcp { host: "127.0.0.1".to_owned(), port: port.unwrap_or(3000) },
+    };
+    let port = listen.port();
+    (listen, port)
+}
+
+fn listen_address(text: &str) -> Result<Listen, Fault> {
+    const FORM: Fault = "is not HOST:PORT, [::1]:PORT or unix:PATH; write it as one of them";
+    if text.starts_with("unix:") {
+        let path = path_of(text, "unix").ok_or(FORM)?;
+        // The kernel's limit (sockaddr_un), which otherwise shows up as an odd error at bind.
+        let fits = path.as_os_str().len() <= 107;
+        return if fits {
+            Ok(Listen::Unix(path))
+        } else {
+            Err("is longer than 107 bytes; choose a shorter path")
+        };
+    }
+    match host_and_port(text) {
+        Some((host, Some(port))) => Ok(Listen::Tcp { host, port }),
+        _ => Err(FORM),
+    }
+}
+
+/// Whether systemd started us with a socket, by its own protocol (sd_listen_fds): the two variables are inherited
+/// by our children too, hence the process id.
+fn inherits_a_socket(vars: &BTreeMap<String, String>) -> bool {
+    let number = |name| vars.get(name).filter(|text| !text.is_empty()).map(|text| text.parse::<u32>().ok());
+    let offered = number("LISTEN_FDS").flatten().is_some_and(|count| count >= 1);
+    let to_us = number("LISTEN_PID").is_none_or(|pid| pid == Some(std::process::id()));
+    offered && to_us
+}

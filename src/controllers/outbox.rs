@@ -1,0 +1,50 @@
+//! Mails on their way, for admins: what waits, what was given up and why, and another attempt.
+
+use actix_web::HttpResponse;
+use askama::Template;
+
+use crate::error::Result;
+use crate::models::outbox::{self, Parked, Waiting};
+use crate::models::page::{Page, PageNumber};
+use crate::models::suppression;
+use crate::views::Layout;
+use crate::web::flash::Kind;
+use crate::web::params::Id;
+use crate::web::roles::Admin;
+use crate::web::sign_in::audit_admin;
+
+#[derive(Template)]
+#[template(path = "outbox/index.html")]
+struct Index {
+    layout: Layout,
+    waiting: Waiting,
+    parked_count: i64,
+    parked: Page<Parked>,
+    suppressed: i64,
+}
+
+/// GET /admin/outbox
+pub async fn index(admin: Admin, page: PageNumber) -> Result<HttpResponse> {
+    let mut db = admin.app.db.conn().await?;
+    let parked = outbox::parked(&mut db, page).await?.or_not_found()?;
+    admin.page(&Index {
+        layout: admin.layout("Outbox"),
+        waiting: outbox::waiting(&mut db).await?,
+        parked_count: outbox::parked_count(&mut db).await?,
+        parked,
+        suppressed: suppression::count(&mut db).await?,
+    })
+}
+
+/// PATCH /admin/outbox/{id}: a mail that was given up begins anew.
+pub async fn update(admin: Admin, id: Id) -> Result<HttpResponse> {
+    let app = &admin.app;
+    let mut db = app.db.conn().await?;
+    if !outbox::send_again(&mut db, id.0, app.clock.now()).await? {
+        return admin.go_saying("/admin/outbox", Kind::Info, "That mail is not parked any more.");
+    }
+    // Whoever presses this has put right what was wrong.
+    app.bell.insist();
+    audit_admin("mail_sent_again", id.0, admin.me.id);
+    admin.go_saying("/admin/outbox", Kind::Success, "The mail is on its way again.")
+}

@@ -1,0 +1,50 @@
+//! What SES tells, by SNS: bounces and complaints.
+
+use actix_web::http::header::ContentType;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::models::{feedback, suppression};
+use crate::services::sns::Told;
+use crate::web::form;
+use crate::web::sign_in::audit;
+
+/// The largest message of SNS.
+const MAX: usize = 256 * 1024;
+
+/// POST /webhooks/ses. Nobody is asked who they are: the message's signature says it. There only with SES_TOPIC_ARN.
+pub async fn create(app: Data<App>, req: HttpRequest, payload: Payload) -> Result<HttpResponse> {
+    let sns = app.sns.as_ref().ok_or(Error::NotFound)?;
+    let body = form::body(req.headers(), payload, MAX).await?;
+    let told = sns.read(&body, app.clock.now()).await.inspect_err(|error| {
+        tracing::warn!(target: "audit", event = "ses_message_refused", %error, "audit");
+    })?;
+    match told {
+        Told::Subscription(url) => {
+            sns.confirm(&url).await?;
+            audit("ses_subscription_confirmed", None);
+        }
+        Told::Unsubscribed => {
+            tracing::warn!(target: "audit", event = "ses_unsubscribed", "audit");
+        }
+        Told::Notification { text, at } => {
+            let Some(unwanted) = feedback::unwanted(&text) else {
+                tracing::info!("the topic of SES tells something that is neither bounce nor complaint");
+                return Ok(taken());
+            };
+            let mut db = app.db.conn().await?;
+            for (email, reason) in unwanted {
+                if suppression::add(&mut db, &email, &reason, at).await? {
+                    tracing::info!(target: "audit", event = "address_suppressed", reason, "audit");
+                }
+            }
+        }
+    }
+    Ok(taken())
+}
+
+fn taken() -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n")
+}

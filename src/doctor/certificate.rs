@@ -1,0 +1,177 @@
+//! Certificates as they are shown to us: judged as the application judges them, and kept to tell what they say.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use x509_cert::der::Decode;
+
+use super::Trouble;
+use super::network::Server;
+
+/// What a certificate says about itself.
+pub(super) struct Certificate {
+    issuer: String,
+    days_left: i64,
+}
+
+/// Judges by the usual rules, and remembers what it saw.
+#[derive(Debug)]
+struct Witness {
+    judge: Arc<WebPkiServerVerifier>,
+    seen: Mutex<Option<CertificateDer<'static>>>,
+}
+
+/// Begins TLS with a server that has to be this host. Gives its certificate also where it is refused.
+pub(super) async fn begin_tls(
+    stream: TcpStream,
+    host: &str,
+    roots: RootCertStore,
+) -> (Option<Certificate>, io::Result<TlsStream<TcpStream>>) {
+    let judge = match WebPkiServerVerifier::builder(Arc::new(roots)).build() {
+        Ok(judge) => judge,
+        Err(error) => return (None, Err(io::Error::other(error))),
+    };
+    let name = match ServerName::try_from(host.to_owned()) {
+        Ok(name) => name,
+        Err(error) => return (None, Err(io::Error::other(error))),
+    };
+    let witness = Arc::new(Witness { judge, seen: Mutex::default() });
+    let config = ClientConfig::builder()
+        .dangerous() // for any verifier of one's own; this one leaves the verdict to the usual one
+        .with_custom_certificate_verifier(witness.clone())
+        .with_no_client_auth();
+    let begun = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+    let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    (seen.and_then(|seen| Certificate::read(&seen)), begun)
+}
+
+/// What the client found wrong with a certificate, if that is what it is.
+pub(super) fn fault(error: &io::Error) -> Option<&CertificateError> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(fault) => Some(fault),
+        _ => None,
+    }
+}
+
+pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Server<'_>) -> Trouble {
+    let issuer = seen.map_or("somebody", |seen| seen.issuer.as_str());
+    let Server { host, setting, authorities, .. } = server;
+    match fault(error) {
+        // A signature is bad where another authority bears the name of one that is trusted.
+        Some(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Trouble::new(
+            format!(
+                "the certificate is issued by {issuer}, who is none of the authorities that are trusted here"
+            ),
+            *authorities,
+        ),
+        Some(CertificateError::NotValidForNameContext { presented, .. }) => Trouble::new(
+            format!("the certificate is not made out to {host} but to {}", names(presented)),
+            about_other_name(host, setting),
+        ),
+        Some(CertificateError::NotValidForName) => Trouble::new(
+            format!("the certificate is not made out to {host}"),
+            about_other_name(host, setting),
+        ),
+        Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => Trouble::new(
+            format!("the certificate of {issuer} has run out"),
+            "renew it at the server (RDS: rotate the certificate of the instance), and look whether this machine's clock \
+             is right",
+        ),
+        Some(_) => Trouble::new(error, *authorities),
+        None => Trouble::new(format!("TLS was not begun: {error}"), server.without_tls),
+    }
+}
+
+/// rustls gives each as `DnsName("db.example.com")` or `IpAddress(10.0.1.7)`.
+fn names(presented: &[String]) -> String {
+    if presented.is_empty() {
+        return "nobody".to_owned();
+    }
+    let name = |presented: &String| {
+        presented
+            .split(['"', '(', ')'])
+            .filter(|part| !part.is_empty())
+            .nth(1)
+            .unwrap_or(presented)
+            .to_owned()
+    };
+    presented.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn about_other_name(host: &str, setting: &str) -> String {
+    format!(
+        "set one of the names in the certificate instead of {host} in {setting}; an alias such as db.home is never in the \
+         certificates of AWS (the database goes on with DATABASE_SSL_MODE=verify_ca, which does not ask for the name)"
+    )
+}
+
+impl Certificate {
+    fn read(der: &CertificateDer<'_>) -> Option<Certificate> {
+        let certificate = x509_cert::Certificate::from_der(der).ok()?;
+        let certificate = certificate.tbs_certificate();
+        let issuer = certificate.issuer();
+        let common_name = issuer.common_name().ok().flatten();
+        let until = certificate.validity().not_after.to_unix_duration().as_secs();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+        Some(Certificate {
+            issuer: common_name.map_or_else(|| issuer.to_string(), |name| name.value().into_owned()),
+            days_left: (until.cast_signed() - now.cast_signed()).div_euclid(24 * 60 * 60),
+        })
+    }
+
+    /// Of one that was found good for this host.
+    pub(super) fn describe(&self, host: &str) -> String {
+        format!("{}, made out to {host}", self.issued())
+    }
+
+    /// Without a word about whom it is made out to.
+    pub(super) fn issued(&self) -> String {
+        let days = if self.days_left == 1 { "1 day".to_owned() } else { format!("{} days", self.days_left) };
+        format!("issued by {}, {days} left", self.issuer)
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let seen = certificate.clone().into_owned();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        self.judge.verify_server_cert(certificate, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.judge.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.judge.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.judge.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,247 @@
+//! The database: as far as sqlx shows, by the application's own pool; what it does not show, TLS, by hand before that.
+
+use std::time::Instant;
+
+use rustls::{CertificateError, RootCertStore};
+use sqlx::mysql::MySqlDatabaseError;
+use tokio::net::TcpStream;
+
+use super::greeting::{self, Greeting};
+use super::network::Server;
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, certificate, milliseconds, said};
+use crate::clock::Clock;
+use crate::config::{AppEnv, Config, Database, MySql, SslMode};
+use crate::db::{Conn, Db};
+use crate::error::{Error, Result};
+use crate::models::picture::Format;
+use crate::models::picture_deletion;
+use crate::services::{images, tls};
+
+const HOST: &str = "DATABASE_URL (or RDS_HOSTNAME, MYSQL_DATABASE_HOST, AWS_INTRO_SAMPLE_DATABASE_HOST)";
+const NOT_MYSQL: &str = "look whether the port in DATABASE_URL (or behind the host in the other names) is that of MySQL, usually \
+    3306, and how the server is doing";
+const PASSWORD: &str = "the password in DATABASE_URL (or in RDS_PASSWORD, MYSQL_DATABASE_PASSWORD, \
+    AWS_INTRO_SAMPLE_DATABASE_PASSWORD: whichever is set)";
+
+pub(super) async fn examine(config: &Config) -> CheckUp {
+    match &config.database {
+        Database::Sqlite(path) => {
+            let address = format!("SQLite, {}", path.display());
+            let mut check_up = CheckUp::begin("database", &address, &["file", "migrations", "round trip"]);
+            let done = in_file(&mut check_up, config).await;
+            check_up.end(done)
+        }
+        Database::MySql(mysql) => {
+            let server = server(mysql);
+            let address = format!("mysql://{}/{}", server.authority(), mysql.database);
+            let steps = ["name", "port", "greeting", "TLS", "sign-in", "migrations", "round trip"];
+            let mut check_up = CheckUp::begin("database", &address, &steps);
+            let done = on_server(&mut check_up, config, mysql, &server).await;
+            check_up.end(done)
+        }
+    }
+}
+
+fn server(mysql: &MySql) -> Server<'_> {
+    Server {
+        host: &mysql.host,
+        port: mysql.port,
+        what: "the RDS instance",
+        way_out: None,
+        setting: HOST,
+        authorities: "name who signs its certificate: for RDS download \
+            https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem and set its path in DATABASE_CA_FILE; no \
+            system has the authorities of RDS by itself",
+        without_tls: "look whether the server has a certificate (RDS always has one), and whether something between it \
+            and this machine ends connections",
+    }
+}
+
+async fn in_file(check_up: &mut CheckUp, config: &Config) -> Result<(), Failed> {
+    let open = async {
+        let opened = async { Db::open(&config.database)?.with_connection().await };
+        let db = opened.await.map_err(|error| {
+            let advice = "let the user who runs the program write the file and its folder, or set another one in \
+                DATABASE_URL";
+            Trouble::new(said(&error), advice)
+        })?;
+        Ok((db, "opens".to_owned()))
+    };
+    let db = check_up.step("file", open).await?;
+    rows(check_up, config, &db).await
+}
+
+async fn on_server(
+    check_up: &mut CheckUp,
+    config: &Config,
+    mysql: &MySql,
+    server: &Server<'_>,
+) -> Result<(), Failed> {
+    let mut stream = server.reach(check_up).await?;
+    let offers_tls = check_up.step_within(LIMIT, "greeting", NOT_MYSQL, greet(&mut stream)).await?;
+    let tls = look_at_tls(stream, offers_tls, mysql, server);
+    check_up.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
+    let sign_in = async {
+        let start = Instant::now();
+        let opened = async { Db::open(&config.database)?.with_connection().await };
+        let db = opened.await.map_err(|error| refused(&error, mysql))?;
+        let text = format!("{} is in, and there is a database {}", mysql.user, mysql.database);
+        Ok((db, format!("{text} ({})", milliseconds(start))))
+    };
+    let db = check_up.step("sign-in", sign_in).await?;
+    rows(check_up, config, &db).await
+}
+
+async fn greet(stream: &mut TcpStream) -> Found<bool> {
+    match greeting::read(stream).await {
+        Ok(Greeting::Hello { version, offers_tls }) => {
+            let tls = if offers_tls { "offers TLS" } else { "offers no TLS" };
+            Ok((offers_tls, format!("version {version}, {tls}")))
+        }
+        Ok(Greeting::Error(said)) => Err(Trouble::new(
+            said,
+            "the server turns this machine away before anybody signs in: raise max_connections or end connections, or \
+             unblock the host with FLUSH HOSTS, or allow it with CREATE USER ..@'%'",
+        )),
+        Err(error) => Err(Trouble::new(error, NOT_MYSQL)),
+    }
+}
+
+/// What the application will do about TLS, and what there is to be said of the certificate. sqlx has the last word, in the
+/// next step; its authorities are those of the system and those of the file together.
+async fn look_at_tls(mut stream: TcpStream, offers: bool, mysql: &MySql, server: &Server<'_>) -> Found<()> {
+    let mode = mysql.ssl_mode;
+    let is_checked = matches!(mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
+    match mode {
+        SslMode::Disabled => return Ok(((), "none, as DATABASE_SSL_MODE=disabled says".to_owned())),
+        SslMode::Preferred if !offers => {
+            return Ok((
+                (),
+                "none: the server offers none, and DATABASE_SSL_MODE=preferred does without".to_owned(),
+            ));
+        }
+        _ if !offers => {
+            return Err(Trouble::new(
+                "the server offers no TLS, and DATABASE_SSL_MODE asks for it",
+                "give the server a certificate (RDS always has one: is this the right host?), or set \
+                 DATABASE_SSL_MODE=preferred where the network is your own",
+            ));
+        }
+        _ => {}
+    }
+    let trouble = |error: &Error| bad_file(error, server.authorities);
+    let mut roots: RootCertStore = tls::roots(None).map_err(|error| trouble(&error))?;
+    if is_checked && let Some(file) = &mysql.ca_file {
+        let own = tls::roots(Some(file)).map_err(|error| trouble(&error))?;
+        roots.extend(own.roots);
+    }
+    greeting::ask_for_tls(&mut stream).await.map_err(|error| Trouble::new(error, server.without_tls))?;
+    let (seen, begun) = certificate::begin_tls(stream, &mysql.host, roots).await;
+    let issued = seen.as_ref().map_or_else(String::new, certificate::Certificate::issued);
+    let Err(error) = begun else {
+        return Ok(((), seen.map_or_else(String::new, |seen| seen.describe(&mysql.host))));
+    };
+    let other_name = |fault: &CertificateError| {
+        matches!(fault, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })
+    };
+    match certificate::fault(&error) {
+        Some(fault) if mode == SslMode::VerifyCa && other_name(fault) => Ok((
+            (),
+            format!("{issued}, made out to another name, which DATABASE_SSL_MODE=verify_ca does not mind"),
+        )),
+        Some(_) if !is_checked && seen.is_some() => Ok((
+            (),
+            format!("{issued}, not checked: DATABASE_SSL_MODE=verify_identity with DATABASE_CA_FILE would"),
+        )),
+        _ => Err(server.refused(&error, seen.as_ref())),
+    }
+}
+
+/// The steps `migrations` and `round trip`.
+async fn rows(check_up: &mut CheckUp, config: &Config, db: &Db) -> Result<(), Failed> {
+    let look = async {
+        let advice = "look at the table _sqlx_migrations, and at the rights of the database user";
+        match db.pending_migrations().await.map_err(|error| Trouble::of(&error, advice))? {
+            0 => Ok((0, "all applied".to_owned())),
+            pending if config.env == AppEnv::Production => Err(Trouble::new(
+                format!("the database lacks {pending}"),
+                "run `sample-app migrate`; production does not start without",
+            )),
+            pending => Ok((pending, format!("{pending} to come: the next start applies them"))),
+        }
+    };
+    if check_up.step("migrations", look).await? > 0 {
+        check_up.skip("round trip", "until the migrations are applied");
+        return Ok(());
+    }
+    let start = Instant::now();
+    let trip = async {
+        write_and_remove(db).await.map_err(|error| refused_write(&error))?;
+        Ok(((), format!("a row was written and removed ({})", milliseconds(start))))
+    };
+    check_up.step("round trip", trip).await
+}
+
+/// In one transaction: whatever happens, nobody sees the row, and it does not stay. The table is the one whose rows lead to
+/// nothing.
+async fn write_and_remove(db: &Db) -> Result<()> {
+    let picture = images::new_key(Format::Png)?;
+    let now = Clock::default().now();
+    db.transaction(async |conn: &mut Conn| {
+        picture_deletion::foresee(conn, &picture, now).await?.call_off(conn).await
+    })
+    .await
+}
+
+fn refused(error: &Error, mysql: &MySql) -> Trouble {
+    let MySql { user, database, .. } = mysql;
+    let Some((number, message)) = mysql_error(error) else {
+        return Trouble::new(
+            said(error),
+            "look at the log of the server; name, port and TLS were all right just now",
+        );
+    };
+    let advice = match number {
+        1045 | 1698 => format!(
+            "check {PASSWORD} against the user {user} of the RDS instance; in a URL, special characters have to be \
+             percent-encoded. The user has to be allowed from this machine ({user}@'%')"
+        ),
+        1044 => format!("as the master user: GRANT ALL ON {database}.* TO {user}@'%'"),
+        1049 => format!(
+            "make it as the master user: CREATE DATABASE {database} CHARACTER SET utf8mb4 (RDS makes only the one \
+             named as \"initial database\")"
+        ),
+        1040 | 1203 => "end other connections, or raise max_connections in the parameter group".to_owned(),
+        3159 => "the server insists on TLS: remove DATABASE_SSL_MODE=disabled".to_owned(),
+        _ => "look the number up in the reference of MySQL, and at the log of the server".to_owned(),
+    };
+    Trouble::new(format!("{message} ({number})"), advice)
+}
+
+fn refused_write(error: &Error) -> Trouble {
+    let advice = match mysql_error(error).map(|(number, _)| number) {
+        Some(1290 | 1792 | 1836) => {
+            "this is a reader, which takes no rows: set the end point of the writer (the instance, or the cluster's own)"
+        }
+        Some(1142 | 1044) => "the user may not write: GRANT ALL on the database to it, as the master user",
+        _ => "look at the free space and the state of the database",
+    };
+    Trouble::new(said(error), advice)
+}
+
+/// What MySQL itself said, wherever in the error it is.
+fn mysql_error(error: &Error) -> Option<(u16, String)> {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = match error {
+        Error::Unavailable(source) | Error::Internal(source) => Some(source.as_ref()),
+        Error::Database(error) => Some(error),
+        _ => None,
+    };
+    while let Some(error) = next {
+        if let Some(sqlx::Error::Database(found)) = error.downcast_ref() {
+            let mysql = found.try_downcast_ref::<MySqlDatabaseError>()?;
+            return Some((mysql.number(), mysql.message().to_owned()));
+        }
+        next = error.source();
+    }
+    None
+}

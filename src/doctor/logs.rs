@@ -1,0 +1,60 @@
+//! Where log lines go: standard output, and Logstash if there is one.
+
+use super::network::Server;
+use super::{CheckUp, Failed, Trouble};
+use crate::config::{Config, Logstash};
+use crate::error::Result;
+use crate::services::logs::Logs;
+use crate::services::tls;
+
+pub(super) async fn examine(config: &Config) -> CheckUp {
+    let Some(logstash) = &config.logstash else {
+        let mut check_up = CheckUp::begin("logs", "standard output", &[]);
+        let look = async { Ok(((), "standard output, and nowhere else".to_owned())) };
+        let done = check_up.step("place", look).await;
+        return check_up.end(done);
+    };
+    let server = server(logstash);
+    let scheme = if logstash.tls { "tls" } else { "tcp" };
+    let steps = ["name", "port", "TLS", "connect"];
+    let steps: Vec<_> = steps.into_iter().filter(|step| logstash.tls || *step != "TLS").collect();
+    let mut check_up = CheckUp::begin("logs", &format!("{scheme}://{}", server.authority()), &steps);
+    let done = to_logstash(&mut check_up, config, logstash, &server).await;
+    check_up.end(done)
+}
+
+fn server(logstash: &Logstash) -> Server<'_> {
+    Server {
+        host: &logstash.host,
+        port: logstash.port,
+        what: "Logstash",
+        way_out: None,
+        setting: "LOGSTASH_URL (or LOGSTASH_HOST)",
+        authorities: "set LOGSTASH_CA_FILE to the PEM file of the authority that signed the certificate of Logstash",
+        without_tls: "the tcp input of Logstash has no TLS at this port: set ssl_enabled there, or tcp:// instead of \
+            tls:// in LOGSTASH_URL",
+    }
+}
+
+async fn to_logstash(
+    check_up: &mut CheckUp,
+    config: &Config,
+    logstash: &Logstash,
+    server: &Server<'_>,
+) -> Result<(), Failed> {
+    let stream = server.reach(check_up).await?;
+    if logstash.tls {
+        server.begin_tls(check_up, stream, tls::roots(config.logstash_ca_file.as_deref())).await?;
+    }
+    let connect = async {
+        let connected = async { Logs::new(config)?.ping().await };
+        let advice = "look at the log of Logstash: its pipeline (deploy/logstash) has to be running";
+        connected.await.map_err(|error| Trouble::of(&error, advice))?;
+        Ok((
+            (),
+            "the connection stands; Logstash answers nothing, so whether it reads lines is seen in Kibana"
+                .to_owned(),
+        ))
+    };
+    check_up.step("connect", connect).await
+}

@@ -1,0 +1,187 @@
+//! The way out for mails, up to the password. No mail is sent.
+
+use std::io;
+use std::time::Instant;
+
+use rustls::RootCertStore;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use super::network::Server;
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, folder, milliseconds, said};
+use crate::config::{Config, Mail, Smtp, SmtpTls};
+use crate::error::{Error, Result};
+use crate::services::mailer::{Mailer, NotDelivered};
+use crate::services::tls;
+
+const SETTING: &str = "SMTP_URL (or AWS_INTRO_SAMPLE_SMTP_ADDRESS)";
+/// Bytes of one answer at most.
+const LONGEST: u64 = 8192;
+const NO_GREETING: &str = "what is there does not greet as a mail server does: smtp:// (STARTTLS) is for the ports 587 and \
+    2587, smtps:// for 465 and 2465";
+const SANDBOX: &str = "no mail was sent; in SES's sandbox, where every account begins, only verified addresses get mail, and \
+    the sender has to be verified always";
+
+pub(super) async fn examine(config: &Config) -> CheckUp {
+    match &config.mail {
+        Mail::Folder(path) => {
+            let address = format!("a folder, {}", path.display());
+            let mut check_up = CheckUp::begin("mail", &address, &["folder"]);
+            let done = check_up.step("folder", folder(path, "SMTP_URL")).await;
+            check_up.end(done)
+        }
+        Mail::Smtp(smtp) => {
+            let server = server(smtp);
+            // Which of the two comes first is the whole difference between the two kinds.
+            let (scheme, steps) = match smtp.tls {
+                SmtpTls::Implicit => ("smtps", ["name", "port", "TLS", "greeting", "sign-in"]),
+                SmtpTls::StartTls => ("smtp", ["name", "port", "greeting", "TLS", "sign-in"]),
+            };
+            let mut check_up = CheckUp::begin("mail", &format!("{scheme}://{}", server.authority()), &steps);
+            let done = by_smtp(&mut check_up, config, smtp, &server).await;
+            check_up.end(done)
+        }
+    }
+}
+
+fn server(smtp: &Smtp) -> Server<'_> {
+    Server {
+        host: &smtp.host,
+        port: smtp.port,
+        what: "SES",
+        way_out: Some(
+            "let mail out: port 25 is closed on EC2, so set 465 (smtps://) or 587 (smtp://); the security group of this \
+             instance needs an outbound rule for it, and its subnet a route to the internet (a public address and an \
+             internet gateway, or a NAT gateway) or an interface end point for SES",
+        ),
+        setting: SETTING,
+        authorities: "set SMTP_CA_FILE to the PEM file of the authority that signed it; SES needs none, because every \
+            system knows Amazon's, so remove the setting there",
+        without_tls: "TLS does not begin with the connection at this port: smtps:// is for 465 and 2465, smtp:// (STARTTLS) \
+            for 587 and 2587",
+    }
+}
+
+async fn by_smtp(
+    check_up: &mut CheckUp,
+    config: &Config,
+    smtp: &Smtp,
+    server: &Server<'_>,
+) -> Result<(), Failed> {
+    let stream = server.reach(check_up).await?;
+    let roots = tls::roots(config.smtp_ca_file.as_deref());
+    match smtp.tls {
+        SmtpTls::Implicit => {
+            let stream = server.begin_tls(check_up, stream, roots).await?;
+            let mut stream = BufReader::new(stream);
+            check_up.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
+        }
+        SmtpTls::StartTls => {
+            let mut stream = BufReader::new(stream);
+            check_up.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
+            let tls = start_tls(stream, config, server, roots);
+            check_up.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
+        }
+    }
+    let sign_in = async {
+        let start = Instant::now();
+        let greeted = async { Mailer::open(config)?.ping().await };
+        greeted.await.map_err(|error| refused(&error, smtp))?;
+        let who = match &smtp.username {
+            Some(_) => "user and password are taken",
+            None => "no user is set, so nobody signed in",
+        };
+        Ok(((), format!("{who} ({}); {SANDBOX}", milliseconds(start))))
+    };
+    check_up.step("sign-in", sign_in).await
+}
+
+/// Everything at an SMTP server begins with its 220.
+async fn greeting<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Found<()> {
+    match reply(stream).await {
+        Ok(said) if said.starts_with("220") => Ok(((), said)),
+        Ok(said) => Err(Trouble::new(said, "the server does not want to talk: wait, or ask who runs it")),
+        Err(error) => Err(Trouble::new(error, NO_GREETING)),
+    }
+}
+
+async fn start_tls(
+    mut stream: BufReader<TcpStream>,
+    config: &Config,
+    server: &Server<'_>,
+    roots: Result<RootCertStore>,
+) -> Found<()> {
+    let roots = roots.map_err(|error| bad_file(&error, server.authorities))?;
+    let domain = config.mail_from.rsplit('@').next().unwrap_or("localhost");
+    let no_starttls = |said: String| {
+        Trouble::new(
+            format!("the server offers no STARTTLS: {said}"),
+            "set the port 587 of SES, or smtps:// with 465; the application gives no password and no mail away without \
+             TLS",
+        )
+    };
+    let broken = |error: io::Error| Trouble::new(error, server.without_tls);
+    let offered = ask(&mut stream, &format!("EHLO {domain}")).await.map_err(broken)?;
+    if !offered.split(['\r', '\n', ' ', '-']).any(|word| word.eq_ignore_ascii_case("STARTTLS")) {
+        return Err(no_starttls(offered));
+    }
+    let answer = ask(&mut stream, "STARTTLS").await.map_err(broken)?;
+    if !answer.starts_with("220") {
+        return Err(no_starttls(answer));
+    }
+    let (seen, begun) = super::certificate::begin_tls(stream.into_inner(), server.host, roots).await;
+    begun.map_err(|error| server.refused(&error, seen.as_ref()))?;
+    Ok(((), format!("by STARTTLS, {}", seen.map_or_else(String::new, |seen| seen.describe(server.host)))))
+}
+
+async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &str) -> io::Result<String> {
+    stream.write_all(format!("{line}\r\n").as_bytes()).await?;
+    stream.flush().await?;
+    reply(stream).await
+}
+
+/// An answer, which may have several lines: all but the last have a hyphen behind the number.
+async fn reply<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> io::Result<String> {
+    let mut said = Vec::new();
+    let mut stream = stream.take(LONGEST);
+    loop {
+        let mut line = Vec::new();
+        if stream.read_until(b'\n', &mut line).await? == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection ended"));
+        }
+        if !line.iter().take(3).all(u8::is_ascii_digit) || line.len() < 4 {
+            return Err(io::Error::other("an answer that does not begin with a number"));
+        }
+        said.extend_from_slice(&line);
+        if line.get(3) != Some(&b'-') {
+            return Ok(String::from_utf8_lossy(&said).trim_end().to_owned());
+        }
+    }
+}
+
+fn refused(error: &Error, smtp: &Smtp) -> Trouble {
+    let unknown = match error {
+        Error::Unavailable(source) => matches!(source.downcast_ref(), Some(NotDelivered::Unknown(_))),
+        _ => false,
+    };
+    if !unknown {
+        return Trouble::of(
+            error,
+            "name, port and TLS were all right just now: try again, and look how the server is doing",
+        );
+    }
+    let text = said(error);
+    let what = text.split("; ").next().unwrap_or_default();
+    let region = match smtp.host.strip_prefix("email-smtp.").and_then(|rest| rest.split('.').next()) {
+        Some(region) => format!("in the region {region}, since each region has passwords of its own"),
+        None => "in the region of the host, since each region has passwords of its own".to_owned(),
+    };
+    Trouble::new(
+        what,
+        format!(
+            "the SMTP password of SES is not the secret access key of an IAM user: make a pair in the console of SES (SMTP \
+             settings, Create SMTP credentials) {region}, and set it in SMTP_URL, percent-encoded (or in \
+             AWS_INTRO_SAMPLE_SMTP_USERNAME and _PASSWORD as it is)"
+        ),
+    )
+}

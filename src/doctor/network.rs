@@ -1,0 +1,168 @@
+//! The way to a server: its name, its port, TLS.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use rustls::RootCertStore;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+
+use super::certificate::{self, Certificate};
+use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, milliseconds};
+
+/// A port that answers does so in milliseconds; a security group that lets nobody in never does.
+const CONNECT: Duration = Duration::from_secs(4);
+
+/// A server, and the words in which people know it.
+pub(super) struct Server<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    /// What it is on AWS: "the RDS instance".
+    pub(super) what: &'static str,
+    /// What to do when it gives no sign of life; without one, it is in the VPC as we are.
+    pub(super) way_out: Option<&'static str>,
+    /// Settings that name it.
+    pub(super) setting: &'static str,
+    /// The setting that names its authorities, and where they come from.
+    pub(super) authorities: &'static str,
+    /// What to do when it does not speak TLS on this port.
+    pub(super) without_tls: &'static str,
+}
+
+impl Server<'_> {
+    /// `host:port` as URLs write it.
+    pub(super) fn authority(&self) -> String {
+        let Server { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
+    /// The steps `name` and `port`.
+    pub(super) async fn reach(&self, check_up: &mut CheckUp) -> Result<TcpStream, Failed> {
+        let addresses = check_up.step("name", self.look_up()).await?;
+        check_up.step("port", self.connect(&addresses)).await
+    }
+
+    /// The step `TLS` of a connection that begins with it.
+    pub(super) async fn begin_tls(
+        &self,
+        check_up: &mut CheckUp,
+        stream: TcpStream,
+        roots: Result<RootCertStore, crate::error::Error>,
+    ) -> Result<TlsStream<TcpStream>, Failed> {
+        let tls = async {
+            let roots = roots.map_err(|error| bad_file(&error, self.authorities))?;
+            let (certificate, begun) = certificate::begin_tls(stream, self.host, roots).await;
+            let stream = begun.map_err(|error| self.refused(&error, certificate.as_ref()))?;
+            Ok((stream, certificate.map_or_else(String::new, |seen| seen.describe(self.host))))
+        };
+        check_up.step_within(LIMIT, "TLS", self.without_tls, tls).await
+    }
+
+    /// Why TLS was not begun, and what to do.
+    pub(super) fn refused(&self, error: &io::Error, certificate: Option<&Certificate>) -> Trouble {
+        certificate::refused(error, certificate, self)
+    }
+
+    async fn look_up(&self) -> Found<Vec<SocketAddr>> {
+        if self.host.parse::<IpAddr>().is_ok() {
+            let address = (self.host, self.port).to_socket_addrs().map_err(|e| Trouble::new(e, ""))?;
+            return Ok((address.collect(), format!("{} is an address already", self.host)));
+        }
+        // A thread of its own: one of the runtime's would keep the program from ending while the name servers are silent.
+        let (tell, told) = oneshot::channel();
+        let asked = (self.host.to_owned(), self.port);
+        std::thread::spawn(move || {
+            // Nobody listens any more if it took too long.
+            let _ = tell.send(asked.to_socket_addrs().map(Iterator::collect::<Vec<_>>));
+        });
+        let found = match timeout(CONNECT, told).await {
+            Ok(Ok(found)) => found,
+            _ => Err(io::Error::other(format!(
+                "the name servers gave no answer within {} s",
+                CONNECT.as_secs()
+            ))),
+        };
+        match found {
+            Ok(addresses) if !addresses.is_empty() => {
+                let mut known: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
+                known.dedup();
+                Ok((addresses, format!("{} is {}", self.host, known.join(", "))))
+            }
+            Ok(_) => Err(Trouble::new(format!("{} has no address", self.host), self.about_name())),
+            Err(error) => Err(Trouble::new(format!("{}: {error}", self.host), self.about_name())),
+        }
+    }
+
+    fn about_name(&self) -> String {
+        let Server { host, setting, what, .. } = self;
+        let name = host.trim_end_matches('.');
+        if name.ends_with(".home") {
+            return format!(
+                "{host} is a name of your own, in the private hosted zone home of Route 53: make the record there (a \
+                 CNAME to the end point of {what}), associate the zone with this VPC, and switch on DNS resolution and \
+                 DNS host names of the VPC; outside of it nobody can look the name up. Or set the end point itself in \
+                 {setting}"
+            );
+        }
+        if name.contains(".amazonaws.com") {
+            return format!(
+                "copy the end point of {what} from the console into {setting}: region and account are part of it, and \
+                 what was deleted has no name any more"
+            );
+        }
+        format!(
+            "correct the host in {setting}, or make the name known: `getent hosts {host}` asks as the program does"
+        )
+    }
+
+    async fn connect(&self, addresses: &[SocketAddr]) -> Found<TcpStream> {
+        let start = Instant::now();
+        let mut last = None;
+        for address in addresses {
+            let left = CONNECT.saturating_sub(start.elapsed());
+            match timeout(left, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    let took = milliseconds(start);
+                    return Ok((stream, format!("{} takes connections ({took})", self.port)));
+                }
+                Ok(Err(error)) => {
+                    last = Some(Trouble::new(format!("{address}: {error}"), self.about_port(&error)))
+                }
+                Err(_) if last.is_none() => {
+                    last = Some(Trouble::new(
+                        format!("{address} did not answer within {} s", CONNECT.as_secs()),
+                        self.about_silence(),
+                    ));
+                }
+                Err(_) => {}
+            }
+        }
+        Err(last.unwrap_or_else(|| Trouble::new("there is no address", self.about_name())))
+    }
+
+    fn about_port(&self, error: &io::Error) -> String {
+        let Server { port, what, setting, .. } = self;
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => format!(
+                "the machine is there, and nothing takes connections at its port {port}: look whether {what} is \
+                 running, and whether host and port in {setting} are right"
+            ),
+            _ => self.about_silence(),
+        }
+    }
+
+    fn about_silence(&self) -> String {
+        let Server { port, what, setting, way_out, .. } = self;
+        if let Some(way_out) = way_out {
+            return (*way_out).to_owned();
+        }
+        format!(
+            "let this machine through: the security group of {what} needs an inbound rule for TCP port {port} whose \
+             source is the security group of this instance. Then look at the port in {setting}, at network ACLs, and \
+             whether both are in the same VPC"
+        )
+    }
+}

@@ -1,0 +1,156 @@
+//! Pictures that have to go from the store: the table `picture_deletions`. No transaction spans database and store, so what
+//! is to happen in the store is written down in the database first.
+//!
+//! A row is pushed in the transaction that takes a picture's post away. And one is written before a picture is stored, due
+//! in a day; the transaction that writes the post calls it off. So whatever fails in between, and whenever the process dies,
+//! a picture without a post is known and goes, and a picture with a post stays. A sweep over the listing of the store would
+//! find the same, but also the pictures of everybody else who uses the bucket.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::db::{Conn, execute, fetch_optional, row};
+use crate::error::{Error, Result};
+
+/// How long a picture may be without a post. Much longer than a request: a store that hangs may take a picture late.
+const WITHOUT_POST: TimeDelta = TimeDelta::days(1);
+/// How long a worker may take to delete a picture before another one may try.
+const LEASE: TimeDelta = TimeDelta::minutes(1);
+/// Waiting between attempts: doubled from the first to the second.
+const FIRST_WAIT: TimeDelta = TimeDelta::seconds(10);
+const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(15);
+
+/// A picture that is to be deleted now.
+pub struct PictureDeletion {
+    id: i64,
+    /// Its key in the store.
+    pub picture: String,
+    attempts: i64,
+    next_attempt_at: DateTime<Utc>,
+}
+
+row!(PictureDeletion { id, picture, attempts, next_attempt_at });
+
+/// A deletion that happens unless it is called off.
+#[derive(Clone, Copy)]
+pub struct Foreseen(i64);
+
+/// Has a picture deleted; part of the transaction that takes its post away.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn push(db: &mut Conn, picture: &str, now: DateTime<Utc>) -> Result<()> {
+    insert(db, picture, now, now).await?;
+    Ok(())
+}
+
+/// Has the pictures of all posts of a person deleted; part of the transaction that takes the posts away.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn push_all_of(db: &mut Conn, user_id: i64, now: DateTime<Utc>) -> Result<()> {
+    execute!(
+        db,
+        "INSERT INTO picture_deletions (picture, next_attempt_at, created_at) \
+         SELECT picture, ?, ? FROM microposts WHERE user_id = ? AND picture IS NOT NULL",
+        now,
+        now,
+        user_id,
+    )?;
+    Ok(())
+}
+
+/// Notes a picture that is about to be stored.
+///
+/// # Errors
+/// When the database does not answer; the picture must not be stored then.
+pub async fn foresee(db: &mut Conn, picture: &str, now: DateTime<Utc>) -> Result<Foreseen> {
+    Ok(Foreseen(insert(db, picture, now + WITHOUT_POST, now).await?))
+}
+
+async fn insert(db: &mut Conn, picture: &str, due: DateTime<Utc>, now: DateTime<Utc>) -> Result<i64> {
+    let inserted = execute!(
+        db,
+        "INSERT INTO picture_deletions (picture, next_attempt_at, created_at) VALUES (?, ?, ?)",
+        picture,
+        due,
+        now,
+    )?;
+    Ok(inserted.id)
+}
+
+impl Foreseen {
+    /// The picture stays; part of the transaction that writes its post.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the picture is gone, or about to go: its post must not be written.
+    pub async fn call_off(self, db: &mut Conn) -> Result<()> {
+        match execute!(db, "DELETE FROM picture_deletions WHERE id = ? AND attempts = 0", self.0)?.rows {
+            1 => Ok(()),
+            _ => Err(Error::unavailable("the picture was deleted before its post was written")),
+        }
+    }
+
+    /// There will be no post: the picture, which was stored, may go at once. Does nothing if the post was written after
+    /// all, as it may be when the answer to a commit was lost.
+    ///
+    /// # Errors
+    /// When the database does not answer; the picture goes in a day then.
+    pub async fn hasten(self, db: &mut Conn, now: DateTime<Utc>) -> Result<()> {
+        execute!(
+            db,
+            "UPDATE picture_deletions SET next_attempt_at = ? WHERE id = ? AND attempts = 0",
+            now,
+            self.0
+        )?;
+        Ok(())
+    }
+}
+
+impl PictureDeletion {
+    /// Takes the one that has been due for longest; nobody else gets it until the lease is over.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<PictureDeletion>> {
+        loop {
+            let due: Option<PictureDeletion> = fetch_optional!(
+                db,
+                "SELECT id, picture, attempts, next_attempt_at FROM picture_deletions \
+                 WHERE next_attempt_at <= ? ORDER BY next_attempt_at, id LIMIT 1",
+                now
+            )?;
+            let Some(deletion) = due else { return Ok(None) };
+            let taken = execute!(
+                db,
+                "UPDATE picture_deletions SET attempts = attempts + 1, next_attempt_at = ? \
+                 WHERE id = ? AND next_attempt_at = ?",
+                now + LEASE,
+                deletion.id,
+                deletion.next_attempt_at,
+            )?;
+            if taken.rows == 1 {
+                return Ok(Some(deletion));
+            }
+        }
+    }
+
+    /// The picture is gone.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn done(&self, db: &mut Conn) -> Result<()> {
+        execute!(db, "DELETE FROM picture_deletions WHERE id = ?", self.id)?;
+        Ok(())
+    }
+
+    /// The store did not do it; it is asked again later, for ever.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn postpone(&self, db: &mut Conn, now: DateTime<Utc>) -> Result<()> {
+        let doublings = u32::try_from(self.attempts).unwrap_or(0).min(16);
+        let wait = (FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT);
+        execute!(db, "UPDATE picture_deletions SET next_attempt_at = ? WHERE id = ?", now + wait, self.id)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! Serves the application: where it listens, what surrounds every request, the workers beside it, and how it ends.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::{HttpServer, rt};
+use listenfd::ListenFd;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::config::Listen;
+use crate::controllers::metrics;
+use crate::error::{Error, Result};
+use crate::routes;
+use crate::services::{cleaner, post_office};
+use crate::web::{cookies, error_pages, form, headers, request_log, same_origin, target};
+
+/// A request's head has to arrive within this time (slow senders).
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than nginx keeps its connections, and that longer than the load balancer's 60 s: whoever is in front closes first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// What is under way at shutdown may take so long.
+const DRAIN_SECONDS: u64 = 30;
+
+/// The application while it serves.
+pub struct Running {
+    /// The application.
+    pub app: Data<App>,
+    /// Where it listens, by TCP.
+    pub addresses: Vec<SocketAddr>,
+    /// Where it tells Prometheus its figures.
+    pub metrics_address: Option<SocketAddr>,
+    server: ServerHandle,
+    metrics: Option<ServerHandle>,
+    serving: JoinHandle<std::io::Result<()>>,
+    stop_workers: watch::Sender<bool>,
+    post_office: JoinHandle<()>,
+    cleaner: JoinHandle<()>,
+}
+
+/// Starts serving.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn start(app: App) -> Result<Running> {
+    let app = Data::new(app);
+    let (stop_workers, stopped) = watch::channel(false);
+    let cleaner = rt::spawn(cleaner::run(
+        app.db.clone(),
+        app.images.clone(),
+        app.clock.clone(),
+        app.cleaner_bell.clone(),
+        stopped.clone(),
+    ));
+    let post_office = rt::spawn(post_office::run(
+        app.db.clone(),
+        app.mailer.clone(),
+        app.clock.clone(),
+        app.bell.clone(),
+        stopped,
+    ));
+    let data = app.clone();
+    let server = HttpServer::new(move || around(data.clone(), routes::configure))
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .disable_signals();
+    let listening = match &app.config.listen {
+        Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),
+        // `bind_uds` removes what is there: the socket of a process that was killed, or one in use, which a successor
+        // takes over. Anything but a socket is somebody's file.
+        Listen::Unix(path) => match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => {
+                Err(std::io::Error::other("there is a file of that name, and it is no socket"))
+            }
+            _ => server.bind_uds(path),
+        },
+        Listen::Inherited => {
+            let mut inherited = ListenFd::from_env();
+            match (inherited.take_unix_listener(0), inherited.take_tcp_listener(0)) {
+                (Ok(Some(socket)), _) => server.listen_uds(socket),
+                (_, Ok(Some(socket))) => server.listen(socket),
+                (_, Err(error)) | (Err(error), _) => Err(error),
+                _ => Err(std::io::Error::other("LISTEN_FDS is set, but there is no socket")),
+            }
+        }
+    };
+    let server = listening.map_err(|error| {
+        Error::internal(format!(
+            "cannot listen on {}: {error}; end the program that does, or set LISTEN to another address",
+            app.config.listen
+        ))
+    })?;
+    let addresses = server.addrs();
+    let (metrics, metrics_address) = serve_metrics(&app)?.unzip();
+    let server = server.run();
+    Ok(Running {
+        app,
+        addresses,
+        metrics_address,
+        server: server.handle(),
+        metrics,
+        serving: rt::spawn(server),
+        stop_workers,
+        post_office,
+        cleaner,
+    })
+}
+
+/// Figures for Prometheus, where METRICS_LISTEN says and nowhere else.
+fn serve_metrics(app: &Data<App>) -> Result<Option<(ServerHandle, SocketAddr)>> {
+    let Some((host, port)) = &app.config.metrics_listen else { return Ok(None) };
+    let data = app.clone();
+    let routes =
+        move || actix_web::App::new().app_data(data.clone()).route("/metrics", get().to(metrics::show));
+    let server = HttpServer::new(routes).workers(1).disable_signals().bind((host.as_str(), *port));
+    let server =
+        server.map_err(|error| Error::internal(format!("METRICS_LISTEN: cannot listen there: {error}")))?;
+    let address = server.addrs().into_iter().next();
+    let server = server.run();
+    let handle = server.handle();
+    rt::spawn(server);
+    Ok(address.map(|address| (handle, address)))
+}
+
+/// What surrounds every request, around these routes: ours, and in a test one that panics.
+pub fn around(
+    app: Data<App>,
+    routes: impl FnOnce(&mut ServiceConfig),
+) -> actix_web::App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    // The last one wrapped is the first to see a request.
+    actix_web::App::new()
+        .app_data(app)
+        .configure(routes)
+        .wrap(from_fn(form::read))
+        .wrap(from_fn(same_origin::check))
+        .wrap(from_fn(target::check))
+        .wrap(from_fn(error_pages::dress))
+        .wrap(from_fn(cookies::send))
+        .wrap(from_fn(headers::add))
+        .wrap(from_fn(request_log::log))
+}
+
+impl Running {
+    /// Where it listens, for people.
+    pub fn listening(&self) -> String {
+        match &self.app.config.listen {
+            Listen::Tcp { .. } => {
+                self.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+            }
+            other => other.to_string(),
+        }
+    }
+
+    /// Takes no new requests, finishes what is under way, delivers the mail in hand.
+    pub async fn stop(self) {
+        self.app.begin_stopping();
+        self.server.stop(true).await;
+        if let Some(metrics) = &self.metrics {
+            metrics.stop(false).await;
+        }
+        // The receivers are gone only if the workers are.
+        let _ = self.stop_workers.send(true);
+        // A mail server that does not answer is not waited for; the mail in hand goes to the next worker.
+        let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), self.post_office).await;
+        let _ = self.cleaner.await;
+        let _ = self.serving.await;
+    }
+}

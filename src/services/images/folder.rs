@@ -1,0 +1,61 @@
+//! Pictures in a folder, which is made when the first of them comes.
+
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+
+#[derive(Clone)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new(folder: PathBuf) -> Folder {
+        Folder(folder)
+    }
+
+    pub(super) async fn put(&self, key: &str, bytes: &[u8]) -> Result<()> {
+        let stored = async {
+            tokio::fs::create_dir_all(&self.0).await?;
+            // Under another name until it is whole, so that nobody is served half a picture.
+            let unfinished = self.unfinished(key);
+            tokio::fs::write(&unfinished, bytes).await?;
+            tokio::fs::rename(&unfinished, self.0.join(key)).await
+        };
+        stored.await.map_err(Error::unavailable)
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        unless_absent(tokio::fs::read(self.0.join(key)).await)
+    }
+
+    pub(super) async fn delete(&self, key: &str) -> Result<()> {
+        unless_absent(tokio::fs::remove_file(self.unfinished(key)).await)?;
+        unless_absent(tokio::fs::remove_file(self.0.join(key)).await)?;
+        Ok(())
+    }
+
+    pub(super) async fn ping(&self) -> Result<()> {
+        match unless_absent(tokio::fs::metadata(&self.0).await)? {
+            Some(found) if !found.is_dir() => {
+                Err(Error::unavailable(format!("{} is a file; move it away", self.address())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    fn unfinished(&self, key: &str) -> PathBuf {
+        self.0.join(format!("{key}.part"))
+    }
+}
+
+fn unless_absent<T>(done: io::Result<T>) -> Result<Option<T>> {
+    match done {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::unavailable(error)),
+    }
+}

@@ -1,0 +1,214 @@
+//! Pictures in a bucket of S3, or of a store that speaks like it. The bucket stays private: no access list is ever sent, and
+//! the application or CloudFront hands the pictures out.
+
+mod client;
+mod fault;
+
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ServerSideEncryption;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::timeout;
+
+use crate::error::{Error, Result};
+use crate::models::picture::Picture;
+
+/// A key names one content for ever: what CloudFront and browsers are told.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// Whatever is asked of the store, its tries and its answer's body included, takes so long at most.
+const WHOLE: Duration = Duration::from_secs(12);
+/// Requests under way at a time.
+const PLACES: usize = 8;
+/// Who found no place within this time is sent away: with a store that hangs, nobody else should hang.
+const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
+
+pub(super) struct S3 {
+    bucket: String,
+    /// Else the SDK looks for one where it always does: AWS_REGION, the profile, the instance.
+    region: Option<String>,
+    /// Of a store that is not AWS.
+    endpoint: Option<String>,
+    places: Semaphore,
+    connected: OnceCell<Connected>,
+}
+
+/// What is known once the store was asked for the first time.
+struct Connected {
+    client: Client,
+    encryption: Option<ServerSideEncryption>,
+}
+
+impl S3 {
+    pub(super) fn new(bucket: String, region: Option<String>, endpoint: Option<String>) -> S3 {
+        S3 { bucket, region, endpoint, places: Semaphore::new(PLACES), connected: OnceCell::new() }
+    }
+
+    pub(super) async fn put(&self, key: &str, picture: Picture) -> Result<()> {
+        self.ask(async |store| {
+            let put = self.put_request(store, key, picture).send().await;
+            put.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
+        })
+        .await
+    }
+
+    fn put_request(&self, store: &Connected, key: &str, picture: Picture) -> PutObjectFluentBuilder {
+        store
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .content_type(picture.format.content_type())
+            .cache_control(IMMUTABLE)
+            .set_server_side_encryption(store.encryption.clone())
+            .body(ByteStream::from(picture.bytes))
+    }
+
+    pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.ask(async |store| match store.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(answer) => {
+                let body = answer.body.collect().await.map_err(Error::unavailable)?;
+                Ok(Some(body.into_bytes().into()))
+            }
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
+            Err(error) => Err(self.fault(&store.client, &error)),
+        })
+        .await
+    }
+
+    pub(super) async fn delete(&self, key: &str) -> Result<()> {
+        self.ask(async |store| {
+            let delete = store.client.delete_object().bucket(&self.bucket).key(key).send().await;
+            delete.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
+        })
+        .await
+    }
+
+    pub(super) async fn ping(&self) -> Result<()> {
+        self.bucket_region().await.map(|_| ())
+    }
+
+    pub(super) async fn bucket_region(&self) -> Result<Option<String>> {
+        self.ask(async |store| {
+            let head = store.client.head_bucket().bucket(&self.bucket).send().await;
+            head.map(|head| head.bucket_region).map_err(|error| self.fault(&store.client, &error))
+        })
+        .await
+    }
+
+    /// An answer to HEAD has no body, so it does not say why it is a refusal; one to a listing does.
+    pub(super) async fn sign_in(&self) -> Result<()> {
+        self.ask(async |store| {
+            let list = store.client.list_objects_v2().bucket(&self.bucket).max_keys(1).send().await;
+            list.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
+        })
+        .await
+    }
+
+    pub(super) async fn origin(&self) -> Result<String> {
+        if let Some(endpoint) = &self.endpoint {
+            return Ok(endpoint.clone());
+        }
+        let client = client::build(self.region.as_deref(), None).await?;
+        let region = client.config().region().map_or("", AsRef::as_ref);
+        let china = if region.starts_with("cn-") { ".cn" } else { "" };
+        Ok(format!("https://s3.{region}.amazonaws.com{china}"))
+    }
+
+    pub(super) fn address(&self) -> String {
+        match (&self.endpoint, self.region()) {
+            (Some(endpoint), _) => format!("s3://{} at {endpoint}", self.bucket),
+            (None, Some(region)) => format!("s3://{} in {region}", self.bucket),
+            (None, None) => format!("s3://{}", self.bucket),
+        }
+    }
+
+    pub(super) fn in_use(&self) -> (usize, usize) {
+        (PLACES.saturating_sub(self.places.available_permits()), PLACES)
+    }
+
+    /// The region that is asked: the one that was found, as soon as it was looked for.
+    fn region(&self) -> Option<&str> {
+        let found = self.connected.get().and_then(|store| store.client.config().region());
+        found.map(|region| region.as_ref()).or(self.region.as_deref())
+    }
+
+    /// Asks the store for something, when there is a place, and for so long at most.
+    async fn ask<T>(&self, question: impl AsyncFnOnce(&Connected) -> Result<T>) -> Result<T> {
+        let asking = async {
+            let Ok(Ok(_place)) = timeout(WAIT_FOR_PLACE, self.places.acquire()).await else {
+                return Err(Error::unavailable("too many requests to S3 are under way"));
+            };
+            question(self.connected.get_or_try_init(|| self.connect()).await?).await
+        };
+        let late = |_| Err(Error::unavailable(format!("{} did not answer in time", self.address())));
+        timeout(WHOLE, asking).await.unwrap_or_else(late)
+    }
+
+    async fn connect(&self) -> Result<Connected> {
+        let client = client::build(self.region.as_deref(), self.endpoint.as_deref()).await?;
+        let encryption = self.encryption(&client).await?;
+        Ok(Connected { client, encryption })
+    }
+
+    /// The header that says how AWS is to encrypt a picture. Some buckets refuse what comes without it, so it is sent; but it
+    /// would also overrule a bucket that has a key of its own (KMS), which is why that one is asked for. Who may not ask (it
+    /// takes s3:GetEncryptionConfiguration) is taken for one that has none. Other stores encrypt, or not, as they are set up:
+    /// MinIO, say, refuses the header where it has no keys.
+    async fn encryption(&self, client: &Client) -> Result<Option<ServerSideEncryption>> {
+        if self.endpoint.is_some() {
+            return Ok(None);
+        }
+        let rules = match client.get_bucket_encryption().bucket(&self.bucket).send().await {
+            Ok(answer) => answer.server_side_encryption_configuration.map(|found| found.rules),
+            Err(error) if matches!(status(&error), Some(403 | 404)) => None,
+            Err(error) => return Err(self.fault(client, &error)),
+        };
+        let own_key = rules.unwrap_or_default().iter().any(|rule| {
+            let default = rule.apply_server_side_encryption_by_default.as_ref();
+            default.is_some_and(|default| default.sse_algorithm != ServerSideEncryption::Aes256)
+        });
+        Ok((!own_key).then_some(ServerSideEncryption::Aes256))
+    }
+
+    fn fault<E>(&self, client: &Client, error: &SdkError<E>) -> Error
+    where
+        E: std::error::Error + ProvideErrorMetadata + 'static,
+    {
+        let region = client.config().region().map_or("", AsRef::as_ref);
+        fault::describe(&self.bucket, region, error)
+    }
+}
+
+/// Of the answer, if there was one.
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|answer| answer.status().as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::picture::Format;
+
+    fn store(encryption: Option<ServerSideEncryption>) -> Connected {
+        let config = aws_sdk_s3::Config::builder().behavior_version_latest().build();
+        Connected { client: Client::from_conf(config), encryption }
+    }
+
+    #[test]
+    fn a_put_says_what_it_is_and_asks_for_encryption_but_for_no_access() {
+        let s3 = S3::new("uploads".into(), None, None);
+        let picture = || Picture { bytes: vec![1], format: Format::Png };
+        let put = s3.put_request(&store(Some(ServerSideEncryption::Aes256)), "k.png", picture());
+        assert_eq!((put.get_bucket().as_deref(), put.get_key().as_deref()), (Some("uploads"), Some("k.png")));
+        assert_eq!(put.get_content_type().as_deref(), Some("image/png"));
+        assert_eq!(put.get_cache_control().as_deref(), Some("public, max-age=31536000, immutable"));
+        assert_eq!(put.get_server_side_encryption(), &Some(ServerSideEncryption::Aes256));
+        assert_eq!((put.get_acl(), put.get_grant_read()), (&None, &None));
+        let put = s3.put_request(&store(None), "k.png", picture());
+        assert_eq!(put.get_server_side_encryption(), &None);
+    }
+}

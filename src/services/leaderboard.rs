@@ -1,0 +1,155 @@
+//! Who comes first by a score: a sorted set in Redis, or the like in the process. The database stays the truth: what is
+//! missing is rebuilt from it, and every list ends after a while, which heals whatever went past it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::cache::Flights;
+use super::redis::{PREFIX, Redis};
+use crate::error::Result;
+
+/// Members that a list is rebuilt with; as many can be shown even when some go.
+pub const MEMBERS: i64 = 100;
+/// A list is rebuilt after so long.
+const TTL: Duration = Duration::from_secs(10 * 60);
+
+/// The score of a member that is noted while there is no list would make a list of one.
+const NOTE: &str =
+    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2]) end";
+
+/// One list. Clones share it.
+#[derive(Clone)]
+pub struct Leaderboard {
+    key: String,
+    redis: Option<Redis>,
+    here: Arc<Mutex<Option<List>>>,
+    flights: Flights,
+}
+
+struct List {
+    until: Instant,
+    scores: HashMap<i64, i64>,
+}
+
+impl Leaderboard {
+    /// The list of this name: in Redis if there is one, else in the process.
+    pub fn new(name: &str, redis: Option<Redis>) -> Leaderboard {
+        let key = format!("{PREFIX}leaderboard:{name}");
+        Leaderboard { key, redis, here: Arc::default(), flights: Flights::default() }
+    }
+
+    /// The first `count` members and their scores, highest first; a list that is missing is rebuilt.
+    ///
+    /// # Errors
+    /// What the rebuilding says.
+    pub async fn first(
+        &self,
+        count: usize,
+        rebuild: impl AsyncFnOnce() -> Result<Vec<(i64, i64)>>,
+    ) -> Result<Vec<(i64, i64)>> {
+        if let Some(first) = self.look(count).await {
+            return Ok(first);
+        }
+        // On the heap, as in cache.rs.
+        let rebuild = Box::pin(async {
+            if let Some(first) = self.look(count).await {
+                return Ok(first);
+            }
+            let mut members = rebuild().await?;
+            self.keep(&members).await;
+            members.truncate(count);
+            Ok(members)
+        });
+        self.flights.one_at_a_time(&self.key, rebuild).await
+    }
+
+    /// Notes the score that a member has by now; call it after the transaction.
+    pub async fn note(&self, member: i64, score: i64) {
+        if let Some(list) = self.lock().as_mut() {
+            list.scores.insert(member, score);
+        }
+        let mut note = redis::pipe();
+        note.cmd("EVAL").arg(NOTE).arg(1).arg(&self.key).arg(score).arg(member).ignore();
+        self.tell(&note).await;
+    }
+
+    /// Takes a member off the list.
+    pub async fn remove(&self, member: i64) {
+        if let Some(list) = self.lock().as_mut() {
+            list.scores.remove(&member);
+        }
+        let mut remove = redis::pipe();
+        remove.zrem(&self.key, member).ignore();
+        self.tell(&remove).await;
+    }
+
+    async fn look(&self, count: usize) -> Option<Vec<(i64, i64)>> {
+        let Some(redis) = &self.redis else { return self.look_here(count) };
+        let mut look = redis::pipe();
+        look.zrevrange_withscores(&self.key, 0, isize::try_from(count).ok()? - 1);
+        match redis.run::<(Vec<(i64, f64)>,)>(&look).await {
+            // Redis keeps no empty sets: it is missing.
+            Ok((first,)) if first.is_empty() => None,
+            Ok((first,)) => Some(first.into_iter().map(|(member, score)| (member, score as i64)).collect()),
+            Err(_) => self.look_here(count),
+        }
+    }
+
+    fn look_here(&self, count: usize) -> Option<Vec<(i64, i64)>> {
+        let here = self.lock();
+        let list = here.as_ref().filter(|list| Instant::now() < list.until)?;
+        let mut first: Vec<_> = list.scores.iter().map(|(member, score)| (*member, *score)).collect();
+        first.sort_unstable_by_key(|(member, score)| std::cmp::Reverse((*score, *member)));
+        first.truncate(count);
+        Some(first)
+    }
+
+    async fn keep(&self, members: &[(i64, i64)]) {
+        let list = List { until: Instant::now() + TTL, scores: members.iter().copied().collect() };
+        *self.lock() = Some(list);
+        if members.is_empty() {
+            return;
+        }
+        let scores: Vec<_> = members.iter().map(|(member, score)| (*score, *member)).collect();
+        let mut keep = redis::pipe();
+        keep.atomic().del(&self.key).ignore().zadd_multiple(&self.key, &scores).ignore();
+        keep.expire(&self.key, TTL.as_secs().cast_signed()).ignore();
+        self.tell(&keep).await;
+    }
+
+    /// A panic elsewhere leaves the list whole: each change of it is one call.
+    fn lock(&self) -> MutexGuard<'_, Option<List>> {
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What does not arrive is healed when the list ends.
+    async fn tell(&self, commands: &redis::Pipeline) {
+        if let Some(redis) = &self.redis {
+            let _ = redis.run::<()>(commands).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn is_built_once_and_follows_what_is_noted() {
+        let board = Leaderboard::new("test", None);
+        board.note(1, 100).await;
+        let built = board.first(2, async || Ok(vec![(3, 5), (2, 4), (1, 3)])).await.unwrap();
+        assert_eq!(built, [(3, 5), (2, 4)], "what was noted before there was a list is in the database");
+        let never = async || panic!("it is there");
+        board.note(1, 6).await;
+        assert_eq!(board.first(2, never).await.unwrap(), [(1, 6), (3, 5)]);
+        board.note(3, 4).await;
+        board.remove(1).await;
+        assert_eq!(
+            board.first(2, never).await.unwrap(),
+            [(3, 4), (2, 4)],
+            "latest member first among equals"
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! How often is too often: attempts are counted in windows of time (trust rows S23-S27; OWASP ASVS 6.3.1). In Redis, so
+//! that all instances count together; while it is away each counts for itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::redis::{PREFIX, Redis};
+use crate::error::{Error, Result};
+use crate::models::secret::Digest;
+
+/// At most so many attempts within so long, by one account, address or visitor.
+pub struct Limit {
+    /// Its name, in keys and in the audit log.
+    pub name: &'static str,
+    most: u32,
+    within: TimeDelta,
+}
+
+/// Log-ins: by account, and by client, which stops one password from being tried on many accounts.
+pub const LOG_IN: Limit = Limit { name: "log_in", most: 25, within: TimeDelta::minutes(5) };
+/// New accounts, by client.
+pub const SIGN_UP: Limit = Limit { name: "sign_up", most: 10, within: TimeDelta::hours(1) };
+/// Mails that anybody can cause, by the address that they go to.
+pub const MAIL: Limit = Limit { name: "mail", most: 5, within: TimeDelta::minutes(30) };
+/// Posts, by author.
+pub const POST: Limit = Limit { name: "post", most: 30, within: TimeDelta::minutes(1) };
+
+/// Counters held in the process; some 100 bytes each.
+const CAPACITY: usize = 100_000;
+
+/// Counts attempts. Clones share the counters.
+#[derive(Clone, Default)]
+pub struct Limits {
+    redis: Option<Redis>,
+    here: Arc<Mutex<HashMap<Digest, Window>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Window {
+    count: u32,
+    ends_at: DateTime<Utc>,
+}
+
+impl Limits {
+    /// Counted in Redis if there is one, else in the process.
+    pub fn new(redis: Option<Redis>) -> Limits {
+        Limits { redis, here: Arc::default() }
+    }
+
+    /// Counts one attempt of `who`; of whom only a digest is kept.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] when there were too many; it says when the next one may come.
+    pub async fn count(&self, limit: &Limit, who: &str, now: DateTime<Utc>) -> Result<()> {
+        let key = Digest::of(&format!("{}:{who}", limit.name));
+        let (count, seconds_left) = match &self.redis {
+            Some(redis) => match count_in(redis, limit, &key).await {
+                Ok(counted) => counted,
+                Err(_) => self.count_here(limit, key, now),
+            },
+            None => self.count_here(limit, key, now),
+        };
+        if count > limit.most { Err(Error::TooMany { retry_after: seconds_left }) } else { Ok(()) }
+    }
+
+    fn count_here(&self, limit: &Limit, key: Digest, now: DateTime<Utc>) -> (u32, u64) {
+        // A panic elsewhere leaves the map whole: each change of it is one call.
+        let mut windows = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        if windows.len() >= CAPACITY {
+            windows.retain(|_, window| now < window.ends_at);
+            // Still full: somebody comes from everywhere, once each. Those who came more often stay counted.
+            if windows.len() >= CAPACITY {
+                windows.retain(|_, window| window.count > 1);
+            }
+            if windows.len() >= CAPACITY {
+                windows.clear();
+            }
+        }
+        let new = Window { count: 0, ends_at: now + limit.within };
+        let window = windows.entry(key).or_insert(new);
+        if now >= window.ends_at {
+            *window = new;
+        }
+        window.count = window.count.saturating_add(1);
+        (window.count, (window.ends_at - now).num_seconds().max(1).unsigned_abs())
+    }
+}
+
+async fn count_in(redis: &Redis, limit: &Limit, key: &Digest) -> Result<(u32, u64)> {
+    let key = format!("{PREFIX}limit:{}:{}", limit.name, key.to_hex());
+    let mut count = redis::pipe();
+    // A new window begins with the first attempt after the last one ended.
+    count.cmd("SET").arg(&key).arg(0).arg("EX").arg(limit.within.num_seconds()).arg("NX").ignore();
+    count.incr(&key, 1).ttl(&key);
+    let (count, seconds_left): (u32, i64) = redis.run(&count).await?;
+    Ok((count, seconds_left.max(1).unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn counts_each_for_himself_and_anew_after_the_window() {
+        let (limits, start) = (Limits::default(), Utc::now());
+        for _ in 0..MAIL.most {
+            limits.count(&MAIL, "anna", start).await.unwrap();
+        }
+        let later = start + TimeDelta::minutes(29);
+        let refused = limits.count(&MAIL, "anna", later).await;
+        assert!(matches!(refused, Err(Error::TooMany { retry_after: 60 })), "{refused:?}");
+        limits.count(&MAIL, "berta", start).await.unwrap();
+        limits.count(&POST, "anna", start).await.unwrap();
+        limits.count(&MAIL, "anna", start + TimeDelta::minutes(30)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_strangers_frees_nobody() {
+        let (limits, start) = (Limits::default(), Utc::now());
+        for _ in 0..=MAIL.most {
+            let _ = limits.count(&MAIL, "anna", start).await;
+        }
+        for n in 0..CAPACITY + 10 {
+            limits.count(&MAIL, &n.to_string(), start).await.unwrap();
+        }
+        assert!(limits.here.lock().unwrap().len() <= CAPACITY);
+        assert!(limits.count(&MAIL, "anna", start).await.is_err());
+    }
+}

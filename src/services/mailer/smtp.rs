@@ -1,0 +1,233 @@
+//! Hands mails to an SMTP server such as SES, by TLS or not at all.
+//!
+//! One connection, because the worker has one mail in its hands at a time. lettre's own pool keeps idle ones for up to
+//! twice as long as it is told, and its asynchronous connections wait for answers for ever: both are done here.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::Message;
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
+use lettre::transport::smtp::extension::ClientId;
+use rustls::ClientConfig;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::line::Line;
+use super::{NotDelivered, tell};
+use crate::config::{self, SmtpTls};
+use crate::error::{Error, Result};
+use crate::services::tls;
+use crate::services::vitals::Vitals;
+
+/// From the name's lookup to the server's answer to EHLO, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+/// For the answer to one command. All of them together stay below the lease of a mail (models/outbox.rs).
+const COMMAND: Duration = Duration::from_secs(15);
+/// A connection that was silent for so long is not used again; SES hangs up after 10 s.
+const IDLE: Duration = Duration::from_secs(5);
+/// Time for a polite end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub(super) struct Smtp {
+    host: String,
+    port: u16,
+    begins: SmtpTls,
+    tls: Arc<ClientConfig>,
+    credentials: Option<Credentials>,
+    hello: ClientId,
+    /// From one mail to the next.
+    pace: Duration,
+    vitals: Vitals,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    open: Option<AsyncSmtpConnection>,
+    used_at: Instant,
+    next_mail_at: Instant,
+}
+
+impl Smtp {
+    /// Connects to nothing yet. `domain` is ours: servers ask who greets them.
+    pub(super) fn new(
+        server: &config::Smtp,
+        ca_file: Option<&Path>,
+        rate: u16,
+        domain: &str,
+        vitals: Vitals,
+    ) -> Result<Smtp> {
+        let tls = tls::client(ca_file).map_err(|e| Error::internal(format!("SMTP_CA_FILE: {e}")))?;
+        let credentials = server.username.clone().zip(server.password.as_ref());
+        let now = Instant::now();
+        Ok(Smtp {
+            host: server.host.clone(),
+            port: server.port,
+            begins: server.tls,
+            tls,
+            credentials: credentials
+                .map(|(user, password)| Credentials::new(user, password.expose().to_owned())),
+            hello: ClientId::Domain(domain.to_owned()),
+            pace: Duration::from_secs(1) / u32::from(rate.max(1)),
+            vitals,
+            kept: Mutex::new(Kept { open: None, used_at: now, next_mail_at: now }),
+        })
+    }
+
+    pub(super) fn address(&self) -> String {
+        let scheme = match self.begins {
+            SmtpTls::Implicit => "smtps",
+            SmtpTls::StartTls => "smtp",
+        };
+        format!("{scheme}://{}:{}", self.host, self.port)
+    }
+
+    /// Hands one mail over, not before its turn has come.
+    pub(super) async fn send(&self, mail: &Message) -> Result<(), NotDelivered> {
+        let mut kept = self.kept.lock().await;
+        sleep_until(kept.next_mail_at).await;
+        let start = Instant::now();
+        kept.next_mail_at = start + self.pace;
+        let sent = self.send_on(&mut kept, mail).await;
+        // A server that refuses a mail is well.
+        let trouble = sent.as_ref().err().filter(|error| !matches!(error, NotDelivered::Refused(_)));
+        self.vitals.note(start.elapsed(), trouble);
+        sent
+    }
+
+    async fn send_on(&self, kept: &mut Kept, mail: &Message) -> Result<(), NotDelivered> {
+        let mut connection = match still_there(kept).await {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let sent = hand_over(&mut connection, mail).await;
+        match &sent {
+            Ok(()) => {
+                kept.open = Some(connection);
+                kept.used_at = Instant::now();
+            }
+            // Whatever the server is in the middle of, the next mail begins anew.
+            Err(_) => close(connection).await,
+        }
+        sent
+    }
+
+    /// Goes all the way in on a connection of its own.
+    pub(super) async fn ping(&self) -> Result<(), NotDelivered> {
+        let round_trip = async {
+            let mut connection = self.connect().await?;
+            let answered = answer(COMMAND, connection.command(Noop)).await;
+            close(connection).await;
+            answered.map(|_| ()).map_err(later)
+        };
+        self.vitals.watch(round_trip).await
+    }
+
+    pub(super) async fn hang_up(&self) {
+        if let Some(connection) = self.kept.lock().await.open.take() {
+            close(connection).await;
+        }
+    }
+
+    /// Whatever goes wrong here is no mail's fault.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, NotDelivered> {
+        let mut connection = answer(CONNECT, self.connect_by_tls()).await.map_err(later)?;
+        if let Some(credentials) = &self.credentials
+            && let Err(fault) = answer(COMMAND, connection.auth(DEFAULT_MECHANISMS, credentials)).await
+        {
+            close(connection).await;
+            return Err(if fault.code.is_some_and(|code| code >= 500) {
+                NotDelivered::Unknown(fault.text)
+            } else {
+                later(fault)
+            });
+        }
+        Ok(connection)
+    }
+
+    async fn connect_by_tls(&self) -> Result<AsyncSmtpConnection, Fault> {
+        let line = Line::open((&self.host, self.port), self.begins, &self.hello, &self.tls).await?;
+        Ok(AsyncSmtpConnection::connect_with_transport(Box::new(line), &self.hello).await?)
+    }
+}
+
+/// The connection of the last mail, if the server still answers on it.
+async fn still_there(kept: &mut Kept) -> Option<AsyncSmtpConnection> {
+    let mut connection = kept.open.take()?;
+    if kept.used_at.elapsed() < IDLE && answer(COMMAND, connection.command(Noop)).await.is_ok() {
+        return Some(connection);
+    }
+    close(connection).await;
+    None
+}
+
+async fn hand_over(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), NotDelivered> {
+    let envelope = mail.envelope();
+    let sender = Mail::new(envelope.from().cloned(), Vec::new());
+    answer(COMMAND, connection.command(sender)).await.map_err(judge)?;
+    for recipient in envelope.to() {
+        let recipient = Rcpt::new(recipient.clone(), Vec::new());
+        answer(COMMAND, connection.command(recipient)).await.map_err(judge)?;
+    }
+    answer(COMMAND, connection.command(Data)).await.map_err(judge)?;
+    answer(COMMAND, connection.message(&mail.formatted())).await.map_err(judge)?;
+    Ok(())
+}
+
+/// What went wrong, with the code if the server said one.
+struct Fault {
+    code: Option<u16>,
+    text: String,
+}
+
+impl From<smtp::Error> for Fault {
+    fn from(error: smtp::Error) -> Fault {
+        Fault { code: error.status().map(u16::from), text: tell(&error) }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault { code: None, text: tell(&error) }
+    }
+}
+
+/// Waits for an answer, but not for ever.
+async fn answer<T, E: Into<Fault>>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, Fault> {
+    match timeout(limit, call).await {
+        Ok(answer) => answer.map_err(E::into),
+        Err(_) => {
+            let text = format!("the mail server did not answer within {} s", limit.as_secs());
+            Err(Fault { code: None, text })
+        }
+    }
+}
+
+fn later(fault: Fault) -> NotDelivered {
+    NotDelivered::NotNow(fault.text)
+}
+
+/// By the answer to a command of the mail itself.
+fn judge(fault: Fault) -> NotDelivered {
+    match fault.code {
+        // "Authentication required" and its kin: about us, not about the mail.
+        Some(530 | 534 | 535 | 538) => NotDelivered::Unknown(fault.text),
+        Some(500..) => NotDelivered::Refused(fault.text),
+        _ => later(fault),
+    }
+}
+
+async fn close(mut connection: AsyncSmtpConnection) {
+    // Who does not answer a goodbye is left all the same.
+    let _ = timeout(GOODBYE, connection.abort()).await;
+}

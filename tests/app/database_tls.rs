@@ -1,0 +1,57 @@
+//! TLS to the database: a certificate that cannot be verified is refused, and nothing goes on in plain text (row S89).
+
+use crate::support::{Certificates, TestApp};
+
+/// Whether the application gets through to the test's own server with these settings.
+async fn connects(mode: &str, ca_file: &str) -> bool {
+    let settings = [("DATABASE_SSL_MODE", mode), ("DATABASE_CA_FILE", ca_file)];
+    TestApp::start_unmigrated(&settings).await.app.db.ping().await.is_ok()
+}
+
+#[actix_web::test]
+async fn s89_only_a_certificate_that_can_be_verified_will_do() {
+    if !TestApp::start_unmigrated(&[]).await.database.is_mysql_or_says("it has no network") {
+        return;
+    }
+    let Ok(right) = std::env::var("TEST_DATABASE_CA_FILE") else {
+        eprintln!("nothing to test: TEST_DATABASE_CA_FILE does not say who signed the server's certificate");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = Certificates::create(folder.path()).ca.display().to_string();
+    for mode in ["verify_ca", "verify_identity"] {
+        assert!(connects(mode, &right).await, "{mode}");
+        assert!(!connects(mode, &wrong).await, "{mode}: signed by somebody else");
+        assert!(!connects(mode, "").await, "{mode}: signed by nobody whom the system knows");
+    }
+}
+
+/// What was verified is what the server speaks.
+#[actix_web::test]
+async fn s89_the_connection_is_encrypted() {
+    let Ok(right) = std::env::var("TEST_DATABASE_CA_FILE") else {
+        eprintln!("nothing to test: TEST_DATABASE_CA_FILE does not say who signed the server's certificate");
+        return;
+    };
+    let settings = [("DATABASE_SSL_MODE", "verify_identity"), ("DATABASE_CA_FILE", right.as_str())];
+    let app = TestApp::start_unmigrated(&settings).await;
+    if !app.database.is_mysql_or_says("it has no network") {
+        return;
+    }
+    let cipher = tls_cipher(&app).await;
+    assert!(cipher.contains("AES") || cipher.contains("CHACHA20"), "{cipher:?}");
+}
+
+async fn tls_cipher(app: &TestApp) -> String {
+    use sample_app::db::{Conn, Link};
+    let mut conn = app.app.db.conn().await.unwrap();
+    let answer = match conn.ask().unwrap() {
+        Link::Sqlite(_) => (true, Ok((String::new(), String::new()))),
+        Link::MySql(object) => {
+            let sql = "SHOW SESSION STATUS LIKE 'Ssl_cipher'";
+            Conn::answer(sqlx::query_as(sql).fetch_one(&mut **object)).await
+        }
+    };
+    let (_, cipher): (String, String) = conn.settle(answer).unwrap();
+    cipher
+}

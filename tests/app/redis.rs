@@ -1,0 +1,245 @@
+//! Sessions in a real Redis, and everything that can happen to it: killed, frozen, flushed, read-only, full, with TLS, as a
+//! cluster (trust rows F21-F26, S89). Nobody is ever logged in by error, and no visitor waits more than one time-out.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+
+use crate::support::people::{PASSWORD, Person};
+use crate::support::{Browser, Certificates, Server, TestApp, redis};
+
+/// An application with its sessions in this Redis, and somebody with an account.
+async fn app_with(url: &str) -> (TestApp, Person) {
+    let app = TestApp::start_with(&[("REDIS_URL", url)]).await;
+    let anna = app.db_person("anna").await;
+    (app, anna)
+}
+
+async fn start() -> (Server, TestApp, Person) {
+    let server = redis::start();
+    let (app, anna) = app_with(&redis::url(&server)).await;
+    (server, app, anna)
+}
+
+/// Somebody logged in by a session alone, and somebody whose device is remembered.
+async fn two_browsers(app: &TestApp, anna: &Person) -> (Browser, Browser) {
+    let mut remembered = app.browser();
+    remembered.log_in_remembered(&anna.email, PASSWORD).await;
+    assert!(remembered.is_logged_in().await);
+    (app.logged_in(anna).await, remembered)
+}
+
+/// What holds while the sessions cannot be asked, whatever the reason.
+async fn assert_away(app: &TestApp, anna: &Person, session: &mut Browser, remembered: &mut Browser) {
+    let start = Instant::now();
+    for path in ["/", "/help", "/login", &format!("/users/{}", anna.id), "/static/app.css"] {
+        assert_eq!(app.browser().get(path).await.status, 200, "{path} to a stranger");
+        assert_eq!(session.get(path).await.status, 200, "{path} with a session");
+        assert_eq!(remembered.get(path).await.status, 200, "{path} with a remembered device");
+    }
+    assert!(!session.is_logged_in().await, "nobody knows whose session it is");
+    // The log-in would be of no use: it says what is wrong, and the session is kept for later.
+    let page = session.get("/users").await;
+    assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+    assert!(session.session().is_some());
+    for _ in 0..3 {
+        assert!(remembered.is_logged_in().await, "comes back by itself");
+        assert_eq!(remembered.get("/users").await.status, 200);
+    }
+    let fields = [("session[email]", anna.email.as_str()), ("session[password]", PASSWORD)];
+    assert_eq!(app.browser().post("/login", &fields).await.status, 503);
+    // Some 25 requests with a time-out of their own each would take eight seconds.
+    assert!(start.elapsed() < Duration::from_secs(6), "everybody waits: {:?}", start.elapsed());
+}
+
+/// Waits until the application notices that Redis is back; the trust table asks for two seconds.
+async fn until_back(app: &TestApp, anna: &Person) {
+    let start = Instant::now();
+    let fields = [("session[email]", anna.email.as_str()), ("session[password]", PASSWORD)];
+    while app.browser().post("/login", &fields).await.status != 303 {
+        assert!(start.elapsed() < Duration::from_secs(20), "does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("back after {:?}", start.elapsed());
+}
+
+#[actix_web::test]
+async fn instances_share_sessions() {
+    let (server, one, anna) = start().await;
+    let url = one.database.url.clone();
+    let other =
+        TestApp::start_with(&[("REDIS_URL", &redis::url(&server)), ("DATABASE_URL", url.as_str())]).await;
+    let mut here = one.logged_in(&anna).await;
+    let mut there = other.browser();
+    there.cookies = here.cookies.clone();
+    assert!(there.is_logged_in().await);
+    there.delete("/logout").await.assert_redirect("/");
+    assert!(!here.is_logged_in().await, "ended on both");
+
+    // What ends all sessions at once does so everywhere.
+    let mut here = one.logged_in(&anna).await;
+    let mut there = other.logged_in(&anna).await;
+    here.delete("/other_sessions").await;
+    assert!(!there.is_logged_in().await);
+}
+
+/// Who reads the store can log in nowhere, and nothing stays in it for ever.
+#[actix_web::test]
+async fn a_session_is_kept_by_its_digest_and_for_its_time() {
+    let (server, app, anna) = start().await;
+    let mut browser = app.logged_in(&anna).await;
+    let keys: Vec<String> = redis::ask(&server, &["KEYS", "sample_app:session:*"]);
+    let [key] = keys.as_slice() else { panic!("{keys:?}") };
+    assert!(!key.contains(browser.session().unwrap()));
+    let _: () = redis::ask(&server, &["EXPIRE", key, "100"]);
+    assert!(browser.is_logged_in().await);
+    let seconds: i64 = redis::ask(&server, &["TTL", key]);
+    assert!((7190..=7200).contains(&seconds), "two hours from each use: {seconds}");
+    app.pass(TimeDelta::hours(24));
+    assert!(!browser.is_logged_in().await, "a day at most, used or not");
+    assert_eq!(redis::ask::<i64>(&server, &["EXISTS", key]), 0);
+
+    // An id that the store never gave out, and values that it never wrote, log nobody in.
+    let mut browser = app.logged_in(&anna).await;
+    let keys: Vec<String> = redis::ask(&server, &["KEYS", "sample_app:session:*"]);
+    for nonsense in ["", "1", "1:0", "1:0:x", "{\"user_id\":1}", "\u{0}"] {
+        let _: () = redis::ask(&server, &["SET", &keys[0], nonsense]);
+        assert!(!browser.clone().is_logged_in().await, "{nonsense}");
+    }
+    let _: () = redis::ask(&server, &["DEL", &keys[0]]);
+    let _: () = redis::ask(&server, &["RPUSH", &keys[0], "a list"]);
+    assert!(!browser.is_logged_in().await);
+    browser.cookies.insert("session".into(), "0".repeat(64));
+    assert!(!browser.is_logged_in().await);
+}
+
+#[actix_web::test]
+async fn f21_killed() {
+    let (mut server, app, anna) = start().await;
+    let (mut session, mut remembered) = two_browsers(&app, &anna).await;
+    server.kill();
+    assert_away(&app, &anna, &mut session, &mut remembered).await;
+    server.start_again();
+    until_back(&app, &anna).await;
+    // What it knew is gone: who is remembered comes back, others log in again.
+    assert_eq!(session.get("/users").await.path, "/login");
+    assert!(remembered.is_logged_in().await);
+}
+
+#[actix_web::test]
+async fn f22_frozen() {
+    let (server, app, anna) = start().await;
+    let (mut session, mut remembered) = two_browsers(&app, &anna).await;
+    server.freeze();
+    assert_away(&app, &anna, &mut session, &mut remembered).await;
+    server.thaw();
+    until_back(&app, &anna).await;
+    assert!(session.is_logged_in().await, "the same session as before");
+    assert!(remembered.is_logged_in().await);
+}
+
+#[actix_web::test]
+async fn f23_flushed() {
+    let (server, app, anna) = start().await;
+    let (mut session, mut remembered) = two_browsers(&app, &anna).await;
+    let _: () = redis::ask(&server, &["FLUSHALL"]);
+    assert_eq!(session.get("/users").await.path, "/login");
+    assert!(remembered.is_logged_in().await);
+    session.log_in(&anna.email, PASSWORD).await;
+    assert!(session.is_logged_in().await);
+}
+
+/// A primary that became a replica: connections to it stay open, and a PING is answered.
+#[actix_web::test]
+async fn f24_read_only() {
+    let (server, app, anna) = start().await;
+    let (mut session, mut remembered) = two_browsers(&app, &anna).await;
+    let primary = redis::start();
+    let port = primary.address.port().to_string();
+    let _: () = redis::ask(&server, &["REPLICAOF", "127.0.0.1", &port]);
+    assert_away(&app, &anna, &mut session, &mut remembered).await;
+    let _: () = redis::ask(&server, &["REPLICAOF", "NO", "ONE"]);
+    until_back(&app, &anna).await;
+    assert!(remembered.is_logged_in().await);
+}
+
+#[actix_web::test]
+async fn f25_full() {
+    let (server, app, anna) = start().await;
+    let (mut session, mut remembered) = two_browsers(&app, &anna).await;
+    let _: () = redis::ask(&server, &["CONFIG", "SET", "maxmemory", "1"]);
+    let fields = [("session[email]", anna.email.as_str()), ("session[password]", PASSWORD)];
+    assert_eq!(app.browser().post("/login", &fields).await.status, 503);
+    assert!(session.is_logged_in().await, "what it has it still tells");
+    remembered.close();
+    assert!(remembered.is_logged_in().await, "by the device");
+    let _: () = redis::ask(&server, &["CONFIG", "SET", "maxmemory", "0"]);
+    until_back(&app, &anna).await;
+}
+
+/// The end point's name leads elsewhere after a fail-over: the old server goes away, another one answers at its address.
+#[actix_web::test]
+async fn f26_another_server_at_the_same_address() {
+    let (mut server, app, anna) = start().await;
+    let mut remembered = app.browser();
+    remembered.log_in_remembered(&anna.email, PASSWORD).await;
+    for _ in 0..3 {
+        server.start_again();
+        // Its connection is closed, and the next one works: nobody notices.
+        until_back(&app, &anna).await;
+        assert!(remembered.is_logged_in().await);
+    }
+}
+
+#[actix_web::test]
+async fn s89_only_a_certificate_that_can_be_verified_will_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::create(&folder.path().join("right"));
+    let wrong = Certificates::create(&folder.path().join("wrong"));
+    let server = redis::start_with_tls(&certificates);
+    let port = server.address.port();
+    let logs_in = async |url: &str, ca: Option<&str>| {
+        let settings = [("REDIS_URL", url), ("REDIS_CA_FILE", ca.unwrap_or_default())];
+        let app = TestApp::start_with(&settings).await;
+        let anna = app.db_person("anna").await;
+        let fields = [("session[email]", anna.email.as_str()), ("session[password]", PASSWORD)];
+        app.browser().post("/login", &fields).await.status
+    };
+    let (right, wrong) = (certificates.ca.to_str(), wrong.ca.to_str());
+    let url = format!("rediss://app:secret@localhost:{port}");
+    assert_eq!(logs_in(&url, right).await, 303);
+    assert_eq!(logs_in(&url, wrong).await, 503, "signed by somebody else");
+    assert_eq!(logs_in(&url, None).await, 503, "signed by nobody whom the system knows");
+    let by_number = format!("rediss://app:secret@127.0.0.2:{port}");
+    assert_eq!(logs_in(&by_number, right).await, 503, "made out to another name");
+    assert_eq!(
+        logs_in(&format!("redis://app:secret@localhost:{port}"), None).await,
+        503,
+        "never in plain text"
+    );
+    assert_eq!(logs_in(&format!("rediss://app:wrong@localhost:{port}"), right).await, 503, "wrong password");
+    assert_eq!(logs_in(&format!("rediss://localhost:{port}"), right).await, 503, "no password");
+}
+
+#[actix_web::test]
+async fn a_cluster() {
+    let nodes = redis::start_cluster();
+    let settings = [("REDIS_URL", redis::url(&nodes[0])), ("REDIS_CLUSTER", "true".into())];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let app = TestApp::start_with(&settings).await;
+    // Each in a slot of its own, on all nodes.
+    for n in 0..12 {
+        let person = app.db_person(&format!("person{n}")).await;
+        let mut browser = app.logged_in(&person).await;
+        assert!(browser.is_logged_in().await);
+        if n % 2 == 0 {
+            browser.delete("/logout").await;
+            assert!(!browser.is_logged_in().await);
+        }
+    }
+    let sessions =
+        nodes.iter().map(|node| redis::ask::<Vec<String>>(node, &["KEYS", "sample_app:session:*"]).len());
+    let sessions: Vec<_> = sessions.collect();
+    assert_eq!(sessions.iter().sum::<usize>(), 6);
+    assert!(sessions.iter().all(|count| *count < 6), "spread over the nodes: {sessions:?}");
+}

@@ -1,0 +1,147 @@
+//! The stack page tells the truth about each of the five services, to those who may know; /metrics tells machines.
+
+use std::time::{Duration, Instant};
+
+use sample_app::models::user::User;
+
+use crate::support::people::PASSWORD;
+use crate::support::smtp::MailServer;
+use crate::support::{Browser, Bucket, Program, Rsyslog, Server, TestApp, redis};
+
+/// Role and state of each service.
+async fn states(browser: &mut Browser) -> Vec<(String, String)> {
+    let page = browser.get("/stack").await;
+    assert_eq!(page.status, 200);
+    let roles = page.all(".board-services h2").into_iter();
+    roles
+        .map(|text| text.rsplit_once(' ').map(|(role, state)| (role.to_owned(), state.to_owned())).unwrap())
+        .collect()
+}
+
+#[actix_web::test]
+async fn everything_embedded() {
+    let app = TestApp::start().await;
+    let mut browser = app.browser();
+    let states = states(&mut browser).await;
+    let roles: Vec<_> = states.iter().map(|(role, _)| role.as_str()).collect();
+    assert_eq!(roles, ["Database", "Sessions and cache", "Pictures", "Mail", "Logs"]);
+    assert!(states[..4].iter().all(|(_, state)| state == "up" || state == "slow"), "{states:?}");
+    let page = browser.get("/stack").await;
+    let folder = app.folder.path().display().to_string();
+    assert!(page.text().contains(&format!("{folder}/mail")) && page.text().contains("0 mails waiting"));
+    assert_eq!(page.attrs("#stack", "hx-get"), ["/stack"], "it looks again by itself");
+    assert!(page.count(".plot rect") >= 4, "{}", page.text());
+}
+
+#[actix_web::test]
+async fn in_production_admins_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folders = ["images", "mail"].map(|name| format!("file:{}/{name}", folder.path().display()));
+    let key = "0123456789abcdef".repeat(4);
+    let settings = [
+        ("APP_ENV", "production"),
+        ("SECRET_KEY_BASE", key.as_str()),
+        ("REDIS_URL", "memory:"),
+        ("IMAGES_URL", &folders[0]),
+        ("SMTP_URL", &folders[1]),
+    ];
+    let app = TestApp::start_with(&settings).await;
+    let anna = app.db_person("anna").await;
+    assert_eq!(app.browser().get("/stack").await.path, "/login");
+    let mut annas = app.logged_in(&anna).await;
+    annas.get_only("/stack").await.assert_redirect("/");
+    assert!(!annas.get("/").await.has("a[href='/stack']"));
+    app.app.db.transaction(async |db| User::set_admin(db, anna.id, true).await).await.unwrap();
+    assert_eq!(annas.get("/stack").await.status, 200);
+    assert!(annas.get("/").await.has("a[href='/stack']"));
+}
+
+/// Waits until the page says so; asked for are five seconds, which are printed, not tested: this machine may be busy.
+async fn until(browser: &mut Browser, role: &str, wanted: &str) {
+    let start = Instant::now();
+    loop {
+        let states = states(browser).await;
+        let (_, state) = states.iter().find(|(found, _)| found == role).unwrap();
+        let others: Vec<_> =
+            states.iter().filter(|(found, state)| found != role && state == "down").collect();
+        if wanted == "down" && state == "down" || wanted == "up" && (state == "up" || state == "slow") {
+            println!("{role} {wanted} after {:?}", start.elapsed());
+            assert!(others.is_empty(), "{others:?}");
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(40), "{role} is {state}, not {wanted}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[actix_web::test]
+async fn each_of_the_four_can_be_stopped_and_started() {
+    let mut bucket = Bucket::start();
+    let mut mail = MailServer::start();
+    let mut sessions = redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut logs = Rsyslog::start(folder.path(), None);
+    let mut program: Program = bucket.program().await;
+    for (name, value) in mail.settings() {
+        program = program.set(name, &value);
+    }
+    let program = program.set("REDIS_URL", &redis::url(&sessions)).set("LOGSTASH_URL", &logs.url());
+    let mut serving = program.serve();
+    let mut browser = serving.browser();
+    for role in ["Database", "Sessions and cache", "Pictures", "Mail", "Logs"] {
+        until(&mut browser, role, "up").await;
+    }
+    let servers: [(&str, &mut Server); 4] = [
+        ("Sessions and cache", &mut sessions),
+        ("Pictures", &mut bucket.server),
+        ("Mail", &mut mail.server),
+        ("Logs", &mut logs.server),
+    ];
+    for (role, server) in servers {
+        server.kill();
+        until(&mut browser, role, "down").await;
+        let page = browser.get("/stack").await;
+        assert_eq!(page.count(".service-down .error"), 1, "says why: {}", page.text());
+        assert_eq!(browser.get("/help").await.status, 200);
+        server.start_again();
+        until(&mut browser, role, "up").await;
+    }
+    let page = browser.get("/stack").await.text();
+    assert!(!page.contains("canary") && page.contains("s3://uploads"), "{page}");
+    serving.stop();
+}
+
+#[actix_web::test]
+async fn figures_for_prometheus_have_an_address_of_their_own() {
+    let app = TestApp::start_with(&[("METRICS_LISTEN", "127.0.0.1:0")]).await;
+    assert_eq!(app.browser().get("/metrics").await.status, 404, "not where visitors are");
+    assert_eq!(app.browser().get("/users/999").await.status, 404);
+    app.logged_in(&app.db_person("anna").await).await;
+    let mut prometheus = Browser::new(app.metrics_address().unwrap());
+    let figures = prometheus.get("/metrics").await;
+    assert_eq!(
+        (figures.status, figures.header("content-type")),
+        (200, "text/plain; version=0.0.4; charset=utf-8")
+    );
+    let text = figures.text();
+    let value = |line: &str| -> f64 {
+        let found = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+        found.unwrap_or_else(|| panic!("no {line} in\n{text}")).parse().unwrap()
+    };
+    let users = "route=\"/users/{id}\",status=\"404\"";
+    assert_eq!(value(&format!("sample_app_http_request_duration_seconds_count{{{users}}}")), 1.0);
+    assert_eq!(
+        value(&format!("sample_app_http_request_duration_seconds_bucket{{{users},le=\"+Inf\"}}")),
+        1.0
+    );
+    assert!(value(&format!("sample_app_http_request_duration_seconds_sum{{{users}}}")) > 0.0);
+    assert!(value("sample_app_database_connections_max") >= 2.0);
+    assert_eq!(value("sample_app_outbox_waiting"), 0.0);
+    value("sample_app_service_calls_total{service=\"sessions\",result=\"failed\"}");
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("sample_app_") && value.parse::<f64>().is_ok(), "{line}");
+    }
+    assert!(!text.contains(PASSWORD) && !text.contains("anna"));
+    assert_eq!(prometheus.get("/").await.status, 404);
+}

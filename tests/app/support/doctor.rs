@@ -1,0 +1,77 @@
+//! What `sample-app doctor` says, run as people run it.
+
+use tempfile::TempDir;
+
+use super::smtp::PASSWORD_CANARY;
+use super::{Certificates, Program, Server};
+
+/// The password wherever a wrong one is tried.
+pub const CANARY: &str = "canary-wrong-password";
+
+/// What it came to: the exit code, what it said with each run of blanks as one, and its complaints.
+pub struct Said {
+    pub code: Option<i32>,
+    pub text: String,
+    pub complaints: String,
+}
+
+pub fn doctor(program: &Program) -> Said {
+    let done = program.run(&["doctor"]);
+    let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    // What certificates of two days have left in their first second.
+    let text = text.replace("2 days left", "1 day left");
+    println!("{}", done.stdout);
+    let url = &program.database.url;
+    let database_password = url.split('@').next().and_then(|account| account.rsplit(':').next());
+    for secret in [CANARY, "canary", PASSWORD_CANARY]
+        .into_iter()
+        .chain(database_password.filter(|_| program.database.is_mysql()))
+    {
+        assert!(!done.stdout.contains(secret) && !done.stderr.contains(secret), "{secret} in {text}");
+    }
+    Said { code: done.code, text, complaints: done.stderr }
+}
+
+impl Said {
+    /// All is well, and these words are among what was said.
+    pub fn assert_well(&self, words: &[&str]) {
+        assert_eq!(self.code, Some(0), "{}{}", self.text, self.complaints);
+        assert!(self.text.contains("All 5 services are well: "), "{}", self.text);
+        assert!(!self.text.contains("FAILED") && !self.text.contains("skipped"), "{}", self.text);
+        self.assert_said(words);
+    }
+
+    /// This service fails at this step, the others are looked at all the same and are well; these words are said.
+    pub fn assert_ill(&self, service: &str, step: &str, words: &[&str]) {
+        assert_eq!(self.code, Some(1), "{}{}", self.text, self.complaints);
+        let summary = format!("1 of 5 services need attention: {service}.");
+        assert!(self.text.ends_with(&summary), "{summary} in {}", self.text);
+        assert_eq!(self.text.matches("FAILED").count(), 1, "{}", self.text);
+        assert!(self.text.contains(&format!("FAILED {step} ")), "{step} in {}", self.text);
+        assert_eq!(self.text.matches("do this:").count(), 1, "{}", self.text);
+        self.assert_said(words);
+    }
+
+    pub fn assert_said(&self, words: &[&str]) {
+        for words in words {
+            assert!(self.text.contains(words), "{words:?} in {}", self.text);
+        }
+    }
+}
+
+/// With an up-to-date database, and everything else embedded.
+pub async fn program() -> Program {
+    let program = Program::development().await;
+    program.succeed(&["migrate"]);
+    program
+}
+
+pub fn other_authority() -> (TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = Certificates::create(folder.path()).ca.display().to_string();
+    (folder, ca)
+}
+
+pub fn port(server: &Server) -> u16 {
+    server.address.port()
+}

@@ -1,0 +1,122 @@
+//! Makes log lines by asking for pages, and counts those that arrived.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::program::Serving;
+use super::{Program, Rsyslog};
+
+/// As long as the longest pause between two attempts, and then some.
+pub const LONG: Duration = Duration::from_secs(150);
+/// Makes a line of 4 kB, in parts that are too short to be taken for secrets.
+pub const LONG_PATH: usize = 110;
+
+pub async fn program(url: &str) -> Program {
+    let program = Program::production().await.set("LOGSTASH_URL", url);
+    program.succeed(&["migrate"]);
+    program
+}
+
+pub fn rsyslog(program_folder: &Path) -> Rsyslog {
+    Rsyslog::start(&program_folder.join("rsyslog"), None)
+}
+
+/// Requests at the same time.
+const CLIENTS: usize = 8;
+
+/// A server that was there a moment ago; and the program that is to find it.
+pub async fn with_server_away() -> (Program, Rsyslog) {
+    let program = Program::production().await;
+    let mut rsyslog = rsyslog(program.folder.path());
+    rsyslog.server.kill();
+    let url = rsyslog.url();
+    let program = program.set("LOGSTASH_URL", &url);
+    program.succeed(&["migrate"]);
+    (program, rsyslog)
+}
+
+/// Asks for pages that are not there, [`CLIENTS`] at a time; says how long the slowest of them took, without those
+/// that only one client can have met by chance.
+pub async fn requests(serving: &mut Serving, name: &str, count: usize, parts: usize) -> Duration {
+    let tail = "/all-work-and-no-play-makes-jack-dull".repeat(parts);
+    let browser = serving.browser();
+    let client = |first: usize| {
+        let (browser, tail) = (browser.clone(), &tail);
+        async move {
+            let mut took = Vec::new();
+            for number in (first..count).step_by(CLIENTS) {
+                let start = Instant::now();
+                let request = browser.request(Method::GET, &format!("/{name}/{number}{tail}"));
+                assert_eq!(request.send().await.unwrap().status(), 404);
+                took.push(start.elapsed());
+            }
+            took
+        }
+    };
+    let mut took = join_all((0..CLIENTS).map(client)).await.concat();
+    took.sort_unstable();
+    took.into_iter().rev().nth(CLIENTS - 1).unwrap_or_default()
+}
+
+/// How many of these requests are among the lines.
+pub fn arrived(lines: &[Value], name: &str) -> usize {
+    let prefix = format!("/{name}/");
+    let number =
+        |line: &Value| line["extra"]["path"].as_str()?.strip_prefix(&prefix)?.split('/').next()?.parse().ok();
+    lines.iter().filter_map(number).collect::<BTreeSet<usize>>().len()
+}
+
+/// Of each run of the program (its lines are numbered from 0): how many different lines came, and how many there were.
+pub fn runs(lines: &[Value]) -> BTreeMap<String, (usize, usize)> {
+    let mut runs: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    for line in lines {
+        let (run, number) = line["extra"]["line_id"].as_str().unwrap().split_once('-').unwrap();
+        runs.entry(run.to_owned()).or_default().insert(number.parse().unwrap());
+    }
+    runs.into_iter().map(|(run, numbers)| (run, (numbers.len(), numbers.last().unwrap() + 1))).collect()
+}
+
+/// Lines that came more than once are the same line.
+pub fn doubles(lines: &[Value]) -> usize {
+    let mut seen = BTreeMap::new();
+    for line in lines {
+        let before = seen.insert(line["extra"]["line_id"].as_str().unwrap(), line);
+        assert!(before.is_none_or(|before| before == line));
+    }
+    lines.len() - seen.len()
+}
+
+/// Ends it well; gives what it complained of.
+pub fn stop(serving: Serving) -> String {
+    serving.signal("TERM");
+    let (code, complaints) = serving.wait();
+    assert_eq!(code, Some(0), "{complaints}");
+    // What it says of its settings at the start is not the subject here.
+    complaints
+        .lines()
+        .filter(|line| !line.starts_with("Note:"))
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+/// What the program said of drops at its end.
+pub fn dropped(complaints: &str) -> usize {
+    let last = complaints.lines().rfind(|line| line.contains("dropped since the start"));
+    let numbers = |line: &str| line.split(' ').filter_map(|word| word.parse().ok()).collect::<Vec<usize>>();
+    last.map_or(0, |line| *numbers(line).last().unwrap())
+}
+
+pub fn spool_bytes(folder: &Path) -> usize {
+    spool(folder).len()
+}
+
+/// What waits on disk.
+pub fn spool(folder: &Path) -> String {
+    let files = std::fs::read_dir(folder.join("logstash-spool"));
+    // One may go away in between.
+    files.into_iter().flatten().filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).collect()
+}

@@ -1,0 +1,83 @@
+//! Redis servers of a test's own.
+
+use std::process::Command;
+
+use redis::{Client, Connection, FromRedisValue, cmd};
+
+use super::{Certificates, Server};
+
+/// A server with nothing but memory.
+pub fn start() -> Server {
+    Server::start(|port| program(port, &[]))
+}
+
+/// A server that speaks TLS only, to the user "app" with the password "p w" only.
+pub fn start_with_tls(certificates: &Certificates) -> Server {
+    let [ca, cert, key] =
+        [&certificates.ca, &certificates.cert, &certificates.key].map(|file| file.display().to_string());
+    Server::start(move |port| {
+        let mut command = program(0, &["--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
+        command.args(["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key]);
+        // As ElastiCache does: a user with rights on these keys, and nobody by default.
+        command.args([
+            "--user",
+            "app",
+            "on",
+            ">secret",
+            "~sample_app:*",
+            "+@all",
+            "--user",
+            "default",
+            "off",
+        ]);
+        command
+    })
+}
+
+/// Three servers that share the keys among them.
+pub fn start_cluster() -> Vec<Server> {
+    let node = |port: u16| {
+        // The bus would have the port 10000 higher, which there may not be.
+        let bus = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        program(port, &["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()])
+    };
+    let nodes: Vec<_> = (0..3).map(|_| Server::start(node)).collect();
+    let addresses: Vec<_> = nodes.iter().map(|node| node.address.to_string()).collect();
+    let mut create = Command::new("redis-cli");
+    create.args(["--cluster", "create"]).args(&addresses).arg("--cluster-yes");
+    let created = create.output().unwrap();
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
+    for node in &nodes {
+        let start = std::time::Instant::now();
+        while !ask::<String>(node, &["CLUSTER", "INFO"]).contains("cluster_state:ok") {
+            assert!(start.elapsed().as_secs() < 30, "the cluster does not come up");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+    nodes
+}
+
+/// As REDIS_URL.
+pub fn url(server: &Server) -> String {
+    format!("redis://{}", server.address)
+}
+
+/// What a person at redis-cli does.
+pub fn ask<T: FromRedisValue>(server: &Server, words: &[&str]) -> T {
+    let mut connection: Connection = Client::open(url(server)).unwrap().get_connection().unwrap();
+    let mut command = cmd(words[0]);
+    for word in &words[1..] {
+        command.arg(word);
+    }
+    command.query(&mut connection).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+}
+
+fn program(port: u16, options: &[&str]) -> Command {
+    // A folder of its own, gone when the test binary ends: a cluster's nodes write one file each.
+    let folder = std::env::temp_dir().join(format!("sample-app-redis-{}-{port}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut command = Command::new("redis-server");
+    command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.arg("--dir").arg(folder).args(options);
+    command
+}

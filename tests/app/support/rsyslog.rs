@@ -1,0 +1,114 @@
+//! What stands for Logstash's end of the wire: rsyslog, which takes lines by TCP or TLS and tells those that are JSON from
+//! those that are not.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::Server;
+use super::certificates::Certificates;
+
+/// See the module.
+pub struct Rsyslog {
+    pub server: Server,
+    folder: PathBuf,
+}
+
+impl Rsyslog {
+    /// Keeps what it gets in this folder. With certificates it takes nothing but TLS, at 127.0.0.1 and, where the certificate
+    /// is not good, at 127.0.0.2.
+    pub fn start(folder: &Path, certificates: Option<&Certificates>) -> Rsyslog {
+        std::fs::create_dir_all(folder).unwrap();
+        let kept = folder.to_owned();
+        let tls = certificates.map(|files| {
+            format!(
+                r#"global(defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{}"
+                    defaultNetstreamDriverCertFile="{}" defaultNetstreamDriverKeyFile="{}")
+                module(load="imtcp" StreamDriver.Name="ossl" StreamDriver.Mode="1" StreamDriver.AuthMode="anon")
+                "#,
+                files.ca.display(),
+                files.cert.display(),
+                files.key.display()
+            )
+        });
+        let server = Server::start(move |port| {
+            let folder = kept.display();
+            let input = match &tls {
+                Some(tls) => format!(
+                    r#"{tls}
+                    input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="lines")
+                    input(type="imtcp" address="127.0.0.2" port="{port}" ruleset="lines")"#
+                ),
+                None => format!(
+                    r#"module(load="imptcp")
+                    input(type="imptcp" address="127.0.0.1" port="{port}" ruleset="lines"
+                        supportOctetCountedFraming="off")"#
+                ),
+            };
+            let settings = format!(
+                r#"global(workDirectory="{folder}" maxMessageSize="64k")
+                module(load="mmjsonparse")
+                template(name="whole" type="string" string="%rawmsg%\n")
+                ruleset(name="lines") {{
+                    action(type="mmjsonparse" cookie="" useRawMsg="on")
+                    if $parsesuccess == "OK" then {{
+                        action(type="omfile" file="{folder}/lines" template="whole")
+                    }} else {{
+                        action(type="omfile" file="{folder}/rest" template="whole")
+                    }}
+                }}
+                {input}
+                "#
+            );
+            std::fs::write(kept.join("settings"), settings).unwrap();
+            let mut command = Command::new("/usr/sbin/rsyslogd");
+            // The one before may have been killed, so that its file is still there.
+            let _ = std::fs::remove_file(kept.join("pid"));
+            command.args(["-n", "-f"]).arg(kept.join("settings")).arg("-i").arg(kept.join("pid"));
+            command.stderr(std::fs::File::create(kept.join("complaints")).unwrap());
+            command
+        });
+        Rsyslog { server, folder: folder.to_owned() }
+    }
+
+    pub fn url(&self) -> String {
+        format!("tcp://{}", self.server.address)
+    }
+
+    /// Every line that is JSON.
+    pub fn lines(&self) -> Vec<Value> {
+        self.text("lines").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Everything else that came.
+    pub fn rest(&self) -> String {
+        self.text("rest")
+    }
+
+    /// The lines, once they are as they should be.
+    pub async fn wait_for(
+        &self,
+        what: &str,
+        patience: Duration,
+        fits: impl Fn(&[Value]) -> bool,
+    ) -> Vec<Value> {
+        let start = Instant::now();
+        loop {
+            // The last one may be half written.
+            let text = self.text("lines");
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let lines: Vec<Value> = whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            if fits(&lines) {
+                return lines;
+            }
+            assert!(start.elapsed() < patience, "{what}: not among {} lines", lines.len());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn text(&self, name: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.join(name)).unwrap_or_default()).into_owned()
+    }
+}

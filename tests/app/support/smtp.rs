@@ -1,0 +1,117 @@
+//! A real mail server of a test's own, with TLS and AUTH as SES has them, and a fault switch (smtp_server.py).
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::mails::{Mail, mails_in};
+use super::server::tool;
+use super::{Certificates, Server, TestApp};
+
+/// Part of the password that it asks for; must not get into a log.
+pub const PASSWORD_CANARY: &str = "canary/smtp+pass";
+const CREDENTIALS: &str = "AKIASMTP:canary%2Fsmtp%2Bpass%3Aword%401";
+
+/// See the module.
+pub struct MailServer {
+    pub server: Server,
+    pub certificates: Certificates,
+    scheme: &'static str,
+    folder: TempDir,
+}
+
+impl MailServer {
+    /// TLS from the start, as on port 465, and AUTH PLAIN.
+    pub fn start() -> MailServer {
+        MailServer::start_with("implicit", "PLAIN")
+    }
+
+    /// TLS `implicit`, by `starttls`, or `none` at all; AUTH `PLAIN` or `LOGIN`.
+    pub fn start_with(tls: &'static str, auth: &'static str) -> MailServer {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::create(&folder.path().join("tls"));
+        let (mails, cert, key) =
+            (folder.path().join("mails"), certificates.cert.clone(), certificates.key.clone());
+        let server = Server::start(move |port| {
+            let mut command = Command::new(tool("python/bin/python"));
+            command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/app/support/smtp_server.py"));
+            command.args(["--port", &port.to_string(), "--tls", tls, "--auth", auth]);
+            command.arg("--folder").arg(&mails).arg("--cert").arg(&cert).arg("--key").arg(&key);
+            command
+        });
+        let scheme = if tls == "implicit" { "smtps" } else { "smtp" };
+        MailServer { server, certificates, scheme, folder }
+    }
+
+    /// What leads an application here.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("SMTP_URL", self.url(self.scheme)),
+            ("SMTP_CA_FILE", self.certificates.ca.display().to_string()),
+            ("SMTP_RATE", "1000".into()),
+        ]
+    }
+
+    pub fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://{CREDENTIALS}@localhost:{}", self.server.address.port())
+    }
+
+    /// An application that sends its mails here.
+    pub async fn app(&self) -> TestApp {
+        self.app_with(&[]).await
+    }
+
+    /// The same with other settings.
+    pub async fn app_with(&self, settings: &[(&str, &str)]) -> TestApp {
+        let own = self.settings();
+        let own: Vec<_> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        TestApp::start_with(&[&own, settings].concat()).await
+    }
+
+    /// From now on something goes wrong; see the script for what can.
+    pub fn set_fault(&self, fault: &str) {
+        // At once or not at all: the server reads it at any time.
+        let file = self.folder.path().join("mails/fault");
+        std::fs::write(file.with_extension("new"), fault).unwrap();
+        std::fs::rename(file.with_extension("new"), file).unwrap();
+    }
+
+    /// From now on all is well.
+    pub fn mend(&self) {
+        std::fs::remove_file(self.folder.path().join("mails/fault")).unwrap();
+    }
+
+    /// The mails that it took, oldest first.
+    pub fn mails(&self) -> Vec<Mail> {
+        mails_in(&self.folder.path().join("mails"))
+    }
+
+    /// The same, once there are at least so many.
+    pub async fn wait_for_mails(&self, at_least: usize) -> Vec<Mail> {
+        let start = Instant::now();
+        loop {
+            let mails = self.mails();
+            if mails.len() >= at_least {
+                return mails;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "{} mails; {:?}", mails.len(), self.events());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What happened there: when, in milliseconds, and what.
+    pub fn events(&self) -> Vec<(u64, String)> {
+        let text = std::fs::read_to_string(self.folder.path().join("mails/events")).unwrap_or_default();
+        let event = |line: &str| {
+            let (time, what) = line.split_once(' ')?;
+            Some((time.parse().ok()?, what.to_owned()))
+        };
+        text.lines().filter_map(event).collect()
+    }
+
+    /// How many events begin with this word.
+    pub fn count(&self, word: &str) -> usize {
+        self.events().iter().filter(|(_, what)| what.starts_with(word)).count()
+    }
+}

@@ -1,0 +1,303 @@
+//! What SES tells by SNS: bounces and complaints of our own topic, truly signed, end the mail to an address; nothing else
+//! that is sent there does anything.
+
+use std::process::Command;
+
+use chrono::{TimeDelta, Utc};
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::outbox::{PARKED, until};
+use crate::support::people::PASSWORD;
+use crate::support::program::Program;
+use crate::support::sns::{Sns, TOPIC, bounce, complaint};
+use crate::support::{Browser, Certificates, Page, Server, TestApp};
+
+const SUPPRESSED: &str = "SELECT COUNT(*) FROM suppressions WHERE lifted_at IS NULL";
+
+/// As SNS sends it: as text, without a word of where it comes from.
+async fn post(browser: &Browser, message: impl Into<String>) -> Page {
+    let request = browser.request(Method::POST, "/webhooks/ses");
+    let request = request.header("content-type", "text/plain; charset=UTF-8").body(message.into());
+    browser.clone().send(request, "/webhooks/ses").await
+}
+
+#[actix_web::test]
+async fn who_bounces_or_complains_gets_no_more_mail() {
+    for (version, told) in [
+        ("1", bounce("Permanent", "anna@example.com")),
+        ("2", bounce("Permanent", "Anna@Example.com")),
+        ("1", complaint("anna@example.com")),
+        ("2", complaint("anna@example.com")),
+    ] {
+        let sns = Sns::start();
+        let app = sns.app().await;
+        let (anna, admin) = (app.db_person("anna").await, app.db_admin("admin").await);
+        let message = sns.message("Notification", &told, app.app.clock.now(), version);
+        let page = post(&app.browser(), message.to_string()).await;
+        assert_eq!(page.status, 200, "{}", page.text());
+        assert_eq!(app.database.db_number(SUPPRESSED).await, 1);
+        assert_eq!(app.database.db_text("SELECT email FROM suppressions").await, "anna@example.com");
+
+        // The page is as always; the mail is parked.
+        let known = app.browser().ask_reset(&anna.email).await;
+        until(&app, PARKED, 1).await;
+        let unknown = app.browser().ask_reset("nobody@example.com").await;
+        assert_eq!((known.status, known.path, known.body), (unknown.status, unknown.path, unknown.body));
+        let why = app.database.db_text("SELECT last_error FROM outbox").await;
+        assert!(why.starts_with("not sent, the address is suppressed: "), "{why}");
+
+        let mut browser = app.logged_in(&admin).await;
+        let outbox = browser.get("/admin/outbox").await;
+        assert!(outbox.one("section.waiting a").ends_with(": 1"), "{}", outbox.text());
+        let page = browser.get("/admin/suppressions").await;
+        assert_eq!(page.all(".suppressions .recipient"), ["a***@example.com"]);
+        assert!(page.one(".suppressions .reason").contains(if told.contains("Complaint") {
+            "abuse"
+        } else {
+            "bounce"
+        }));
+        browser.submit(page.form("Lift")).await.assert_flash("success", "The address gets mail again.");
+        assert_eq!(app.database.db_number(SUPPRESSED).await, 0);
+
+        // The same message once more: what an admin lifted stays lifted.
+        app.pass(TimeDelta::minutes(1));
+        assert_eq!(post(&app.browser(), message.to_string()).await.status, 200);
+        assert_eq!(app.database.db_number(SUPPRESSED).await, 0);
+        let form = browser.get("/admin/outbox").await.form("Send again");
+        browser.submit(form).await;
+        assert_eq!(app.mail_to("anna@example.com", 1).await.subject, "Password reset");
+
+        // It bounces again.
+        app.pass(TimeDelta::minutes(1));
+        let again = sns.message("Notification", &told, app.app.clock.now(), version);
+        assert_eq!(post(&app.browser(), again.to_string()).await.status, 200);
+        assert_eq!(app.database.db_number(SUPPRESSED).await, 1);
+        assert_eq!(app.database.db_number("SELECT COUNT(*) FROM suppressions").await, 1);
+        let fetched = sns.asked().matches("SimpleNotificationService-1.pem").count();
+        assert_eq!(fetched, 1, "the certificate is kept");
+    }
+}
+
+/// Who asks whether an address is suppressed learns nothing.
+#[actix_web::test]
+async fn signing_up_with_a_suppressed_address_looks_as_always() {
+    let sns = Sns::start();
+    let app = sns.app().await;
+    let told = bounce("Permanent", "gone@example.com");
+    let message = sns.message("Notification", &told, app.app.clock.now(), "2");
+    assert_eq!(post(&app.browser(), message.to_string()).await.status, 200);
+    let suppressed = app.browser().sign_up("Gone", "gone@example.com", PASSWORD).await;
+    let fresh = app.browser().sign_up("Gone", "here@example.com", PASSWORD).await;
+    assert_eq!((suppressed.status, suppressed.path, suppressed.body), (fresh.status, fresh.path, fresh.body));
+    app.mail_to("here@example.com", 1).await;
+    until(&app, PARKED, 1).await;
+    assert_eq!(app.mails_to("gone@example.com", 0).await.len(), 0);
+}
+
+#[actix_web::test]
+async fn passing_troubles_and_other_news_suppress_nobody() {
+    let sns = Sns::start();
+    let app = sns.app().await;
+    for told in [
+        bounce("Transient", "anna@example.com"),
+        bounce("Undetermined", "anna@example.com"),
+        bounce("Permanent", "no address"),
+        complaint("anna@example.com").replace("abuse", "not-spam"),
+        "Successfully validated SNS topic for Amazon SES event publishing.".into(),
+        "{}".into(),
+    ] {
+        let message = sns.message("Notification", &told, app.app.clock.now(), "1");
+        assert_eq!(post(&app.browser(), message.to_string()).await.status, 200, "{told}");
+    }
+    let end = sns.message("UnsubscribeConfirmation", "You left", app.app.clock.now(), "1");
+    assert_eq!(post(&app.browser(), end.to_string()).await.status, 200);
+    assert!(!sns.asked().contains("ConfirmSubscription"), "nobody subscribes again by himself");
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM suppressions").await, 0);
+}
+
+#[actix_web::test]
+async fn a_subscription_is_confirmed_where_it_comes_from_and_nowhere_else() {
+    let (sns, elsewhere) = (Sns::start(), Sns::start());
+    let app = sns.app().await;
+    let mut message = sns.message("SubscriptionConfirmation", "You chose", app.app.clock.now(), "1");
+    let own = message["SubscribeURL"].as_str().unwrap().to_owned();
+    for url in [
+        own.replace(&sns.origin(), &elsewhere.origin()),
+        own.replace("http://", "https://"),
+        own.replace("http://", "http://user@"),
+        own.replace("http://127.0.0.1", "http://127.0.0.1.evil.example"),
+        own.replace("http://", "ftp://"),
+        "/?Action=ConfirmSubscription".into(),
+    ] {
+        message["SubscribeURL"] = url.clone().into();
+        sns.sign(&mut message);
+        assert_eq!(post(&app.browser(), message.to_string()).await.status, 400, "{url}");
+    }
+    assert!(!sns.asked().contains("Action") && !elsewhere.asked().contains("Action"));
+    message["SubscribeURL"] = own.into();
+    sns.sign(&mut message);
+    assert_eq!(post(&app.browser(), message.to_string()).await.status, 200);
+    assert_eq!(sns.asked().matches("GET /?Action=ConfirmSubscription&Token=2336412f37 ").count(), 1);
+}
+
+/// One thing wrong at a time; the last one shows that it was that thing.
+#[actix_web::test]
+async fn nothing_else_is_believed() {
+    let (sns, other) = (Sns::start(), Sns::start());
+    let app = sns.app().await;
+    let now = app.app.clock.now();
+    let told = bounce("Permanent", "anna@example.com");
+    let good = sns.message("Notification", &told, now, "2");
+    let before = app.database.db_dump().await;
+    let with = |name: &str, value: &str, signed: bool| {
+        let mut message = good.clone();
+        message[name] = value.into();
+        if signed {
+            sns.sign(&mut message);
+        }
+        message
+    };
+    let without = |name: &str| {
+        let mut message = good.clone();
+        message.as_object_mut().unwrap().remove(name);
+        message
+    };
+    let pem = "SimpleNotificationService-1.pem";
+    let (own, evil) = (sns.origin(), other.origin());
+    let long_ago = (now - TimeDelta::minutes(61)).to_rfc3339();
+    let mut bad = vec![
+        with("Message", &told.replace("anna", "berta"), false),
+        with("Timestamp", &(now + TimeDelta::seconds(1)).to_rfc3339(), false),
+        with("Subject", "one that was not signed", false),
+        with("Signature", "", false),
+        with("Signature", "AAAA", false),
+        with("Signature", "no base64!", false),
+        with("SignatureVersion", "1", false),
+        with("SignatureVersion", "3", false),
+        // Signed by SNS, but not for us, or not now.
+        with("TopicArn", "arn:aws:sns:eu-central-1:999999999999:sample-app-mail", true),
+        with("TopicArn", &TOPIC.replace("eu-central", "us-east"), true),
+        with("Timestamp", &long_ago, true),
+        with("Timestamp", &(now + TimeDelta::minutes(61)).to_rfc3339(), true),
+        with("Timestamp", "yesterday", true),
+        with("Type", "SomethingElse", true),
+        // Somebody else's certificate.
+        other.message("Notification", &told, now, "2"),
+        with("SigningCertURL", &format!("{evil}/{pem}"), false),
+        with("SigningCertURL", &format!("{}/{pem}", own.replace("http:", "https:")), false),
+        with("SigningCertURL", &format!("{}@{}/{pem}", own, evil.replace("http://", "")), false),
+        with("SigningCertURL", &format!("{}/{pem}", own.replace("http://", "http://sns@")), false),
+        with("SigningCertURL", &format!("{own}.evil.example/{pem}"), false),
+        with("SigningCertURL", &format!("{own}/{pem}?x=.pem"), false),
+        with("SigningCertURL", &format!("{own}/{pem}#.pem"), false),
+        with("SigningCertURL", &format!("{own}/"), false),
+        with("SigningCertURL", "file:///etc/ssl/cert.pem", false),
+        with("SigningCertURL", "", false),
+    ];
+    let mut swapped = other.message("Notification", &told, now, "2");
+    swapped["SigningCertURL"] = good["SigningCertURL"].clone();
+    bad.push(swapped);
+    for name in ["Type", "MessageId", "TopicArn", "Message", "Timestamp", "Signature", "SigningCertURL"] {
+        bad.push(without(name));
+        bad.push(with_value(&good, name, Value::from(1)));
+        bad.push(with_value(&good, name, Value::Null));
+    }
+    for message in bad {
+        let page = post(&app.browser(), message.to_string()).await;
+        assert_eq!(page.status, 400, "{message}: {}", page.text());
+    }
+    for body in ["", "{}", "[]", "null", "Message=x", "\0", &"[".repeat(100_000)] {
+        assert_eq!(post(&app.browser(), body).await.status, 400, "{body:.40}");
+    }
+    let large = with("Message", &"x".repeat(256 * 1024), true).to_string();
+    assert_eq!(post(&app.browser(), large).await.status, 413);
+    let from_elsewhere =
+        app.browser().request(Method::POST, "/webhooks/ses").header("origin", "https://evil.example");
+    let page = app.browser().send(from_elsewhere.body(good.to_string()), "/webhooks/ses").await;
+    assert_eq!(page.status, 403, "a browser has no business here");
+
+    assert_eq!(app.database.db_dump().await, before);
+    assert_eq!(other.asked().matches("GET").count(), 0, "nobody is sent to another host");
+    app.pass(TimeDelta::hours(2));
+    assert_eq!(post(&app.browser(), good.to_string()).await.status, 400, "kept and sent later");
+    let now = sns.message("Notification", &told, app.app.clock.now(), "2");
+    assert_eq!(post(&app.browser(), now.to_string()).await.status, 200);
+    assert_eq!(app.database.db_number(SUPPRESSED).await, 1);
+}
+
+fn with_value(message: &Value, name: &str, value: Value) -> Value {
+    let mut message = message.clone();
+    message[name] = value;
+    message
+}
+
+#[actix_web::test]
+async fn without_the_topic_nobody_is_heard() {
+    let sns = Sns::start();
+    let app = TestApp::start_with(&[("AWS_ENDPOINT_URL_SNS", &sns.origin())]).await;
+    let message = sns.message("Notification", &bounce("Permanent", "anna@example.com"), Utc::now(), "1");
+    assert_eq!(post(&app.browser(), message.to_string()).await.status, 404);
+    // And with the topic alone, certificates come from its region's host, not from where a message says.
+    let app = TestApp::start_with(&[("SES_TOPIC_ARN", TOPIC)]).await;
+    assert_eq!(post(&app.browser(), message.to_string()).await.status, 400);
+    assert_eq!(sns.asked().matches("GET").count(), 0);
+}
+
+/// SNS comes again after a 503; so nothing is lost when its certificate cannot be had.
+#[actix_web::test]
+async fn a_certificate_that_cannot_be_had_now_loses_nothing() {
+    let mut sns = Sns::start();
+    let app = sns.app().await;
+    let message = sns
+        .message("Notification", &bounce("Permanent", "anna@example.com"), app.app.clock.now(), "1")
+        .to_string();
+    sns.server.kill();
+    let page = post(&app.browser(), message.clone()).await;
+    assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+    sns.server.start_again();
+    let file = sns.www().join("SimpleNotificationService-1.pem");
+    let certificate = std::fs::read(&file).unwrap();
+    for nonsense in [&b"nonsense"[..], b"", &[b'x'; 100_000]] {
+        std::fs::write(&file, nonsense).unwrap();
+        assert_eq!(post(&app.browser(), message.clone()).await.status, 503);
+    }
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(post(&app.browser(), message.clone()).await.status, 503);
+    assert_eq!(app.database.db_number(SUPPRESSED).await, 0);
+    std::fs::write(&file, certificate).unwrap();
+    assert_eq!(post(&app.browser(), message).await.status, 200);
+    assert_eq!(app.database.db_number(SUPPRESSED).await, 1);
+}
+
+/// S89: the certificate comes by a verified line, by the real program with the system's authorities, which a variable of
+/// OpenSSL's replaces here.
+#[actix_web::test]
+async fn the_certificate_comes_by_verified_https() {
+    let (sns, folder) = (Sns::start(), tempfile::tempdir().unwrap());
+    let certificates = Certificates::create(&folder.path().join("right"));
+    let wrong = Certificates::create(&folder.path().join("wrong"));
+    let (www, cert, key) = (sns.www(), certificates.cert.clone(), certificates.key.clone());
+    let https = Server::start(move |port| {
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-quiet", "-WWW", "-accept", &format!("127.0.0.1:{port}")]);
+        command.arg("-cert").arg(&cert).arg("-key").arg(&key).current_dir(&www);
+        command
+    });
+    let origin = format!("https://localhost:{}", https.address.port());
+    for (ca, status) in [(&wrong.ca, 503), (&certificates.ca, 200)] {
+        let program = Program::development().await.set("SES_TOPIC_ARN", TOPIC);
+        let program = program.set("AWS_ENDPOINT_URL_SNS", &origin).set("SSL_CERT_FILE", ca.to_str().unwrap());
+        let mut serving = program.serve();
+        let mut message = sns.message("Notification", &bounce("Permanent", "a@example.com"), Utc::now(), "2");
+        message["SigningCertURL"] = format!("{origin}/SimpleNotificationService-1.pem").into();
+        let page = post(&serving.browser(), message.to_string()).await;
+        assert_eq!(page.status, status, "{}", page.text());
+        let suppressed = program.database.db_number(SUPPRESSED).await;
+        assert_eq!(suppressed, i64::from(status == 200));
+        if status == 503 {
+            let line = serving.wait_for("request failed");
+            assert!(line.contains("invalid peer certificate"), "{line}");
+        }
+    }
+}
