@@ -6,7 +6,6 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use crate::app::App;
-use crate::error::{Error, Result};
 use crate::models::outbox;
 use crate::services::traffic::BOUNDS;
 
@@ -19,7 +18,8 @@ pub async fn show(app: Data<App>) -> HttpResponse {
     gauge(&mut text, "database_connections_in_use", "Connections of the pool in use.", used);
     gauge(&mut text, "database_connections_max", "Connections that the pool may have.", most);
     // The database may be away; then these two are missing, which is what Prometheus expects.
-    if let Ok((waiting, parked)) = mails(&app).await {
+    let depth = async { outbox::depth(&mut app.db.conn().await?).await };
+    if let Ok((waiting, parked)) = depth.await {
         gauge(&mut text, "outbox_waiting", "Mails that wait to leave.", waiting);
         gauge(&mut text, "outbox_parked", "Mails that were refused.", parked);
     }
@@ -65,11 +65,6 @@ fn services(app: &App, text: &mut String) {
             line(text, "service_calls_total", &labels, count);
         }
     }
-}
-
-async fn mails(app: &App) -> Result<(i64, i64), Error> {
-    let mut db = app.db.conn().await?;
-    Ok((outbox::waiting(&mut db).await?.count, outbox::parked_count(&mut db).await?))
 }
 
 fn gauge(text: &mut String, name: &str, help: &str, value: impl std::fmt::Display) {

@@ -128,11 +128,7 @@ async fn services(app: &App) -> Vec<Service> {
 
 /// What waits for the mail server stands in the database, which may be away itself.
 async fn outbox_depth(app: &App) -> Vec<String> {
-    let depth = async {
-        let mut db = app.db.conn().await?;
-        let waiting = outbox::waiting(&mut db).await?.count;
-        Ok::<_, crate::error::Error>((waiting, outbox::parked_count(&mut db).await?))
-    };
+    let depth = async { outbox::depth(&mut app.db.conn().await?).await };
     match depth.await {
         Ok((waiting, parked)) => vec![format!("{waiting} mails waiting"), format!("{parked} parked")],
         Err(_) => vec!["the outbox is in the database, which does not answer".to_owned()],

@@ -125,6 +125,15 @@ pub async fn waiting(db: &mut Conn) -> Result<Waiting> {
     Ok(Waiting { count, since, last_error: last.map(|(text,)| text) })
 }
 
+/// How many mails wait to leave, and how many were given up.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn depth(db: &mut Conn) -> Result<(i64, i64)> {
+    let (all, parked): (i64, i64) = fetch_one!(db, "SELECT COUNT(*), COUNT(parked_at) FROM outbox")?;
+    Ok((all - parked, parked))
+}
+
 /// How many mails were given up.
 ///
 /// # Errors

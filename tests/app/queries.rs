@@ -211,9 +211,11 @@ async fn parked_mails_and_suppressed_addresses() {
     let again = Parcel::take(db, now + TimeDelta::minutes(2)).await.unwrap().unwrap();
     anna.park(db, "too late", now).await.unwrap();
     assert_eq!(outbox::parked_count(db).await.unwrap(), 0);
+    assert_eq!(outbox::depth(db).await.unwrap(), (2, 0));
     let old = now + TimeDelta::hours(48);
     assert!(!again.postpone(db, "451", old).await.unwrap(), "given up");
     assert_eq!(outbox::parked_count(db).await.unwrap(), 1);
+    assert_eq!(outbox::depth(db).await.unwrap(), (1, 1));
     let parked = outbox::parked(db, FIRST).await.unwrap().rows.remove(0);
     assert_eq!((parked.recipient().as_str(), parked.parked_at), ("a***@example.com", old));
     assert!(parked.reason().ends_with("451"), "{}", parked.reason());
