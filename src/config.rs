@@ -30,7 +30,7 @@ pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
 pub use self::settings::{SETTINGS, Setting, help, markdown_table};
-pub use self::values::AppUrl;
+pub use self::values::{AppUrl, authority};
 
 /// All settings, complete and checked.
 #[derive(Clone, Debug)]

@@ -121,8 +121,8 @@ pub(super) fn host(text: &str) -> Option<String> {
     }
 }
 
-/// `host:port` as URLs write it.
-pub(super) fn authority(host: &str, port: u16) -> String {
+/// `host:port` as URLs write it: an IPv6 address in brackets.
+pub fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 

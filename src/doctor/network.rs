@@ -12,6 +12,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Certificate};
 use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, milliseconds};
+use crate::config::authority;
 
 /// A port that answers does so in milliseconds; a security group that lets nobody in never does.
 const CONNECT: Duration = Duration::from_secs(4);
@@ -35,8 +36,7 @@ pub(super) struct Server<'a> {
 impl Server<'_> {
     /// `host:port` as URLs write it.
     pub(super) fn authority(&self) -> String {
-        let Server { host, port, .. } = self;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        authority(self.host, self.port)
     }
 
     /// The steps `name` and `port`.

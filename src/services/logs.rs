@@ -28,7 +28,7 @@ use self::shipper::{FLUSH, Shipper, THREAD};
 use self::spool::Spool;
 use super::tls;
 use super::vitals::Vitals;
-use crate::config::{AppEnv, Config};
+use crate::config::{AppEnv, Config, authority};
 use crate::error::{Error, Result};
 
 /// Lines that wait for the shipper's thread.
@@ -160,11 +160,7 @@ impl Logs {
         let Some(logstash) = &self.logstash else { return "standard output".to_owned() };
         let Target { host, port, tls } = &logstash.target;
         let scheme = if tls.is_some() { "tls" } else { "tcp" };
-        if host.contains(':') {
-            format!("{scheme}://[{host}]:{port}")
-        } else {
-            format!("{scheme}://{host}:{port}")
-        }
+        format!("{scheme}://{}", authority(host, *port))
     }
 
     /// What became of the lines; nothing where they go to stdout only.

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::line::Line;
 use super::{NotDelivered, tell};
-use crate::config::{self, SmtpTls};
+use crate::config::{self, SmtpTls, authority};
 use crate::error::{Error, Result};
 use crate::services::tls;
 use crate::services::vitals::Vitals;
@@ -86,7 +86,7 @@ impl Smtp {
             SmtpTls::Implicit => "smtps",
             SmtpTls::StartTls => "smtp",
         };
-        format!("{scheme}://{}:{}", self.host, self.port)
+        format!("{scheme}://{}", authority(&self.host, self.port))
     }
 
     /// Hands one mail over, not before its turn has come.
