@@ -12,7 +12,7 @@ use crate::log;
 use crate::support::database::TestDatabase;
 use crate::support::lines::{
     LONG, LONG_PATH, arrived, doubles, program, requests, rsyslog, runs, spool, spool_bytes, stop,
-    with_server_away,
+    with_server, with_server_away,
 };
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Certificates, Program, Rsyslog};
@@ -199,11 +199,7 @@ async fn the_next_start_ships_what_the_last_one_could_not() {
 /// An end by SIGTERM delivers what is in the channel, and so does a command; nothing is left behind.
 #[actix_web::test]
 async fn the_end_delivers_everything_and_so_does_a_command() {
-    let program = Program::production().await;
-    let rsyslog = rsyslog(program.folder.path());
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
+    let (program, rsyslog) = with_server().await;
     program.succeed(&["seed", "--force"]);
     let mut serving = program.serve();
     requests(&mut serving, "last", 1000, 10).await;
@@ -236,11 +232,7 @@ async fn the_end_delivers_what_waits_on_disk_to_a_server_that_just_came_back() {
 /// A server that is frozen at the end does not keep the program, and the lines that it may never read are kept on disk.
 #[actix_web::test]
 async fn an_end_while_the_server_is_frozen_loses_no_line() {
-    let program = Program::production().await;
-    let mut rsyslog = rsyslog(program.folder.path());
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
+    let (program, mut rsyslog) = with_server().await;
     let mut serving = program.serve();
     requests(&mut serving, "read", 1, 0).await;
     rsyslog.wait_for("a line", LONG, |lines| arrived(lines, "read") == 1).await;

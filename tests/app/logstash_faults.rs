@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::lines::{
-    LONG, LONG_PATH, arrived, doubles, dropped, requests, rsyslog, runs, spool_bytes, stop, with_server_away,
+    LONG, LONG_PATH, arrived, doubles, dropped, requests, runs, spool_bytes, stop, with_server,
+    with_server_away,
 };
 use crate::support::program::{PATIENCE, Serving};
 use crate::support::{Program, Rsyslog};
@@ -15,11 +16,7 @@ use crate::support::{Program, Rsyslog};
 /// Row F30: killed while lines are on their way, and back.
 #[actix_web::test]
 async fn no_line_is_lost_when_the_server_dies_under_load() {
-    let program = Program::production().await;
-    let mut rsyslog = rsyslog(program.folder.path());
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
+    let (program, mut rsyslog) = with_server().await;
     let mut serving = program.serve();
     requests(&mut serving, "before", 500, 10).await;
     for round in 0..3 {
@@ -74,11 +71,7 @@ async fn beyond_the_cap_the_oldest_lines_are_dropped_and_counted() {
 /// A server that takes connections and then nothing: the kernels between them take some MB before anybody notices.
 #[actix_web::test]
 async fn a_frozen_server_slows_no_request() {
-    let program = Program::production().await;
-    let rsyslog = rsyslog(program.folder.path());
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
+    let (program, rsyslog) = with_server().await;
     let mut serving = program.serve();
     let usual = requests(&mut serving, "usual", 2000, LONG_PATH).await;
     rsyslog.server.freeze();
@@ -157,11 +150,7 @@ async fn a_full_disk_stops_nothing() {
 /// A connection that the other side closed while nothing was said, as load balancers do: the next line is not lost in it.
 #[actix_web::test]
 async fn a_connection_that_was_closed_meanwhile_loses_no_line() {
-    let program = Program::production().await;
-    let mut rsyslog = rsyslog(program.folder.path());
-    let url = rsyslog.url();
-    let program = program.set("LOGSTASH_URL", &url);
-    program.succeed(&["migrate"]);
+    let (program, mut rsyslog) = with_server().await;
     let mut serving = program.serve();
     for round in 0..3 {
         let name = format!("idle{round}");

@@ -29,14 +29,20 @@ pub fn rsyslog(program_folder: &Path) -> Rsyslog {
 /// Requests at the same time.
 const CLIENTS: usize = 8;
 
-/// A server that was there a moment ago; and the program that is to find it.
-pub async fn with_server_away() -> (Program, Rsyslog) {
+/// The program, and the server that its lines go to.
+pub async fn with_server() -> (Program, Rsyslog) {
     let program = Program::production().await;
-    let mut rsyslog = rsyslog(program.folder.path());
-    rsyslog.server.kill();
+    let rsyslog = rsyslog(program.folder.path());
     let url = rsyslog.url();
     let program = program.set("LOGSTASH_URL", &url);
     program.succeed(&["migrate"]);
+    (program, rsyslog)
+}
+
+/// The same, with a server that was there a moment ago.
+pub async fn with_server_away() -> (Program, Rsyslog) {
+    let (program, mut rsyslog) = with_server().await;
+    rsyslog.server.kill();
     (program, rsyslog)
 }
 
