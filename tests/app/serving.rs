@@ -2,7 +2,7 @@
 //! checks; the issue's "SIGTERM and SIGINT finish what is in flight and exit 0").
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Command;
@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::support::program::{PATIENCE, Serving};
 use crate::support::{Browser, Program, TestApp};
+
+/// As long as the program waits for what is under way (server.rs).
+const DRAIN: Duration = Duration::from_secs(30);
 
 /// Sends text and reads the answer to its end; the server closes, as it is asked to.
 fn ask(mut stream: impl Read + Write, path: &str) -> String {
@@ -56,11 +59,12 @@ async fn production_says_everything_as_json() {
     assert_eq!(serving.wait().0, Some(0));
 }
 
-/// A picture that is half sent when the signal comes is taken, and its sender gets the answer.
+/// A form that is half sent when the signal comes is taken, and its sender gets the answer.
 async fn finishes_what_is_under_way(signal: &str) {
     let program = Program::development().await;
     program.succeed(&["seed"]);
     let mut serving = program.serve();
+    let address = serving.address();
     let mut browser = serving.browser();
     browser.log_in("example-1@railstutorial.org", "password").await;
     let cookies: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -68,56 +72,50 @@ async fn finishes_what_is_under_way(signal: &str) {
         "--x\r\nContent-Disposition: form-data; name=\"micropost[content]\"\r\n\r\nlast words\r\n--x--\r\n";
     let head = format!(
         "POST /microposts HTTP/1.1\r\nHost: sample.test\r\nCookie: {}\r\nSec-Fetch-Site: same-origin\r\n\
-         Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\n\r\n",
+         Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
         cookies.join("; "),
         body.len()
     );
     // Connections that ask for nothing must not hold it up.
-    let mut idle = TcpStream::connect(serving.address()).unwrap();
+    let mut idle = TcpStream::connect(address).unwrap();
     idle.write_all(b"GET /livez HTTP/1.1\r\nHost: sample.test\r\n\r\n").unwrap();
     assert!(idle.read(&mut [0; 1000]).unwrap() > 0);
-    let silent = TcpStream::connect(serving.address()).unwrap();
-    let mut slow = TcpStream::connect(serving.address()).unwrap();
+    let silent = TcpStream::connect(address).unwrap();
+    let mut slow = TcpStream::connect(address).unwrap();
     slow.set_read_timeout(Some(PATIENCE)).unwrap();
     slow.write_all(head.as_bytes()).unwrap();
+    // Asked to go on, so somebody reads it: the request is in flight.
+    let mut go_on = [0; 25];
+    slow.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     slow.write_all(&body.as_bytes()[..40]).unwrap();
-    // Until somebody reads it, the request is not in flight.
-    std::thread::sleep(Duration::from_millis(500));
 
     serving.signal(signal);
     serving.wait_for("Finishing what is under way");
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(TcpStream::connect(serving.address()).ended(), "nobody new is let in");
+    let signalled = Instant::now();
+    while is_served(address) {
+        assert!(signalled.elapsed() < PATIENCE, "somebody new is let in");
+    }
     slow.write_all(&body.as_bytes()[40..]).unwrap();
     let mut answer = Vec::new();
     let _ = slow.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 303"), "{answer}\n{:#?}", serving.lines);
     let answered = Instant::now();
     let (code, complaints) = serving.wait();
     assert_eq!(code, Some(0), "{complaints}");
-    assert!(
-        answered.elapsed() < Duration::from_secs(15),
-        "idle connections held it up: {:?}",
-        answered.elapsed()
-    );
+    assert!(answered.elapsed() < DRAIN, "idle connections held it up: {:?}", answered.elapsed());
     let posted = "SELECT COUNT(*) FROM microposts WHERE content = 'last words'";
     assert_eq!(program.database.db_number(posted).await, 1);
     drop((idle, silent));
 }
 
-trait Refused {
-    fn ended(self) -> bool;
-}
-
-impl Refused for std::io::Result<TcpStream> {
-    /// The kernel may take a connection that nobody will ever look at.
-    fn ended(self) -> bool {
-        let Ok(mut stream) = self else { return true };
-        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let sent = stream.write_all(b"GET /livez HTTP/1.1\r\nHost: sample.test\r\n\r\n");
-        sent.is_err() || !matches!(stream.read(&mut [0; 100]), Ok(1..))
-    }
+/// Whether somebody new gets an answer. The kernel may take a connection that nobody will ever look at.
+fn is_served(address: SocketAddr) -> bool {
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let sent = stream.write_all(b"GET /livez HTTP/1.1\r\nHost: sample.test\r\nConnection: close\r\n\r\n");
+    sent.is_ok() && matches!(stream.read(&mut [0; 100]), Ok(1..))
 }
 
 #[actix_web::test]
