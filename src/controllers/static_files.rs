@@ -1,8 +1,8 @@
-//! Style sheets, scripts and drawings, from the binary.
+//! Style sheets, scripts and drawings, from the binary; compressed, for whoever understands that.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
-use actix_web::web::Path;
+use actix_web::http::header::{AcceptEncoding, CACHE_CONTROL, CONTENT_ENCODING, Encoding, HeaderValue, VARY};
+use actix_web::web::{Header, Path};
 
 use crate::error::{Error, Result};
 use crate::views::assets;
@@ -11,25 +11,41 @@ use crate::web::ranges::IMMUTABLE;
 /// These have one address for ever, so browsers ask again after a day.
 const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 
+type Accepted = Option<Header<AcceptEncoding>>;
+
 /// GET /static/{name}
-pub async fn show(name: Path<String>) -> Result<HttpResponse> {
-    file(&name, IMMUTABLE)
+pub async fn show(name: Path<String>, accepted: Accepted) -> Result<HttpResponse> {
+    file(&name, IMMUTABLE, accepted)
 }
 
 /// GET /favicon.ico, for browsers that do not ask the page.
-pub async fn favicon() -> Result<HttpResponse> {
-    file("icon.svg", FOR_A_DAY)
+pub async fn favicon(accepted: Accepted) -> Result<HttpResponse> {
+    file("icon.svg", FOR_A_DAY, accepted)
 }
 
 /// GET /robots.txt
-pub async fn robots() -> Result<HttpResponse> {
-    file("robots.txt", FOR_A_DAY)
+pub async fn robots(accepted: Accepted) -> Result<HttpResponse> {
+    file("robots.txt", FOR_A_DAY, accepted)
 }
 
-fn file(name: &str, cache: HeaderValue) -> Result<HttpResponse> {
+fn file(name: &str, cache: HeaderValue, accepted: Accepted) -> Result<HttpResponse> {
     let asset = assets::find(name).ok_or(Error::NotFound)?;
-    Ok(HttpResponse::Ok()
-        .content_type(asset.content_type)
-        .insert_header((CACHE_CONTROL, cache))
-        .body(asset.bytes.into_owned()))
+    let mut forms = vec![(Encoding::identity(), &asset.bytes)];
+    forms.extend(asset.brotli.as_ref().map(|bytes| (Encoding::brotli(), bytes)));
+    forms.extend(asset.gzip.as_ref().map(|bytes| (Encoding::gzip(), bytes)));
+    // Smallest first: of two that a browser likes alike, the first is taken.
+    forms.sort_by_key(|(_, bytes)| bytes.len());
+    let chosen = accepted.and_then(|accepted| accepted.negotiate(forms.iter().map(|(encoding, _)| encoding)));
+    let chosen = chosen.unwrap_or(Encoding::identity());
+    let bytes =
+        forms.iter().find(|(encoding, _)| *encoding == chosen).map_or(&asset.bytes, |(_, bytes)| bytes);
+    let mut answer = HttpResponse::Ok();
+    answer.content_type(asset.content_type).insert_header((CACHE_CONTROL, cache));
+    if forms.len() > 1 {
+        answer.insert_header((VARY, "accept-encoding"));
+    }
+    if chosen != Encoding::identity() {
+        answer.insert_header((CONTENT_ENCODING, chosen.to_string()));
+    }
+    Ok(answer.body(bytes.clone()))
 }

@@ -1,8 +1,6 @@
 //! Secrets that travel to a browser or by mail: 256 random bits in the cookie or link, only their SHA-256 on our side,
 //! so that who reads the database or the session store can log in nowhere.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
@@ -69,10 +67,11 @@ pub fn random_hex<const N: usize>() -> Result<String> {
 
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
     let mut digits = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // Writing to a String cannot fail.
-        let _ = write!(digits, "{byte:02x}");
+        digits.push(digit(byte >> 4));
+        digits.push(digit(byte & 15));
     }
     digits
 }

@@ -6,9 +6,12 @@
 
 mod connection;
 mod line;
+mod members;
 mod queue;
+pub mod request_id;
 mod shipper;
 mod spool;
+mod stdout;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -26,6 +29,7 @@ use self::line::Lines;
 use self::queue::Queue;
 use self::shipper::{FLUSH, Shipper, THREAD};
 use self::spool::Spool;
+use self::stdout::Stdout;
 use super::tls;
 use super::vitals::Vitals;
 use crate::config::{AppEnv, Config, authority};
@@ -40,6 +44,7 @@ pub struct Logs {
     env: AppEnv,
     filter: String,
     vitals: Vitals,
+    stdout: Stdout,
     logstash: Option<Arc<Logstash>>,
 }
 
@@ -104,7 +109,13 @@ impl Logs {
                 ended: watch::Sender::new(false),
             })),
         };
-        Ok(Logs { env: config.env, filter: config.log.clone(), vitals: Vitals::default(), logstash })
+        Ok(Logs {
+            env: config.env,
+            filter: config.log.clone(),
+            vitals: Vitals::default(),
+            stdout: Stdout::default(),
+            logstash,
+        })
     }
 
     /// From now on what the program says goes where it should. Only the first one of a process counts.
@@ -113,7 +124,7 @@ impl Logs {
     /// When the system gives no thread.
     pub fn start(&self) -> Result<()> {
         let (give, take) = mpsc::channel(CHANNEL);
-        let mut layers = vec![self.stdout()];
+        let mut layers = vec![self.stdout()?];
         if let Some(logstash) = &self.logstash {
             layers.push(Lines::new(give, logstash.stats.clone()).boxed());
         }
@@ -133,8 +144,11 @@ impl Logs {
         }
     }
 
-    /// Ships what is left, for a moment; what that is too short for waits on disk for the next start.
+    /// Writes and ships what is left, for a moment; what that is too short for waits on disk for the next start.
     pub async fn finish(&self) {
+        if self.env == AppEnv::Production {
+            self.stdout.finish();
+        }
         if let Some(logstash) = &self.logstash
             && logstash.started.load(Ordering::Relaxed)
         {
@@ -183,17 +197,23 @@ impl Logs {
         Ok(())
     }
 
-    fn stdout(&self) -> Box<dyn Layer<Registry> + Send + Sync> {
-        let lines = fmt::layer().with_ansi(std::io::stdout().is_terminal());
+    fn stdout(&self) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
         match self.env {
-            AppEnv::Development => lines.with_target(false).compact().boxed(),
-            AppEnv::Production => lines.json().flatten_event(true).with_span_list(false).boxed(),
+            // At once: a developer waits for it, and one who presses Ctrl-C has read it.
+            AppEnv::Development => {
+                let readable = fmt::layer().with_ansi(std::io::stdout().is_terminal());
+                Ok(readable.with_target(false).compact().boxed())
+            }
+            AppEnv::Production => {
+                self.stdout.start().map_err(Error::internal)?;
+                Ok(self.stdout.clone().boxed())
+            }
         }
     }
 }
 
 impl Logstash {
-    fn start(self: &Arc<Self>, take: mpsc::Receiver<String>, vitals: Vitals) -> Result<()> {
+    fn start(self: &Arc<Self>, take: mpsc::Receiver<Vec<u8>>, vitals: Vitals) -> Result<()> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::internal)?;
         let this = self.clone();

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use actix_web::web::Bytes;
 use rust_embed::RustEmbed;
 
 use crate::models::secret::hex;
@@ -13,35 +14,58 @@ use crate::models::secret::hex;
 #[exclude = "*.md"]
 struct Files;
 
-/// A file and what it is.
+/// A file and what it is. Nothing of it is copied for an answer.
 pub struct Asset {
-    /// Its bytes.
-    pub bytes: Cow<'static, [u8]>,
+    /// Where browsers find it: the content's hash is in it, so a changed file has another address.
+    address: String,
     /// For the header `Content-Type`.
     pub content_type: &'static str,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The same, smaller, for those who understand brotli (scripts/precompress made it).
+    pub brotli: Option<Bytes>,
+    /// The same, smaller, for those who understand gzip.
+    pub gzip: Option<Bytes>,
 }
 
-/// Address by name: the content's hash is in it, so a changed file has another address.
-static ADDRESSES: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
-    let version = |name: &str| Files::get(name).map(|file| hex(&file.metadata.sha256_hash()[..6]));
-    let address = |name: &str| format!("/static/{name}?v={}", version(name).unwrap_or_default());
-    Files::iter().map(|name| (name.to_string(), address(&name))).collect()
-});
+static ASSETS: LazyLock<HashMap<Cow<'static, str>, Asset>> =
+    LazyLock::new(|| Files::iter().filter_map(|name| Some((name.clone(), Asset::load(&name)?))).collect());
 
 /// Address of a file of static/. Templates name only files that exist; a test follows every link of every page.
 pub fn asset(name: &str) -> &'static str {
-    ADDRESSES.get(name).map_or("/static/missing", String::as_str)
+    ASSETS.get(name).map_or("/static/missing", |asset| asset.address.as_str())
 }
 
 /// A file of static/ by its name.
-pub fn find(name: &str) -> Option<Asset> {
-    let content_type = match name.rsplit_once('.')?.1 {
-        "css" => "text/css; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "txt" => "text/plain; charset=utf-8",
-        _ => return None,
-    };
-    Some(Asset { bytes: Files::get(name)?.data, content_type })
+pub fn find(name: &str) -> Option<&'static Asset> {
+    ASSETS.get(name)
+}
+
+impl Asset {
+    /// Nothing for what is no file of its own, but the compressed form of one.
+    fn load(name: &str) -> Option<Asset> {
+        let content_type = match name.rsplit_once('.')?.1 {
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "svg" => "image/svg+xml",
+            "png" => "image/png",
+            "txt" => "text/plain; charset=utf-8",
+            _ => return None,
+        };
+        let file = Files::get(name)?;
+        Some(Asset {
+            address: format!("/static/{name}?v={}", hex(&file.metadata.sha256_hash()[..6])),
+            content_type,
+            bytes: bytes(file.data),
+            brotli: Files::get(&format!("{name}.br")).map(|file| bytes(file.data)),
+            gzip: Files::get(&format!("{name}.gz")).map(|file| bytes(file.data)),
+        })
+    }
+}
+
+fn bytes(data: Cow<'static, [u8]>) -> Bytes {
+    match data {
+        Cow::Borrowed(data) => Bytes::from_static(data),
+        Cow::Owned(data) => data.into(),
+    }
 }

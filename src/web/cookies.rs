@@ -28,13 +28,13 @@ pub enum Name {
 }
 
 impl Name {
-    fn as_str(self) -> &'static str {
+    fn with_prefix(self) -> &'static str {
         match self {
-            Name::Session => "session",
-            Name::RememberMe => "remember_me",
-            Name::Flash => "flash",
-            Name::ReturnTo => "return_to",
-            Name::MailLink => "mail_link",
+            Name::Session => "__Host-session",
+            Name::RememberMe => "__Host-remember_me",
+            Name::Flash => "__Host-flash",
+            Name::ReturnTo => "__Host-return_to",
+            Name::MailLink => "__Host-mail_link",
         }
     }
 
@@ -82,12 +82,12 @@ impl Cookies {
             let is_taken_away = cookie.max_age() == Some(Duration::ZERO);
             return (!is_taken_away).then(|| cookie.value().to_owned());
         }
-        req.cookie(&self.full_name(name)).map(|cookie| cookie.value().to_owned())
+        req.cookie(self.full_name(name)).map(|cookie| cookie.value().to_owned())
     }
 
     /// What the browser sent, if it is what we once gave it.
     pub fn get_signed(&self, req: &HttpRequest, name: Name) -> Option<String> {
-        let cookie = req.cookie(&self.full_name(name))?;
+        let cookie = req.cookie(self.full_name(name))?;
         let cookie = CookieJar::new().signed(&self.key).verify(cookie)?;
         Some(cookie.value().to_owned())
     }
@@ -101,8 +101,8 @@ impl Cookies {
     pub fn set_signed(&self, req: &HttpRequest, name: Name, value: String) {
         let mut jar = CookieJar::new();
         let full_name = self.full_name(name);
-        jar.signed_mut(&self.key).add(Cookie::new(full_name.clone(), value));
-        if let Some(signed) = jar.get(&full_name) {
+        jar.signed_mut(&self.key).add(Cookie::new(full_name, value));
+        if let Some(signed) = jar.get(full_name) {
             self.set(req, name, signed.value().to_owned());
         }
     }
@@ -112,7 +112,7 @@ impl Cookies {
         if let Some(outgoing) = req.extensions_mut().get_mut::<Outgoing>() {
             outgoing.0.retain(|(other, _)| *other != name);
         }
-        if req.cookie(&self.full_name(name)).is_some() {
+        if req.cookie(self.full_name(name)).is_some() {
             self.send(req, name, String::new(), Some(Duration::ZERO));
         }
     }
@@ -135,8 +135,9 @@ impl Cookies {
         }
     }
 
-    fn full_name(&self, name: Name) -> String {
-        format!("{}{}", if self.https { "__Host-" } else { "" }, name.as_str())
+    fn full_name(&self, name: Name) -> &'static str {
+        let name = name.with_prefix();
+        if self.https { name } else { name.trim_start_matches("__Host-") }
     }
 }
 

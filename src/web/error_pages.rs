@@ -11,11 +11,11 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, ResponseError};
 use askama::Template;
 
-use super::request_log::RequestId;
 use super::sign_in::audit;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::error::Error;
+use crate::services::logs::request_id::RequestId;
 use crate::views::Layout;
 
 /// Seconds after which a visitor may find a broken service whole again.
@@ -62,7 +62,7 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
     let status = error.status_code();
     if status.is_server_error() {
         // One place writes down what the visitor is not told.
-        tracing::error!(request_id = RequestId::of(req).as_str(), error = %error, "request failed");
+        tracing::error!(error = %error, "request failed");
     }
     match error {
         // Here and not where it is refused, so that no refusal goes unnoted (ASVS 16.3.2).
@@ -92,7 +92,7 @@ fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str
         status: status.as_u16(),
         heading,
         explanation: explanation.to_owned(),
-        request_id: RequestId::of(req).as_str().to_owned(),
+        request_id: RequestId::current().map_or_else(String::new, |id| id.as_str().to_owned()),
     };
     visitor.page_as(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
 }

@@ -3,9 +3,9 @@
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use tracing::Instrument;
 
 use crate::error::Error;
+use crate::services::logs::request_id::RequestId;
 
 /// Runs the handler in a task of its own. A client that goes away then ends nothing half-way (a query, a transaction, a
 /// picture that is stored but not yet noted), and a panic ends the request with an answer, not the process.
@@ -14,7 +14,8 @@ pub async fn to_its_end(
     next: Next<BoxBody>,
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let request = req.request().clone();
-    match actix_web::rt::spawn(next.call(req).in_current_span()).await {
+    let id = RequestId::current().unwrap_or_else(RequestId::next);
+    match actix_web::rt::spawn(id.around(next.call(req))).await {
         Ok(answer) => answer,
         // Without its message, which may quote what a user sent; the hook of services/logs.rs has noted its place.
         Err(_panic) => Ok(ServiceResponse::from_err(Error::internal("the handler panicked"), request)),

@@ -8,29 +8,11 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{HttpMessage, HttpRequest};
-use tracing::Instrument;
 
 use super::client_address::client_address;
 use super::visitor::Visitor;
 use crate::app::App;
-use crate::models::secret::random_hex;
-
-/// Tells one request from all others, in the log and on the error page.
-#[derive(Clone)]
-pub struct RequestId(String);
-
-impl RequestId {
-    /// Of this request.
-    pub fn of(req: &HttpRequest) -> RequestId {
-        req.extensions().get().cloned().unwrap_or(RequestId(String::new()))
-    }
-
-    /// 16 hexadecimal digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+use crate::services::logs::request_id::RequestId;
 
 /// Gives the request its id and writes its line.
 pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
@@ -39,12 +21,8 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
     let client = app.and_then(|app| client_address(req.request(), app.config.trusted_proxies));
     // As it was sent: a form may say another verb later.
     let method = req.method().clone();
-    let id = RequestId(random_hex::<8>().unwrap_or_default());
-    req.extensions_mut().insert(id.clone());
-
-    // Whatever is noted on the way carries the id as well.
-    let span = tracing::info_span!("request", request_id = id.as_str());
-    let mut res = next.call(req).instrument(span).await?;
+    let id = RequestId::next();
+    let mut res = id.around(next.call(req)).await?;
 
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         res.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
@@ -56,18 +34,19 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
         app.traffic.note(route.as_deref(), res.status().as_u16(), took);
     }
     let user_id = Visitor::known(req).map(|me| me.id);
-    tracing::info!(
-        target: "request",
-        method = %method,
-        path = without_tokens(req.path(), route.as_deref()),
-        route,
-        status = res.status().as_u16(),
-        duration_ms = took.as_micros() as f64 / 1000.0,
-        request_id = id.as_str(),
-        user_id,
-        client = client.map(tracing::field::display),
-        "request",
-    );
+    id.around_sync(|| {
+        tracing::info!(
+            target: "request",
+            method = method.as_str(),
+            path = without_tokens(req.path(), route.as_deref()),
+            route,
+            status = res.status().as_u16(),
+            duration_ms = took.as_micros() as f64 / 1000.0,
+            user_id,
+            client = client.map(tracing::field::display),
+            "request",
+        );
+    });
     Ok(res)
 }
 

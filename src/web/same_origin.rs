@@ -14,8 +14,8 @@ use crate::error::Error;
 
 /// Refuses unsafe requests from elsewhere.
 pub async fn check(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
-    let own = req.app_data::<Data<App>>().map(|app| app.config.app_url.origin()).unwrap_or_default();
-    if req.method().is_safe() || is_same_origin(req.headers(), &own) {
+    let own = || req.app_data::<Data<App>>().map(|app| app.config.app_url.origin()).unwrap_or_default();
+    if req.method().is_safe() || is_same_origin(req.headers(), &own()) {
         return next.call(req).await;
     }
     let reason = "This form was sent from another site. Open the page here and send it again.";

@@ -26,11 +26,17 @@ pub enum Identity {
 /// # Errors
 /// When the database does not answer.
 pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
-    let by_session = by_session(app, req).await?;
-    if matches!(by_session, Identity::Known(_)) {
-        return Ok(by_session);
-    }
-    let by_device = by_device(app, req).await?;
+    // On the heap, each where it is needed: to make room for all of it at every request costs more than the rest.
+    let by_session = match app.cookies.get(req, Name::Session) {
+        Some(id) => Box::pin(by_session(app, req, &id)).await?,
+        None => Identity::Stranger,
+    };
+    let cookie = match by_session {
+        Identity::Known(_) => None,
+        _ => app.cookies.get(req, Name::RememberMe),
+    };
+    let Some(cookie) = cookie else { return Ok(by_session) };
+    let by_device = Box::pin(by_device(app, req, &cookie)).await?;
     Ok(by_device.map_or(by_session, |user| Identity::Known(Rc::new(user))))
 }
 
@@ -65,9 +71,8 @@ pub fn is_remembered(app: &App, req: &HttpRequest) -> bool {
     app.cookies.get(req, Name::RememberMe).is_some()
 }
 
-async fn by_session(app: &App, req: &HttpRequest) -> Result<Identity> {
-    let Some(id) = app.cookies.get(req, Name::Session) else { return Ok(Identity::Stranger) };
-    let session = match app.sessions.find(&id, app.clock.now()).await {
+async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> {
+    let session = match app.sessions.find(id, app.clock.now()).await {
         // Fails closed, and keeps the cookie: the session is still there when its store is back.
         Err(Error::Unavailable(_)) => return Ok(Identity::Unclear),
         found => found?,
@@ -85,13 +90,12 @@ async fn by_session(app: &App, req: &HttpRequest) -> Result<Identity> {
     Ok(user.map_or(Identity::Stranger, |user| Identity::Known(Rc::new(user))))
 }
 
-async fn by_device(app: &App, req: &HttpRequest) -> Result<Option<User>> {
-    let Some(cookie) = app.cookies.get(req, Name::RememberMe) else { return Ok(None) };
+async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<User>> {
     let now = app.clock.now();
     let recognition = app
         .db
         .transaction(async |db| {
-            let recognition = RememberedDevice::recognize(db, &cookie, now).await?;
+            let recognition = RememberedDevice::recognize(db, cookie, now).await?;
             if let Recognition::Replayed { user_id } = recognition {
                 // Whoever has the copy may have used it already: everything ends, and the owner logs in anew.
                 User::log_out_everywhere(db, user_id).await?;
@@ -117,7 +121,7 @@ async fn by_device(app: &App, req: &HttpRequest) -> Result<Option<User>> {
         Err(Error::Unavailable(_)) => {}
         started => {
             started?;
-            if let Some(cookie) = device.rotate(&mut app.db.conn().await?, &cookie, now).await? {
+            if let Some(cookie) = device.rotate(&mut app.db.conn().await?, cookie, now).await? {
                 app.cookies.set(req, Name::RememberMe, cookie);
             }
             audit("remembered", Some(user.id));

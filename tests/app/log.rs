@@ -256,7 +256,7 @@ fn check_audit(objects: &[Value]) {
     let deleted = audit.iter().find(|line| line["event"] == "user_deleted").unwrap();
     assert_eq!(deleted["by"], 1, "an admin's act says whose it was");
     for line in audit {
-        let id = line["span"]["request_id"].as_str().unwrap_or_default();
+        let id = line["request_id"].as_str().unwrap_or_default();
         assert_eq!(id.len(), 16, "an event leads to its request, and so to the address: {line}");
     }
 }

@@ -115,7 +115,7 @@ fn check_audit(lines: &[Value]) {
     for event in ["log_in", "log_in_refused", "refused", "password_changed", "user_deleted"] {
         let found = audit.iter().find(|line| line["extra"]["event"] == event);
         let found = found.unwrap_or_else(|| panic!("{event} did not arrive"));
-        assert_eq!(found["extra"]["request_id"].as_str().unwrap().len(), 16, "of the span: {found}");
+        assert_eq!(found["extra"]["request_id"].as_str().unwrap().len(), 16, "of its request: {found}");
     }
 }
 

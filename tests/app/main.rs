@@ -64,6 +64,7 @@ mod settings;
 mod sign_up;
 mod smtp;
 mod stack;
+mod static_files;
 mod static_pages;
 mod targets;
 mod transactions;

@@ -1,5 +1,5 @@
 //! One event of tracing as the line that Logstash gets: the names that python-logstash-async uses, so that a pipeline made
-//! for that takes ours; what an event and its spans carry stands in `extra`.
+//! for that takes ours; what an event carries stands in `extra`.
 //!
 //! Not the crate tracing-logstash: it only formats, and unwraps what its writer answers, so that a full disk would panic in
 //! the middle of a request.
@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use serde_json::{Map, Value, json};
+use chrono::{SecondsFormat, Utc};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
 
 use super::Stats;
+use super::members::Members;
 use super::shipper::THREAD;
 
 /// A line is no longer, with its end of line.
@@ -28,7 +28,7 @@ const CUTS: [usize; 4] = [2000, 400, 80, 0];
 
 /// Turns every event into a line and gives it to the shipper; never waits.
 pub(super) struct Lines {
-    give: mpsc::Sender<String>,
+    give: mpsc::Sender<Vec<u8>>,
     stats: Arc<Stats>,
     host: String,
     /// With a number behind it the name of a line: one that arrives twice can be told.
@@ -37,111 +37,68 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(give: mpsc::Sender<String>, stats: Arc<Stats>) -> Lines {
+    pub(super) fn new(give: mpsc::Sender<Vec<u8>>, stats: Arc<Stats>) -> Lines {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host = if host.trim().is_empty() { "localhost".to_owned() } else { host.trim().to_owned() };
         let run = format!("{:016x}", getrandom::u64().unwrap_or_default());
         Lines { give, stats, host, run, number: AtomicU64::new(0) }
     }
 
-    fn line(&self, event: &Event<'_>, outer: Fields) -> String {
+    fn line(&self, event: &Event<'_>) -> Vec<u8> {
         let (about, current) = (event.metadata(), thread::current());
-        let mut extra = json!({
-            "line_id": format!("{}-{}", self.run, self.number.fetch_add(1, Ordering::Relaxed)),
-            "logger_name": about.target(),
-            "line": about.line(),
-            "path": about.file(),
-            "thread_name": current.name(),
-        });
-        // Of two fields of one name the inner one counts: a request line's `path` is the visitor's.
-        let mut own = outer;
-        event.record(&mut own);
-        let message = own.0.remove("message").unwrap_or_default();
-        if let Value::Object(extra) = &mut extra {
-            extra.extend(own.0);
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let mut message = Message::default();
+        event.record(&mut message);
+        let mut line = Members::with_capacity(1000);
+        line.open(None);
+        line.put("@timestamp", Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true));
+        line.put("@version", "1");
+        line.put("host", &self.host);
+        line.put("level", level(about.level()));
+        line.put("logsource", &self.host);
+        line.put("message", message.0);
+        line.put("pid", std::process::id());
+        line.put("program", env!("CARGO_PKG_NAME"));
+        line.put("type", "python-logstash");
+        line.open(Some("extra"));
+        line.put("line_id", format_args!("{}-{number}", self.run));
+        line.put("logger_name", about.target());
+        line.put("thread_name", current.name());
+        // Of two members of one name an event's own counts: a request line's `path` is the visitor's.
+        if about.fields().field("line").is_none() {
+            line.put("line", about.line());
         }
-        as_line(json!({
-            "@timestamp": chrono::Utc::now().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-            "@version": "1",
-            "host": self.host,
-            "level": level(about.level()),
-            "logsource": self.host,
-            "message": message,
-            "pid": std::process::id(),
-            "program": env!("CARGO_PKG_NAME"),
-            "type": "python-logstash",
-            "extra": extra,
-        }))
+        if about.fields().field("path").is_none() {
+            line.put("path", about.file());
+        }
+        line.put_event(event, false);
+        line.close();
+        line.close();
+        not_too_long(line.into_line())
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
-            let mut fields = Fields::default();
-            attributes.record(&mut fields);
-            span.extensions_mut().replace(fields);
-        }
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
-        {
-            values.record(fields);
-        }
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         // A line about the shipping of lines would lead to the next one, for ever.
         if thread::current().name() == Some(THREAD) {
             return;
         }
-        let mut outer = Fields::default();
-        for span in context.event_scope(event).into_iter().flat_map(|spans| spans.from_root()) {
-            if let Some(fields) = span.extensions().get::<Fields>() {
-                outer.0.extend(fields.0.clone());
-            }
-        }
-        if self.give.try_send(self.line(event, outer)).is_err() {
+        if self.give.try_send(self.line(event)).is_err() {
             self.stats.count_dropped(1);
         }
     }
 }
 
-/// What an event or a span carries; numbers stay numbers.
+/// The message of an event, if it has one.
 #[derive(Default)]
-struct Fields(Map<String, Value>);
+struct Message(Option<String>);
 
-impl Fields {
-    fn put(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-}
-
-impl Visit for Fields {
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
-    }
-
+impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field, format!("{value:?}"));
+        if field.name() == "message" {
+            self.0 = Some(format!("{value:?}"));
+        }
     }
 }
 
@@ -155,13 +112,13 @@ fn level(level: &Level) -> &'static str {
     }
 }
 
-/// With its end of line. Too long, its texts are cut, so that it stays an object of JSON.
-fn as_line(mut object: Value) -> String {
-    let mut line = object.to_string() + "\n";
+/// Too long, its texts are cut, so that it stays an object of JSON.
+fn not_too_long(mut line: Vec<u8>) -> Vec<u8> {
     for cut in CUTS {
         if line.len() <= LONGEST {
             break;
         }
+        let Ok(mut object) = serde_json::from_slice::<Value>(&line) else { break };
         if let Some(message) = object.get_mut("message") {
             shorten(message, cut);
         }
@@ -169,7 +126,7 @@ fn as_line(mut object: Value) -> String {
             extra.values_mut().for_each(|value| shorten(value, cut));
             extra.insert("cut".to_owned(), true.into());
         }
-        line = object.to_string() + "\n";
+        line = (object.to_string() + "\n").into_bytes();
     }
     line
 }
@@ -186,6 +143,7 @@ fn shorten(value: &mut Value, most: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::services::logs::request_id::RequestId;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     fn lines_of(speak: impl FnOnce()) -> Vec<Value> {
@@ -194,21 +152,21 @@ mod tests {
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), speak);
         let mut lines = Vec::new();
         while let Ok(line) = take.try_recv() {
-            assert!(line.len() <= LONGEST && line.ends_with('\n') && line.matches('\n').count() == 1);
-            lines.push(serde_json::from_str(&line).unwrap());
+            assert!(
+                line.len() <= LONGEST && line.iter().position(|byte| *byte == b'\n') == Some(line.len() - 1)
+            );
+            lines.push(serde_json::from_slice(&line).unwrap());
         }
         lines
     }
 
     #[test]
     fn has_the_names_that_python_gives() {
+        let id = RequestId::next();
         let lines = lines_of(|| {
-            let outer =
-                tracing::info_span!("outer", request_id = "abc", color = "red", late = tracing::field::Empty);
-            outer.record("late", 9);
-            let _in_it = outer.enter();
-            let _deeper = tracing::info_span!("inner", color = "blue").entered();
-            tracing::warn!(target: "audit", number = 7, part = 0.5, yes = true, none = None::<i64>, "two\nlines");
+            id.around_sync(|| {
+                tracing::warn!(target: "audit", number = 7, part = 0.5, yes = true, none = None::<i64>, "two\nlines");
+            });
             tracing::trace!(path = "/users");
         });
         let [first, second] = lines.as_slice() else { panic!("{lines:?}") };
@@ -228,8 +186,7 @@ mod tests {
         );
 
         let extra = &first["extra"];
-        assert_eq!((&extra["logger_name"], &extra["request_id"]), (&"audit".into(), &"abc".into()));
-        assert_eq!((&extra["color"], &extra["late"]), (&"blue".into(), &9.into()));
+        assert_eq!((&extra["logger_name"], &extra["request_id"]), (&"audit".into(), &id.as_str().into()));
         assert_eq!((&extra["number"], &extra["part"], &extra["yes"]), (&7.into(), &0.5.into(), &true.into()));
         assert!(extra.get("none").is_none() && extra["line"].is_u64() && extra["thread_name"].is_string());
         assert!(extra["path"].as_str().unwrap().ends_with("line.rs"));

@@ -76,14 +76,14 @@ impl Queue {
     }
 
     /// Takes lines in. An error says why the disk took none; what memory has no room for either is dropped and counted.
-    pub(super) fn push(&mut self, lines: impl Iterator<Item = String>) -> io::Result<()> {
+    pub(super) fn push(&mut self, lines: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
         let mut block = Block::default();
         let mut outcome = Ok(());
         for line in lines {
             if block.bytes.len() + line.len() > BLOCK {
                 outcome = outcome.and(self.put(std::mem::take(&mut block)));
             }
-            block.bytes.extend(line.into_bytes());
+            block.bytes.extend(line);
             block.lines += 1;
         }
         outcome.and(self.put(block))

@@ -55,7 +55,7 @@ struct Work {
 
 impl Shipper {
     /// Ships until it is told to stop, and then what is left, for as long as that may take.
-    pub(super) async fn run(self, queue: Queue, mut lines: mpsc::Receiver<String>) {
+    pub(super) async fn run(self, queue: Queue, mut lines: mpsc::Receiver<Vec<u8>>) {
         let mut stop = self.stop.clone();
         let work = Work {
             shipper: self,
@@ -83,7 +83,7 @@ impl Shipper {
 }
 
 impl Work {
-    async fn take(&self, lines: &mut mpsc::Receiver<String>) {
+    async fn take(&self, lines: &mut mpsc::Receiver<Vec<u8>>) {
         let (mut stop, mut taken) = (self.shipper.stop.clone(), Vec::new());
         loop {
             tokio::select! {
@@ -101,7 +101,7 @@ impl Work {
         self.bell.notify_one();
     }
 
-    fn push(&self, lines: &mut Vec<String>) {
+    fn push(&self, lines: &mut Vec<Vec<u8>>) {
         let pushed = self.queue.borrow_mut().push(lines.drain(..));
         self.complain_of_the_disk(pushed);
     }
