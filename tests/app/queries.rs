@@ -51,13 +51,13 @@ async fn people() {
     let again = User::sign_up(db, &name("Anna B"), &anna, "other", now).await.unwrap();
     assert!(matches!(again, SignedUp::Waiting(same) if same == id), "not activated yet: taken over");
     assert!(User::find_activated(db, id).await.is_err());
-    assert!(User::page(db, FIRST).await.unwrap().rows.is_empty());
+    assert!(User::page(db, FIRST.into()).await.unwrap().rows.is_empty());
     User::activate(db, id, now).await.unwrap();
     assert!(matches!(User::sign_up(db, &name("C"), &anna, "x", now).await.unwrap(), SignedUp::Taken));
     let found = User::find_activated(db, id).await.unwrap();
     assert_eq!((found.name.as_str(), found.password_digest.as_str()), ("Anna B", "other"));
     assert_eq!(found.activated_at, Some(now), "to the microsecond");
-    assert_eq!(User::page(db, FIRST).await.unwrap().rows.len(), 1);
+    assert_eq!(User::page(db, FIRST.into()).await.unwrap().rows.len(), 1);
     assert_eq!(User::find_by_email(db, &anna).await.unwrap().unwrap().id, id);
     assert!(User::find_by_email(db, &email("other@example.com")).await.unwrap().is_none());
 
@@ -117,9 +117,9 @@ async fn posts_and_follows() {
     let texts: Vec<_> = feed.rows.iter().map(|post| post.content.as_str()).collect();
     assert_eq!(texts, ["post 2", "post 1", "post 0"], "newest first, by the microsecond");
     assert_eq!(feed.rows[0].created_at, now + TimeDelta::microseconds(2));
-    assert_eq!(Micropost::by(db, &b, FIRST).await.unwrap().rows.len(), 2);
-    assert_eq!(relationship::following(db, &a, FIRST).await.unwrap().rows[0].id, berta);
-    assert_eq!(relationship::followers(db, &b, FIRST).await.unwrap().rows[0].id, anna);
+    assert_eq!(Micropost::by(db, &b, FIRST.into()).await.unwrap().rows.len(), 2);
+    assert_eq!(relationship::following(db, &a, FIRST.into()).await.unwrap().rows[0].id, berta);
+    assert_eq!(relationship::followers(db, &b, FIRST.into()).await.unwrap().rows[0].id, anna);
     let follow = relationship::find(db, anna, berta).await.unwrap().unwrap();
     let third = PageNumber::new(3).unwrap();
     assert!(Micropost::feed(db, anna, third).await.unwrap().rows.is_empty());
