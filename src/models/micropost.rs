@@ -117,22 +117,33 @@ impl Micropost {
     /// # Errors
     /// When the database does not answer.
     pub async fn by(db: &mut Conn, user: &User, from: Position) -> Result<Page<Micropost>> {
-        let key = from.key_or(Key::HIGHEST);
-        let rows = fetch_all!(
-            db,
-            // MySQL does not seek by `(created_at, id) <= (?, ?)`.
-            select_newest!(
-                "SELECT id FROM microposts \
-                 WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
-                 ORDER BY created_at DESC, id DESC"
-            ),
-            user.id,
-            key.at,
-            key.at,
-            key.id,
-            from.limit(),
-            from.offset(),
-        )?;
+        // Two queries: no time lies behind all others. MariaDB 10.11 takes no parameter from after January 2038.
+        let rows = match from.key() {
+            None => fetch_all!(
+                db,
+                select_newest!(
+                    "SELECT id FROM microposts WHERE user_id = ? ORDER BY created_at DESC, id DESC"
+                ),
+                user.id,
+                from.limit(),
+                from.offset(),
+            )?,
+            // `(created_at, id) <= (?, ?)`, in words by which MySQL seeks.
+            Some(Key { at, id }) => fetch_all!(
+                db,
+                select_newest!(
+                    "SELECT id FROM microposts \
+                     WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
+                     ORDER BY created_at DESC, id DESC"
+                ),
+                user.id,
+                at,
+                at,
+                id,
+                from.limit(),
+                from.offset(),
+            )?,
+        };
         Ok(from.of(rows, |post: Micropost| (Key { at: post.created_at, id: post.id }, post)))
     }
 

@@ -20,7 +20,7 @@ pub struct Key {
     pub id: i64,
 }
 
-/// From where a query reads: `WHERE id <= ? ORDER BY id DESC LIMIT ? OFFSET ?` with [`key_or`](Self::key_or), `limit` and
+/// From where a query reads: `WHERE id <= ? ORDER BY id DESC LIMIT ? OFFSET ?` with [`id_or`](Self::id_or), `limit` and
 /// `offset` is the page that was asked for, whether or not it is known where that begins. The comparison includes the
 /// row itself, and does without it once it is deleted.
 #[derive(Debug, Clone, Copy)]
@@ -74,18 +74,6 @@ impl PageNumber {
 }
 
 impl Key {
-    /// Before all rows of a list whose ids rise.
-    pub const LOWEST: Key = Key::from_id(0);
-
-    /// Before all rows of a list whose times and ids fall. The year 9999 is the last that all three databases can write.
-    pub const HIGHEST: Key = Key {
-        at: match DateTime::from_timestamp(253_402_300_799, 0) {
-            Some(at) => at,
-            None => DateTime::<Utc>::MAX_UTC,
-        },
-        id: i64::MAX,
-    };
-
     /// For a list that is ordered by ids alone.
     pub const fn from_id(id: i64) -> Key {
         Key { at: DateTime::UNIX_EPOCH, id }
@@ -98,10 +86,14 @@ impl Position {
         Position { number, key }
     }
 
-    /// For `WHERE`: rows from this key on are read; those from `first` on, which is before all of them, when it is not
-    /// known where the page begins.
-    pub fn key_or(self, first: Key) -> Key {
-        self.key.unwrap_or(first)
+    /// What the page begins at, if it is known.
+    pub fn key(self) -> Option<Key> {
+        self.key
+    }
+
+    /// For `WHERE`: the id that the page begins at; `first`, which is before all ids, when it is not known.
+    pub fn id_or(self, first: i64) -> i64 {
+        self.key.map_or(first, |key| key.id)
     }
 
     /// For `LIMIT`: the row after the page tells where the next one begins.

@@ -112,7 +112,7 @@ pub async fn following(db: &mut Conn, user: &User, from: Position) -> Result<Pag
         db,
         select_follows!("follower_id", "followed_id"),
         user.id,
-        from.key_or(Key::HIGHEST).id,
+        from.id_or(i64::MAX),
         from.limit(),
         from.offset(),
     )?;
@@ -128,7 +128,7 @@ pub async fn followers(db: &mut Conn, user: &User, from: Position) -> Result<Pag
         db,
         select_follows!("followed_id", "follower_id"),
         user.id,
-        from.key_or(Key::HIGHEST).id,
+        from.id_or(i64::MAX),
         from.limit(),
         from.offset(),
     )?;

@@ -103,7 +103,7 @@ impl User {
         let rows = fetch_all!(
             db,
             select_user!("WHERE id >= ? AND activated_at IS NOT NULL ORDER BY id LIMIT ? OFFSET ?"),
-            from.key_or(Key::LOWEST).id,
+            from.id_or(0),
             from.limit(),
             from.offset(),
         )?;
