@@ -11,8 +11,8 @@ use super::cache::Cache;
 use crate::error::Result;
 use crate::models::page::{Key, Page, PageNumber, Position};
 
-/// The first page with a bookmark. Those before it are counted: 30 entries of an index cost MySQL about 10 us, a bookmark
-/// costs application and Redis about 30.
+/// The first page with a bookmark. Those before it are counted: to pass 30 entries of an index takes MySQL about 10 us, and
+/// nobody need wait for Redis.
 pub const FIRST_WITH_BOOKMARK: u32 = 5;
 
 /// Time to read a page and ask for the next one.
