@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::models::page::{Page, PageNumber};
 use crate::models::relationship;
 use crate::models::user::User;
+use crate::services::bookmarks;
 use crate::views::Layout;
 use crate::web::form::Form;
 use crate::web::params::{Id, parse_id};
@@ -44,7 +45,9 @@ struct Index {
 pub async fn following(me: SignedIn, id: Id, page: PageNumber) -> Result<HttpResponse> {
     let mut db = me.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
-    let users = relationship::following(&mut db, &user, page).await?.or_not_found()?;
+    let (list, load) =
+        (format!("following:{}", user.id), async |from| relationship::following(&mut db, &user, from).await);
+    let users = bookmarks::page(&me.app.cache, &list, page, load).await?.or_not_found()?;
     let path = format!("/users/{}/following", user.id);
     me.page(&Index { layout: me.layout("Following"), title: "Following", path, user, users })
 }
@@ -53,7 +56,9 @@ pub async fn following(me: SignedIn, id: Id, page: PageNumber) -> Result<HttpRes
 pub async fn followers(me: SignedIn, id: Id, page: PageNumber) -> Result<HttpResponse> {
     let mut db = me.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
-    let users = relationship::followers(&mut db, &user, page).await?.or_not_found()?;
+    let (list, load) =
+        (format!("followers:{}", user.id), async |from| relationship::followers(&mut db, &user, from).await);
+    let users = bookmarks::page(&me.app.cache, &list, page, load).await?.or_not_found()?;
     let path = format!("/users/{}/followers", user.id);
     me.page(&Index { layout: me.layout("Followers"), title: "Followers", path, user, users })
 }

@@ -16,6 +16,7 @@ use crate::models::password::NewPassword;
 use crate::models::relationship;
 use crate::models::user::{SignedUp, User};
 use crate::models::validation::Errors;
+use crate::services::bookmarks;
 use crate::services::limits::{LOG_IN, MAIL, SIGN_UP};
 use crate::views::Layout;
 use crate::web::flash::Kind;
@@ -35,9 +36,8 @@ struct Index {
 
 /// GET /users
 pub async fn index(me: SignedIn, page: PageNumber) -> Result<HttpResponse> {
-    let mut db = me.app.db.conn().await?;
-    let users = User::page(&mut db, page).await?.or_not_found()?;
-    drop(db);
+    let load = async |from| User::page(&mut me.app.db.conn().await?, from).await;
+    let users = bookmarks::page(&me.app.cache, "users", page, load).await?.or_not_found()?;
     let layout = me.layout("All users");
     let most_followed = most_followed::list(&me.app, &layout).await?;
     me.page(&Index { layout, users, most_followed })
@@ -57,7 +57,8 @@ struct Show {
 pub async fn show(visitor: Visitor, id: Id, page: PageNumber) -> Result<HttpResponse> {
     let mut db = visitor.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
-    let microposts = Micropost::by(&mut db, &user, page).await?.or_not_found()?;
+    let (list, load) = (format!("posts:{}", user.id), async |from| Micropost::by(&mut db, &user, from).await);
+    let microposts = bookmarks::page(&visitor.app.cache, &list, page, load).await?.or_not_found()?;
     let follow = match &visitor.me {
         Some(me) => relationship::find(&mut db, me.id, user.id).await?,
         None => None,

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::page::{Page, PageNumber};
+use super::page::{Key, Page, PageNumber, Position};
 use super::picture_deletion;
 use super::user::User;
 use super::validation::{BLANK, UNUSABLE, has_unusable_characters, too_long};
@@ -116,15 +116,35 @@ impl Micropost {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn by(db: &mut Conn, user: &User, page: PageNumber) -> Result<Page<Micropost>> {
-        let rows = fetch_all!(
-            db,
-            select_newest!("SELECT id FROM microposts WHERE user_id = ? ORDER BY created_at DESC, id DESC"),
-            user.id,
-            page.limit(),
-            page.offset(),
-        )?;
-        Ok(page.of(rows))
+    pub async fn by(db: &mut Conn, user: &User, from: Position) -> Result<Page<Micropost>> {
+        // Two queries: no time lies behind all others. MariaDB 10.11 takes no parameter from after January 2038.
+        let rows = match from.key() {
+            None => fetch_all!(
+                db,
+                select_newest!(
+                    "SELECT id FROM microposts WHERE user_id = ? ORDER BY created_at DESC, id DESC"
+                ),
+                user.id,
+                from.limit(),
+                from.offset(),
+            )?,
+            // `(created_at, id) <= (?, ?)`, in words by which MySQL seeks.
+            Some(Key { at, id }) => fetch_all!(
+                db,
+                select_newest!(
+                    "SELECT id FROM microposts \
+                     WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
+                     ORDER BY created_at DESC, id DESC"
+                ),
+                user.id,
+                at,
+                at,
+                id,
+                from.limit(),
+                from.offset(),
+            )?,
+        };
+        Ok(from.of(rows, |post: Micropost| (Key { at: post.created_at, id: post.id }, post)))
     }
 
     /// What one person and those whom they follow wrote, newest first.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::email::Email;
 use super::mail_token::MailToken;
 use super::name::Name;
-use super::page::{Page, PageNumber};
+use super::page::{Key, Page, Position};
 use super::picture_deletion;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
@@ -48,13 +48,13 @@ row!(User {
     followers_count,
 });
 
-/// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them.
+/// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them. `["a"]` is one more.
 macro_rules! select_user {
-    ($rest:literal) => {
+    ($([$more:literal])? $($rest:literal),+) => {
         concat!(
-            "SELECT users.id, name, email, password_digest, admin, activated_at, sign_in_epoch, ",
+            "SELECT ", $($more, ", ",)? "users.id, name, email, password_digest, admin, activated_at, sign_in_epoch, ",
             "microposts_count, following_count, followers_count FROM users ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -99,14 +99,15 @@ impl User {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn page(db: &mut Conn, page: PageNumber) -> Result<Page<User>> {
+    pub async fn page(db: &mut Conn, from: Position) -> Result<Page<User>> {
         let rows = fetch_all!(
             db,
-            select_user!("WHERE activated_at IS NOT NULL ORDER BY id LIMIT ? OFFSET ?"),
-            page.limit(),
-            page.offset(),
+            select_user!("WHERE id >= ? AND activated_at IS NOT NULL ORDER BY id LIMIT ? OFFSET ?"),
+            from.id_or(0),
+            from.limit(),
+            from.offset(),
         )?;
-        Ok(page.of(rows))
+        Ok(from.of(rows, |user: User| (Key::from_id(user.id), user)))
     }
 
     /// Ids of those with the most followers and how many these are, most first. Looks at everybody: not for every page.

@@ -92,7 +92,8 @@ impl Cache {
         }
     }
 
-    async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+    /// The answer under this key. `None` also when the store is away and the process does not know it.
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         let json = match &self.redis {
             Some(redis) => {
                 let mut get = redis::pipe();

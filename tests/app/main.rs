@@ -32,6 +32,7 @@ mod log;
 mod logstash;
 mod logstash_faults;
 mod logstash_files;
+mod long_lists;
 mod mail_faults;
 mod mail_log;
 mod mails;
