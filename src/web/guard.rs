@@ -1,24 +1,34 @@
 //! A request that has begun runs to its end.
 
+use std::panic::AssertUnwindSafe;
+use std::task::Poll;
+
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
+use futures_util::{FutureExt, poll};
 
 use crate::error::Error;
 use crate::services::logs::request_id::RequestId;
 
-/// Runs the handler in a task of its own. A client that goes away then ends nothing half-way (a query, a transaction, a
-/// picture that is stored but not yet noted), and a panic ends the request with an answer, not the process.
+/// Runs the handler in a task of its own, unless it is done at once. A client that goes away then ends nothing half-way (a
+/// query, a transaction, a picture that is stored but not yet noted), and a panic ends the request with an answer, not the
+/// process.
 pub async fn to_its_end(
     req: ServiceRequest,
     next: Next<BoxBody>,
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let request = req.request().clone();
     let id = RequestId::current().unwrap_or_else(RequestId::next);
-    match actix_web::rt::spawn(id.around(next.call(req))).await {
-        Ok(answer) => answer,
+    let mut work = Box::pin(AssertUnwindSafe(id.around(next.call(req))).catch_unwind());
+    let answer = match poll!(&mut work) {
+        Poll::Ready(answer) => Ok(answer),
+        Poll::Pending => actix_web::rt::spawn(work).await,
+    };
+    match answer {
+        Ok(Ok(answer)) => answer,
         // Without its message, which may quote what a user sent; the hook of services/logs.rs has noted its place.
-        Err(_panic) => Ok(ServiceResponse::from_err(Error::internal("the handler panicked"), request)),
+        _panic => Ok(ServiceResponse::from_err(Error::internal("the handler panicked"), request)),
     }
 }
 
