@@ -1,6 +1,6 @@
 //! What must not survive, what is broken, and what is made to break something.
 
-use image::Rgb;
+use image::{Rgb, RgbaImage};
 use image::codecs::gif::Repeat;
 
 use super::super::*;
