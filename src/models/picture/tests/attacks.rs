@@ -1,7 +1,7 @@
 //! What must not survive, what is broken, and what is made to break something.
 
-use image::{Rgb, RgbaImage};
 use image::codecs::gif::Repeat;
+use image::{Rgb, RgbaImage};
 
 use super::super::*;
 use super::files::*;
