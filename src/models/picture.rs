@@ -12,13 +12,12 @@ mod tests;
 
 use std::io::{self, BufRead, Read, Seek};
 
+use fast_image_resize::{FilterType, MulDiv, ResizeAlg, ResizeError, ResizeOptions, Resizer};
 use image::codecs::gif::{GifDecoder, GifEncoder};
 use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
 use image::codecs::png::{PngDecoder, PngEncoder};
-use image::imageops::FilterType;
 use image::{
     AnimationDecoder, ColorType, DynamicImage, Frame, ImageDecoder, ImageError, ImageFormat, Limits, Rgba,
-    RgbaImage,
 };
 
 /// The longest side of a picture that is kept, in pixels.
@@ -33,6 +32,10 @@ pub const MAX_FRAMES: u32 = 100;
 /// What decoding one upload may take, in bytes (S65). Enough for all the pixels of a plain JPEG or an 8-bit PNG; a
 /// progressive JPEG reaches it at 17 million, a PNG with 16 bits and transparency at 13, a GIF at 12 in one frame.
 const MAX_MEMORY: u64 = 4 * MAX_PIXELS;
+
+/// The longest side of an upload, in pixels: that of JPEG and GIF, which only a PNG can exceed. For each pixel of a side,
+/// [`shrink`] keeps some 40 bytes.
+const MAX_UPLOAD_SIDE: u32 = 65_535;
 
 /// What a PNG may take besides its pixels, in bytes. Colour profiles are unpacked while the header is read: without
 /// a limit, 4 MB unpack to 4 GB. (Texts are not unpacked.)
@@ -135,6 +138,13 @@ impl From<ImageError> for Refusal {
     }
 }
 
+// For pixels of a kind that it does not know; the decoders give none of those.
+impl From<ResizeError> for Refusal {
+    fn from(_: ResizeError) -> Self {
+        Self::Broken
+    }
+}
+
 /// Reads an upload from its start and makes the picture that is kept: the same format, turned upright, fitted into
 /// [`MAX_SIDE`] x [`MAX_SIDE`] with its proportions, never enlarged. An animated GIF keeps its delays and its loop.
 ///
@@ -206,7 +216,7 @@ fn read_gif<R: BufRead + Seek>(mut file: R) -> Result<Vec<u8>, Refusal> {
     for frame in decoder.into_frames() {
         let frame = frame?;
         let delay = frame.delay();
-        let mut pixels = shrink(frame.into_buffer().into()).into_rgba8();
+        let mut pixels = shrink(frame.into_buffer().into())?.into_rgba8();
         // A GIF knows no half-transparent pixels, which shrinking makes at every edge.
         for pixel in pixels.pixels_mut() {
             if pixel.0[3] < 128 {
@@ -226,11 +236,11 @@ fn decode(mut decoder: impl ImageDecoder, extra: u64) -> Result<DynamicImage, Re
     let pixels = u64::from(width) * u64::from(height);
     check_pixels(pixels)?;
     // Not left to the decoders: neither of the two counts the memory of its pixels.
-    if decoder.total_bytes() + extra * pixels > MAX_MEMORY {
+    if decoder.total_bytes() + extra * pixels > MAX_MEMORY || width.max(height) > MAX_UPLOAD_SIDE {
         return Err(Refusal::TooHeavy);
     }
     let orientation = decoder.orientation()?;
-    let image = shrink(DynamicImage::from_decoder(decoder)?);
+    let image = shrink(DynamicImage::from_decoder(decoder)?)?;
     let color = image.color();
     let mut image = match (color.has_alpha(), color.has_color()) {
         (true, _) => DynamicImage::from(image.into_rgba8()),
@@ -256,20 +266,25 @@ fn memory(bytes: u64) -> Limits {
 }
 
 /// Fits a picture into [`MAX_SIDE`] x [`MAX_SIDE`].
-fn shrink(image: DynamicImage) -> DynamicImage {
+fn shrink(image: DynamicImage) -> Result<DynamicImage, ResizeError> {
     let (width, height) = fit(image.width(), image.height());
     if (width, height) == (image.width(), image.height()) {
-        return image;
+        return Ok(image);
     }
     // Transparent pixels have a colour, too: unless it is weighed by how visible it is, it shines through the edges.
+    // In place, which the resizer would not do.
     let alpha = image.color().has_alpha();
-    let image = if alpha { weighed(image.into_rgba8()).into() } else { image };
-    // The good filter is slow for a photo: a plain average does most of the way, down to twice the size.
-    let far = image.width().max(image.height()) > 4 * MAX_SIDE;
-    let (coarse_width, coarse_height) = ((2 * width).min(image.width()), (2 * height).min(image.height()));
-    let image = if far { image.thumbnail_exact(coarse_width, coarse_height) } else { image };
-    let fine = image.resize_exact(width, height, FilterType::Lanczos3);
-    if alpha { unweighed(fine.into_rgba8()).into() } else { fine }
+    let mut image = if alpha { image.into_rgba8().into() } else { image };
+    if alpha {
+        MulDiv::new().multiply_alpha_inplace(&mut image)?;
+    }
+    let mut small = DynamicImage::new(width, height, image.color());
+    let filter = ResizeAlg::Convolution(FilterType::CatmullRom);
+    Resizer::new().resize(&image, &mut small, &ResizeOptions::new().resize_alg(filter).use_alpha(false))?;
+    if alpha {
+        MulDiv::new().divide_alpha_inplace(&mut small)?;
+    }
+    Ok(small)
 }
 
 /// The size of a picture after fitting: a side never becomes 0.
@@ -277,24 +292,4 @@ fn fit(width: u32, height: u32) -> (u32, u32) {
     let longest = u64::from(width.max(height).max(MAX_SIDE));
     let scale = |side: u32| ((u64::from(side) * u64::from(MAX_SIDE) + longest / 2) / longest).max(1) as u32;
     if longest == u64::from(MAX_SIDE) { (width, height) } else { (scale(width), scale(height)) }
-}
-
-fn weighed(mut image: RgbaImage) -> RgbaImage {
-    for Rgba([red, green, blue, alpha]) in image.pixels_mut() {
-        let alpha = u16::from(*alpha);
-        for channel in [red, green, blue] {
-            *channel = ((u16::from(*channel) * alpha + 127) / 255) as u8;
-        }
-    }
-    image
-}
-
-fn unweighed(mut image: RgbaImage) -> RgbaImage {
-    for Rgba([red, green, blue, alpha]) in image.pixels_mut() {
-        let alpha = u16::from(*alpha).max(1);
-        for channel in [red, green, blue] {
-            *channel = ((u16::from(*channel) * 255 + alpha / 2) / alpha).min(255) as u8;
-        }
-    }
-    image
 }

@@ -1,7 +1,7 @@
 //! What must not survive, what is broken, and what is made to break something.
 
-use image::Rgb;
 use image::codecs::gif::Repeat;
+use image::{Rgb, RgbaImage};
 
 use super::super::*;
 use super::files::*;
@@ -122,6 +122,7 @@ fn what_takes_too_much_memory_or_time_is_refused_unread() {
         png(6000, 6000, 16, 6, b""),
         png(6000, 6000, 16, 4, b""),
         png(40_000_000, 1, 8, 6, b""), // one line
+        png(1, 65_536, 8, 6, b""),
         png(u32::MAX >> 1, u32::MAX >> 1, 16, 6, b""),
         jpeg(0xc2, 6000, 6000, 3, 1, &[0]),
         jpeg(0xc0, 8, 8, 1, 51, &[0x3f]),

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::codecs::gif::Repeat;
-use image::{Delay, ExtendedColorType, ImageEncoder};
+use image::{Delay, ExtendedColorType, ImageEncoder, RgbaImage};
 
 use super::super::*;
 
