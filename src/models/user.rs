@@ -7,6 +7,7 @@ use super::mail_token::MailToken;
 use super::name::Name;
 use super::page::{Page, PageNumber};
 use super::picture_deletion;
+use super::timeline;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 
@@ -33,6 +34,8 @@ pub struct User {
     pub following_count: i64,
     /// How many people follow them.
     pub followers_count: i64,
+    /// Whether they ever followed somebody whose posts are in nobody's timeline (timeline.rs).
+    pub follows_read_through: bool,
 }
 
 row!(User {
@@ -46,6 +49,7 @@ row!(User {
     microposts_count,
     following_count,
     followers_count,
+    follows_read_through,
 });
 
 /// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them.
@@ -53,7 +57,7 @@ macro_rules! select_user {
     ($rest:literal) => {
         concat!(
             "SELECT users.id, name, email, password_digest, admin, activated_at, sign_in_epoch, ",
-            "microposts_count, following_count, followers_count FROM users ",
+            "microposts_count, following_count, followers_count, follows_read_through FROM users ",
             $rest
         )
     };
@@ -257,6 +261,8 @@ impl User {
              WHERE id IN (SELECT follower_id FROM relationships WHERE followed_id = ?)",
             id
         )?;
+        // After the counts: they hold the rows of all who could still post into this feed.
+        timeline::clear(db, id).await?;
         // Posts, follows, links and devices go by their foreign keys.
         execute!(db, "DELETE FROM users WHERE id = ?", id)?;
         Ok(true)

@@ -66,6 +66,7 @@ mod smtp;
 mod stack;
 mod static_pages;
 mod targets;
+mod timeline;
 mod transactions;
 mod unicode;
 mod user_deletion;
