@@ -263,7 +263,13 @@ impl User {
         )?;
         // After the counts: they hold the rows of all who could still post into this feed.
         timeline::clear(db, id).await?;
-        // Posts, follows, links and devices go by their foreign keys.
+        // Post by post: a thousand entries of timelines may go with each, and with all of them in one statement it could
+        // take longer than a statement may (db/pool.rs).
+        let posts: Vec<(i64,)> = fetch_all!(db, "SELECT id FROM microposts WHERE user_id = ?", id)?;
+        for (post_id,) in posts {
+            execute!(db, "DELETE FROM microposts WHERE id = ?", post_id)?;
+        }
+        // Follows, links and devices go by their foreign keys.
         execute!(db, "DELETE FROM users WHERE id = ?", id)?;
         Ok(true)
     }

@@ -234,6 +234,41 @@ async fn posts_and_follows_at_once_leave_exact_feeds() {
     assert_eq!(app.database.db_number(&read_through).await, 1);
 }
 
+/// For bulk data: an expression that is every text from 0000 to 9999, and the tables to take it from.
+fn four_digits(app: &TestApp) -> (&'static str, String) {
+    let digits = (1..=9).fold("SELECT 0 AS d".to_owned(), |sql, d| format!("{sql} UNION ALL SELECT {d}"));
+    let tables = ["a", "b", "c", "e"].map(|name| format!("({digits}) {name}")).join(", ");
+    let number =
+        if app.database.is_mysql() { "CONCAT(a.d, b.d, c.d, e.d)" } else { "a.d || b.d || c.d || e.d" };
+    (number, tables)
+}
+
+/// Longer than what one statement takes out.
+#[actix_web::test]
+async fn a_long_feed_ends_with_its_reader() {
+    let app = TestApp::start().await;
+    let (admin, lana) = (app.db_admin("michael").await, app.db_person("lana").await);
+    app.db_post(&admin, "once").await;
+    let (number, numbers) = four_digits(&app);
+    for half in ["2020-01-01 00:00:00.00", "2021-01-01 00:00:00.00"] {
+        let time = if app.database.is_mysql() {
+            format!("CONCAT('{half}', {number})")
+        } else {
+            format!("'{half}' || {number} || '+00:00'")
+        };
+        app.database
+            .db_execute(&format!(
+                "INSERT INTO timeline_entries (user_id, created_at, micropost_id, author_id) \
+                 SELECT {}, {time}, microposts.id, user_id FROM microposts, {numbers}",
+                lana.id
+            ))
+            .await;
+    }
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM timeline_entries").await, 20_001);
+    app.logged_in(&admin).await.delete(&format!("/users/{}", lana.id)).await.assert_redirect("/users");
+    app.db_assert_counts().await;
+}
+
 /// A database of the version before: the migration finds out who is read through and writes everybody's timeline.
 #[actix_web::test]
 async fn the_migration_writes_the_feeds_of_what_is_there() {
@@ -241,22 +276,12 @@ async fn the_migration_writes_the_feeds_of_what_is_there() {
     let mut all = readers(&app, &["anna", "berta", "star"]).await;
     let people: Vec<_> = all.iter().map(|reader| reader.person.clone()).collect();
     let [anna, berta, star] = &people[..] else { panic!() };
-    let (crowd, digits) = (
-        READ_THROUGH_FROM - 1,
-        "(SELECT 0 AS d UNION ALL SELECT 1 UNION ALL SELECT 2 \
-        UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 \
-        UNION ALL SELECT 8 UNION ALL SELECT 9)",
-    );
-    let email = if app.database.is_mysql() {
-        "CONCAT('c', a.d, b.d, c.d, e.d)"
-    } else {
-        "'c' || a.d || b.d || c.d || e.d"
-    };
+    let (crowd, (number, numbers)) = (READ_THROUGH_FROM - 1, four_digits(&app));
     for sql in [
         format!(
             "INSERT INTO users (name, email, password_digest, activated_at, following_count, created_at, updated_at) \
-             SELECT 'Crowd', {email}, 'x', users.created_at, 1, users.created_at, users.created_at \
-             FROM users, {digits} a, {digits} b, {digits} c, {digits} e WHERE users.id = {} LIMIT {crowd}",
+             SELECT 'Crowd', {number}, 'x', users.created_at, 1, users.created_at, users.created_at \
+             FROM users, {numbers} WHERE users.id = {} LIMIT {crowd}",
             star.id
         ),
         format!(
