@@ -130,7 +130,7 @@ impl Micropost {
 
     /// What one person and those whom they follow wrote, newest first. Nearly all of it stands in their timeline; the posts
     /// of people with very many followers do not (timeline.rs), and those who follow such people have both put together.
-    /// Everybody else is spared the search: it would cost as much again as a third of their page.
+    /// Everybody else is spared the search, which costs the database a third more or worse.
     ///
     /// # Errors
     /// When the database does not answer.
