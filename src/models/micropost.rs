@@ -72,8 +72,8 @@ impl Content {
 }
 
 impl Micropost {
-    /// Writes a post, and it into feeds. The author's count comes first: inserting locks the author's row for reading (foreign key), and
-    /// two posts at once would then wait for each other's lock for ever.
+    /// Writes a post, and into feeds. The author's count comes first: inserting locks the author's row for reading
+    /// (foreign key), and two posts at once would then wait for each other's lock for ever.
     ///
     /// # Errors
     /// When the database does not answer.
