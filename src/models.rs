@@ -14,5 +14,6 @@ pub mod relationship;
 pub mod remembered_device;
 pub mod secret;
 pub mod suppression;
+pub mod timeline;
 pub mod user;
 pub mod validation;

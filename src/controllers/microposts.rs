@@ -119,7 +119,7 @@ async fn page_it_was_on(me: &SignedIn) -> Result<String> {
     }
     let mut db = me.app.db.conn().await?;
     let posts = match list {
-        "/" => Micropost::feed(&mut db, me.me.id, page).await?,
+        "/" => Micropost::feed(&mut db, &me.me, page).await?,
         _ => Micropost::by(&mut db, &me.me, page.into()).await?,
     };
     Ok(if posts.is_past_the_end() { format!("{list}?page={}", posts.number - 1) } else { path })

@@ -7,6 +7,7 @@ use crate::app::ServiceName;
 use crate::error::Result;
 use crate::models::micropost::Micropost;
 use crate::models::page::{Page, PageNumber};
+use crate::models::user::User;
 use crate::models::validation::Errors;
 use crate::views::Layout;
 use crate::web::roles::SignedIn;
@@ -33,7 +34,7 @@ pub struct Feed {
 pub async fn home(visitor: Visitor, page: PageNumber) -> Result<HttpResponse> {
     match visitor.me {
         Some(ref me) => {
-            let feed = Feed::load(&visitor, me.id, page).await?;
+            let feed = Feed::load(&visitor, me, page).await?;
             visitor.page(&feed)
         }
         None => visitor.page(&Welcome { layout: visitor.layout(""), services: visitor.app.service_names() }),
@@ -41,9 +42,9 @@ pub async fn home(visitor: Visitor, page: PageNumber) -> Result<HttpResponse> {
 }
 
 impl Feed {
-    async fn load(visitor: &Visitor, user_id: i64, page: PageNumber) -> Result<Feed> {
+    async fn load(visitor: &Visitor, user: &User, page: PageNumber) -> Result<Feed> {
         let mut db = visitor.app.db.conn().await?;
-        let feed = Micropost::feed(&mut db, user_id, page).await?.or_not_found()?;
+        let feed = Micropost::feed(&mut db, user, page).await?.or_not_found()?;
         Ok(Feed { layout: visitor.layout(""), feed, errors: Errors::default(), content: String::new() })
     }
 
@@ -52,7 +53,7 @@ impl Feed {
     /// # Errors
     /// When the database does not answer.
     pub async fn with_rejected_post(me: &SignedIn, content: String, errors: Errors) -> Result<Feed> {
-        let feed = Feed::load(me, me.me.id, PageNumber::FIRST).await?;
+        let feed = Feed::load(me, &me.me, PageNumber::FIRST).await?;
         Ok(Feed { errors, content, ..feed })
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::page::{Key, Page, Position};
+use super::timeline;
 use super::user::{User, select_user};
 use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional};
 use crate::error::{Error, Result};
@@ -51,7 +52,7 @@ pub async fn insert(db: &mut Conn, follower_id: i64, followed_id: i64, now: Date
         followed_id,
         now
     )?;
-    Ok(())
+    timeline::follow(db, follower_id, followed_id).await
 }
 
 /// Ends a follow of this person. Gives who was followed.
@@ -70,6 +71,7 @@ pub async fn unfollow(db: &Db, id: i64, follower_id: i64) -> Result<i64> {
         if execute!(db, "DELETE FROM relationships WHERE id = ?", id)?.rows == 0 {
             return Err(Error::NotFound);
         }
+        timeline::unfollow(db, follower_id, followed_id).await?;
         Ok(followed_id)
     })
     .await

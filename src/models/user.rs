@@ -7,6 +7,7 @@ use super::mail_token::MailToken;
 use super::name::Name;
 use super::page::{Key, Page, Position};
 use super::picture_deletion;
+use super::timeline;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 
@@ -33,6 +34,8 @@ pub struct User {
     pub following_count: i64,
     /// How many people follow them.
     pub followers_count: i64,
+    /// Whether they ever followed somebody whose posts are in nobody's timeline (timeline.rs).
+    pub follows_read_through: bool,
 }
 
 row!(User {
@@ -46,6 +49,7 @@ row!(User {
     microposts_count,
     following_count,
     followers_count,
+    follows_read_through,
 });
 
 /// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them. `["a"]` is one more.
@@ -53,7 +57,7 @@ macro_rules! select_user {
     ($([$more:literal])? $($rest:literal),+) => {
         concat!(
             "SELECT ", $($more, ", ",)? "users.id, name, email, password_digest, admin, activated_at, sign_in_epoch, ",
-            "microposts_count, following_count, followers_count FROM users ",
+            "microposts_count, following_count, followers_count, follows_read_through FROM users ",
             $($rest),+
         )
     };
@@ -258,7 +262,15 @@ impl User {
              WHERE id IN (SELECT follower_id FROM relationships WHERE followed_id = ?)",
             id
         )?;
-        // Posts, follows, links and devices go by their foreign keys.
+        // After the counts: they hold the rows of all who could still post into this feed.
+        timeline::clear(db, id).await?;
+        // Post by post: a thousand entries of timelines may go with each, and with all of them in one statement it could
+        // take longer than a statement may (db/pool.rs).
+        let posts: Vec<(i64,)> = fetch_all!(db, "SELECT id FROM microposts WHERE user_id = ?", id)?;
+        for (post_id,) in posts {
+            execute!(db, "DELETE FROM microposts WHERE id = ?", post_id)?;
+        }
+        // Follows, links and devices go by their foreign keys.
         execute!(db, "DELETE FROM users WHERE id = ?", id)?;
         Ok(true)
     }

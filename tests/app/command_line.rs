@@ -77,11 +77,11 @@ async fn production_starts_only_on_a_schema_that_is_up_to_date() {
     let program = Program::production().await;
     for command in [&["serve"][..], &["seed", "--force"], &["admin", "grant", "a@example.com"]] {
         let said = program.fail(command);
-        assert!(said.contains("lacks 8 migrations; run `sample-app migrate`"), "{command:?}: {said}");
+        assert!(said.contains("lacks 9 migrations; run `sample-app migrate`"), "{command:?}: {said}");
     }
     assert_eq!(
         program.succeed(&["migrate"]).trim(),
-        "The database is up to date; 8 migrations were applied."
+        "The database is up to date; 9 migrations were applied."
     );
     assert_eq!(program.succeed(&["migrate"]).trim(), "The database is up to date.");
     program.serve().stop();

@@ -73,11 +73,12 @@ async fn every_connection_answers(app: &TestApp, user_id: i64) -> Vec<Option<i64
 #[actix_web::test]
 async fn queries_dropped_half_way_cost_no_connection() {
     let (app, id) = seeded().await;
+    let user = User::find(&mut app.app.db.conn().await.unwrap(), id).await.unwrap().unwrap();
     for n in 0..400_u64 {
         let work = async {
             let mut db = app.app.db.conn().await?;
             for _ in 0..20 {
-                Micropost::feed(&mut db, id, PageNumber::FIRST).await?;
+                Micropost::feed(&mut db, &user, PageNumber::FIRST).await?;
             }
             Ok::<(), Error>(())
         };

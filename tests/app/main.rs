@@ -68,6 +68,7 @@ mod stack;
 mod static_files;
 mod static_pages;
 mod targets;
+mod timeline;
 mod transactions;
 mod unicode;
 mod user_deletion;

@@ -140,7 +140,10 @@ async fn posts_of_the_same_moment_keep_one_order() {
     for n in 1..=61 {
         app.db_post(&michael, &format!("Post {n}")).await;
     }
-    app.database.db_execute("UPDATE microposts SET created_at = '2020-01-01 00:00:00'").await;
+    for table in ["microposts", "timeline_entries"] {
+        let sql = format!("UPDATE {table} SET created_at = '2020-01-01 00:00:00'");
+        app.database.db_execute(&sql).await;
+    }
     let mut browser = app.logged_in(&michael).await;
     let mut seen = Vec::new();
     for page in 1..=3 {

@@ -20,6 +20,7 @@ use sample_app::models::picture_deletion::{self, PictureDeletion};
 use sample_app::models::relationship;
 use sample_app::models::remembered_device::{Recognition, RememberedDevice};
 use sample_app::models::suppression;
+use sample_app::models::timeline;
 use sample_app::models::user::{SignedUp, User};
 use sample_app::seeds;
 
@@ -113,7 +114,7 @@ async fn posts_and_follows() {
     let (a, b) =
         (User::find(db, anna).await.unwrap().unwrap(), User::find(db, berta).await.unwrap().unwrap());
     assert_eq!((a.following_count, a.microposts_count, b.followers_count), (1, 1, 1));
-    let feed = Micropost::feed(db, anna, FIRST).await.unwrap();
+    let feed = Micropost::feed(db, &a, FIRST).await.unwrap();
     let texts: Vec<_> = feed.rows.iter().map(|post| post.content.as_str()).collect();
     assert_eq!(texts, ["post 2", "post 1", "post 0"], "newest first, by the microsecond");
     assert_eq!(feed.rows[0].created_at, now + TimeDelta::microseconds(2));
@@ -125,7 +126,18 @@ async fn posts_and_follows() {
     assert_eq!(relationship::followers(db, &b, FIRST.into()).await.unwrap().rows[0].id, anna);
     let follow = relationship::find(db, anna, berta).await.unwrap().unwrap();
     let third = PageNumber::new(3).unwrap();
-    assert!(Micropost::feed(db, anna, third).await.unwrap().rows.is_empty());
+    assert!(Micropost::feed(db, &a, third).await.unwrap().rows.is_empty());
+    timeline::clear(db, anna).await.unwrap();
+    assert!(Micropost::feed(db, &a, FIRST).await.unwrap().rows.is_empty());
+    timeline::follow(db, anna, berta).await.unwrap();
+    timeline::add(db, feed.rows[2].id).await.unwrap();
+    let read_through = User { follows_read_through: true, ..a.clone() };
+    for reader in [&a, &read_through] {
+        let again = Micropost::feed(db, reader, FIRST).await.unwrap();
+        assert!(again.rows.iter().map(|post| post.id).eq(feed.rows.iter().map(|post| post.id)));
+    }
+    timeline::unfollow(db, anna, berta).await.unwrap();
+    assert_eq!(Micropost::feed(db, &a, FIRST).await.unwrap().rows.len(), 1, "her own");
     drop(conn);
     let mine = feed.rows[2].id;
     assert!(

@@ -101,11 +101,11 @@ impl TestDatabase {
         for (table, columns) in TABLES {
             let rows = if self.is_mysql() {
                 format!(
-                    "SELECT COALESCE(GROUP_CONCAT(CONCAT_WS('|', {columns}) ORDER BY id SEPARATOR '\n'), '') FROM {table}"
+                    "SELECT COALESCE(GROUP_CONCAT(CONCAT_WS('|', {columns}) ORDER BY {columns} SEPARATOR '\n'), '') FROM {table}"
                 )
             } else {
                 format!(
-                    "SELECT COALESCE(GROUP_CONCAT({}, char(10)), '') FROM (SELECT * FROM {table} ORDER BY id)",
+                    "SELECT COALESCE(GROUP_CONCAT({}, char(10)), '') FROM (SELECT * FROM {table} ORDER BY {columns})",
                     columns
                         .split(", ")
                         .map(|column| format!("COALESCE({column}, '')"))
@@ -135,15 +135,16 @@ impl TestDatabase {
 }
 
 /// Every table and its columns that pages can change.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     (
         "users",
-        "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count",
+        "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count, read_through, follows_read_through",
     ),
     ("remembered_devices", "id, user_id, selector, HEX(digest), expires_at"),
     ("mail_tokens", "id, user_id, purpose, HEX(digest), email, expires_at"),
     ("microposts", "id, user_id, content, picture, created_at"),
     ("relationships", "id, follower_id, followed_id, created_at"),
+    ("timeline_entries", "user_id, created_at, micropost_id, author_id"),
     ("outbox", "id, message_id, recipient, subject, parked_at"),
     ("picture_deletions", "id, picture, attempts, next_attempt_at"),
     ("suppressions", "id, email, reason, lifted_at"),
