@@ -12,7 +12,7 @@ class Report:
     """Prints each line as it comes, and keeps them."""
 
     def __init__(self, header):
-        self.lines, self.scale, self.header = [], None, header
+        self.lines, self.failed, self.scale = [], [], None
         print(header, flush=True)
 
     def add(self, line, wanted="", met=None):
@@ -25,13 +25,22 @@ class Report:
         figures = "".join(cell(line.get(key), width, digits) for key, width, digits in COLUMNS)
         print(f"{line['page']:26}{figures}  {wanted:>12} {verdict}".rstrip(), flush=True)
 
+    def fail(self, row, error):
+        """A row that could not be measured, for its page is not the one that it should be."""
+        self.failed.append(f"{row.page} ({row.scale})")
+        print(f"{row.page:26} FAILED: {error}", flush=True)
+
     def finish(self):
+        """Says what came of it all; whether every row could be measured."""
         KEPT.parent.mkdir(exist_ok=True)
         (KEPT.parent / "bench.json").write_text(json.dumps(self.lines, indent=1) + "\n")
         missed = [f"{line['page']} ({line['scale']})" for line in self.lines if line["met"] is False]
         met = sum(line["met"] is True for line in self.lines)
         print(f"\n{met} targets met" + (f", {len(missed)} missed: {', '.join(missed)}" if missed else ", none missed"))
         print("CPU time decides; rates depend on what else runs here. Written to target/bench.json.")
+        if self.failed:
+            print(f"FAILED: {', '.join(self.failed)}")
+        return not self.failed
 
 
 COLUMNS = [("rps", 8, 0), ("p50_ms", 9, 2), ("p99_ms", 9, 2), ("cpu_us_app", 8, 0), ("cpu_us_db", 8, 0),

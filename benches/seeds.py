@@ -50,8 +50,10 @@ TIMELINES_OF = """
 INSERT INTO timeline_entries (user_id, created_at, micropost_id, author_id)
     SELECT * FROM (
         SELECT r.follower_id AS user_id, m.created_at, m.id AS micropost_id, m.user_id AS author_id
-        FROM relationships r STRAIGHT_JOIN microposts m ON m.user_id = r.followed_id
-        WHERE r.follower_id BETWEEN {first} AND {last} AND r.read_through = FALSE
+        FROM relationships r
+        STRAIGHT_JOIN users author ON author.id = r.followed_id AND author.read_through = FALSE
+        STRAIGHT_JOIN microposts m ON m.user_id = author.id
+        WHERE r.follower_id BETWEEN {first} AND {last}
         UNION ALL
         SELECT user_id, created_at, id, user_id FROM microposts WHERE user_id BETWEEN {first} AND {last}
     ) entries ORDER BY user_id, created_at, micropost_id;
@@ -59,7 +61,9 @@ INSERT INTO timeline_entries (user_id, created_at, micropost_id, author_id)
 BEFORE_TIMELINES = """
 SET SESSION foreign_key_checks = 0, unique_checks = 0;
 UPDATE users SET read_through = TRUE WHERE followers_count > 1000;
-UPDATE relationships SET read_through = TRUE WHERE followed_id IN (SELECT id FROM users WHERE read_through = TRUE);
+CREATE TEMPORARY TABLE followers AS SELECT DISTINCT follower_id FROM relationships
+    WHERE followed_id IN (SELECT id FROM users WHERE read_through = TRUE);
+UPDATE users JOIN followers ON users.id = followers.follower_id SET follows_read_through = TRUE;
 ALTER TABLE timeline_entries DROP FOREIGN KEY fk_timeline_entries_micropost;
 ALTER TABLE timeline_entries DROP INDEX index_timeline_entries_on_micropost_id;
 """
