@@ -1,9 +1,9 @@
-//! The bare server: the least that any server does for pages like ours, by the same libraries, for scripts/bench to compare
-//! with. One page a path, of as many bytes as the path says; each worker has connections of its own, and nothing is
-//! checked, logged or looked after.
+//! The bare server: the least that any server does for pages like ours, by the same libraries, for scripts/bench to
+//! compare with. One page a path, of as many bytes as the path says; each worker has connections of its own, and nothing
+//! is checked, logged or looked after.
 //!
-//! `bare serve ADDRESS`, `bare sql < STATEMENTS` (prints the numbers they give) and `bare jpeg > FILE`; the first two want
-//! DATABASE_URL, the first REDIS_URL as well.
+//! `bare serve ADDRESS`, `bare sql < STATEMENTS` (prints the numbers they give) and `bare jpeg > FILE`; the first two
+//! want DATABASE_URL, the first REDIS_URL as well.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -39,8 +39,9 @@ type Post = (i64, i64, String, String, DateTime<Utc>);
     ext = "html",
     source = r#"<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ title }}</title></head><body><h1>{{ title }}</h1><ol>
-{% for (id, user_id, name, content, created_at) in posts -%}
-<li id="micropost-{{ id }}"><a href="/users/{{ user_id }}">{{ name }}</a> {{ content }} <time>{{ created_at.timestamp() }}</time></li>
+{% for (id, user_id, name, content, at) in posts -%}
+<li id="micropost-{{ id }}"><a href="/users/{{ user_id }}">{{ name }}</a> {{ content }}
+<time>{{ at.timestamp() }}</time></li>
 {% endfor %}</ol>"#
 )]
 struct Page<'a> {

@@ -1,4 +1,4 @@
-"""Visitors that log in by the public pages and look at what is answered, and wrk, which asks for the same ten thousandfold."""
+"""Visitors that log in by the public pages and look at the answers, and wrk, which asks ten thousand times."""
 
 import http.client
 import json
@@ -129,10 +129,12 @@ class Target:
     def command(self, seconds):
         load, file = self.load, self.machine.work / "body"
         file.write_bytes(load.body[1])
-        connections = ["-t1" if load.connections < 2 else "-t2", f"-c{load.connections}", f"-d{seconds}s", "--timeout=60s"]
+        threads = min(load.connections, 2)
+        size = [f"-t{threads}", f"-c{load.connections}", f"-d{seconds}s", "--timeout=60s"]
         url = f"http://{HERE}:{self.server.port}{self.path}"
         cookies = [visitor.cookie() for visitor in self.visitors]
-        return ["wrk", *connections, "-s", ROOT / "benches/wrk.lua", url, "--", load.method, load.body[0], file, *cookies]
+        script = ["-s", ROOT / "benches/wrk.lua", url, "--", load.method, load.body[0], file, *cookies]
+        return ["wrk", *size, *script]
 
     def run(self, seconds, keep=True):
         """One round; the answers are looked at before and after it, and none in between may be another one."""

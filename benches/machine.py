@@ -1,4 +1,4 @@
-"""What runs while the bench measures: the private servers, the application, the bare server, nginx; and what each uses."""
+"""What runs while the bench measures: private servers, the application, the bare server, nginx; and what each uses."""
 
 import contextlib
 import gzip

@@ -5,7 +5,11 @@ from statistics import median
 
 from machine import KEPT
 
-HEAD = f"{'page':26}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'app us':>8}{'db us':>8}{'redis':>7}{'bare us':>9}{'share':>7}{'times':>7}"
+# Key, heading, width and digits of what is printed.
+COLUMNS = [("rps", "req/s", 8, 0), ("p50_ms", "p50 ms", 9, 2), ("p99_ms", "p99 ms", 9, 2), ("cpu_us_app", "app us", 8, 0),
+           ("cpu_us_db", "db us", 8, 0), ("cpu_us_redis", "redis", 7, 1), ("cpu_us_bare", "bare us", 9, 0),
+           ("ratio_to_bare", "share", 7, 2), ("times", "times", 7, 2)]
+HEAD = f"{'page':26}" + "".join(f"{heading:>{width}}" for _, heading, width, _ in COLUMNS)
 
 
 class Report:
@@ -22,7 +26,7 @@ class Report:
             print(f"\n{self.scale} data\n{HEAD}")
         self.lines.append(line | {"wanted": wanted, "met": met})
         verdict = {True: "met", False: "MISSED", None: ""}[met]
-        figures = "".join(cell(line.get(key), width, digits) for key, width, digits in COLUMNS)
+        figures = "".join(cell(line.get(key), width, digits) for key, _, width, digits in COLUMNS)
         print(f"{line['page']:26}{figures}  {wanted:>12} {verdict}".rstrip(), flush=True)
 
     def fail(self, row, error):
@@ -41,10 +45,6 @@ class Report:
         if self.failed:
             print(f"FAILED: {', '.join(self.failed)}")
         return not self.failed
-
-
-COLUMNS = [("rps", 8, 0), ("p50_ms", 9, 2), ("p99_ms", 9, 2), ("cpu_us_app", 8, 0), ("cpu_us_db", 8, 0),
-           ("cpu_us_redis", 7, 1), ("cpu_us_bare", 9, 0), ("ratio_to_bare", 7, 2), ("times", 7, 2)]
 
 
 def cell(value, width, digits):

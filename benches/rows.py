@@ -54,7 +54,8 @@ def page(path, *shows, visitor=None, connections=32):
 
 def post(*visitors, picture=None, connections=16):
     body = multipart({"micropost[content]": "Look!"}, picture) if picture else A_TEXT
-    return Load("/microposts", method="POST", visitors=list(visitors), counted=COUNT, body=body, connections=connections)
+    return Load("/microposts", method="POST", visitors=list(visitors), counted=COUNT, body=body,
+                connections=connections)
 
 
 def insert(connections=16):
@@ -68,15 +69,19 @@ def log_in(email, password):
 
 
 def table(photo):
-    """Every row; those of one scale and environment together, for one process answers them. `photo` is a JPEG of 4,000 x 3,000."""
+    """Every row, those that one process answers together. `photo` is a JPEG of 4,000 x 3,000."""
     def reads(name, scale, ours=None, **more):
         return Row(name, scale, "production", ours, **more)
 
     def writes(name, scale, ours=None, **more):
         return Row(name, scale, "development", ours, **more)
 
-    # Fewer at a time: a feed that looks at a million posts would turn the others away.
-    few, many = (page("/", *POSTS, visitor=large(n), connections=8) for n in (4, 1))
+    def deep(path, shows, reader=4):
+        # Fewer at a time: a page that looks at a hundred thousand rows would turn the others away.
+        return page(path, *shows, visitor=large(reader), connections=8)
+
+    bare = replace(rows_of(3), connections=8)
+    few = deep("/", POSTS)
     return [
         reads("start to first answer", "small", measured_by=extras.start),
         reads("memory, idle", "small", measured_by=extras.idle_memory),
@@ -94,15 +99,14 @@ def table(photo):
         writes("page during 32 log-ins", "small", page("/users/1", *POSTS), measured_by=extras.crowd, times=2,
                other=replace(log_in(*small(1)), connections=32)),
         writes("memory after posts", "small", measured_by=extras.loaded_memory),
-        reads("feed of 50", "large", few, bare=rows_of(3)),
-        reads("feed of 5,000", "large", many, bare=rows_of(3), other=few, times=1.5,
-              note="aim 1.3"),
-        reads("users, page 3,000", "large", page("/users?page=3000", *PEOPLE, visitor=large(4)), bare=rows_of(3),
-              other=page("/users", *PEOPLE, visitor=large(4)), times=1.2),
-        reads("profile, page 1,000", "large", page("/users/3?page=1000", *POSTS), bare=rows_of(3),
-              other=page("/users/3", *POSTS), times=1.2),
-        reads("followers, page 1,000", "large", page("/users/2/followers?page=1000", *PEOPLE, visitor=large(4)),
-              bare=rows_of(3), other=page("/users/2/followers", *PEOPLE, visitor=large(4)), times=1.2),
+        reads("feed of 50", "large", few, bare=bare),
+        reads("feed of 5,000", "large", deep("/", POSTS, reader=1), bare=bare, other=few, times=1.5, note="aim 1.3"),
+        reads("users, page 3,000", "large", deep("/users?page=3000", PEOPLE), bare=bare,
+              other=deep("/users", PEOPLE), times=1.2),
+        reads("profile, page 1,000", "large", deep("/users/3?page=1000", POSTS), bare=bare,
+              other=deep("/users/3", POSTS), times=1.2),
+        reads("followers, page 1,000", "large", deep("/users/2/followers?page=1000", PEOPLE), bare=bare,
+              other=deep("/users/2/followers", PEOPLE), times=1.2),
         # One author each: posts of the same person wait for each other.
         writes("post to 50,000", "large", post(large(2), connections=1), bare=insert(1),
                other=post(large(20), connections=1), times=1.5),

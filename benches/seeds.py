@@ -25,7 +25,8 @@ def small(machine):
 def large_data(machine):
     """The data directory with the large data in it."""
     sources = sorted((ROOT / "migrations/mysql").iterdir()) + sorted((ROOT / "benches").glob("large*.sql"))
-    key = hashlib.sha256(b"".join(source.read_bytes() for source in [*sources, ROOT / "benches/seeds.py"])).hexdigest()[:12]
+    sources.append(ROOT / "benches/seeds.py")
+    key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     kept = KEPT / f"large-{machine.database}-{key}"
     if not kept.exists():
         began = time.monotonic()
@@ -39,7 +40,8 @@ def large_data(machine):
             shutil.rmtree(old)
         half = KEPT / "half"
         shutil.rmtree(half, ignore_errors=True)
-        shutil.copytree(machine.services / machine.database, half, ignore=shutil.ignore_patterns("auto.cnf", "init.sql"))
+        own = shutil.ignore_patterns("auto.cnf", "init.sql")  # the server's identity, and its password
+        shutil.copytree(machine.services / machine.database, half, ignore=own)
         half.rename(kept)
         print(f"made in {time.monotonic() - began:.0f} s, kept in {kept.relative_to(ROOT)}", flush=True)
     return kept
