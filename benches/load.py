@@ -23,6 +23,7 @@ class Load:
     counted: str = ""  # SQL for the number of rows that POSTs have made
     body: tuple = ("", b"")  # content type and bytes
     connections: int = 32
+    least_seconds: int = 1  # a round takes no less
 
 
 def form(fields):
@@ -140,7 +141,7 @@ class Target:
         """One round; the answers are looked at before and after it, and none in between may be another one."""
         self.check()
         rows, before = self.rows(), self.cpu()
-        ran = subprocess.run(self.command(seconds), capture_output=True, text=True)
+        ran = subprocess.run(self.command(max(seconds, self.load.least_seconds)), capture_output=True, text=True)
         after, rows = self.cpu(), self.rows() - rows
         result = outcome(ran)
         self.check()

@@ -6,9 +6,9 @@ from statistics import median
 from machine import KEPT
 
 # Key, heading, width and digits of what is printed.
-COLUMNS = [("rps", "req/s", 8, 0), ("p50_ms", "p50 ms", 9, 2), ("p99_ms", "p99 ms", 9, 2), ("cpu_us_app", "app us", 8, 0),
-           ("cpu_us_db", "db us", 8, 0), ("cpu_us_redis", "redis", 7, 1), ("cpu_us_bare", "bare us", 9, 0),
-           ("ratio_to_bare", "share", 7, 2), ("times", "times", 7, 2)]
+COLUMNS = [("rps", "req/s", 8, 0), ("p50_ms", "p50 ms", 9, 2), ("p99_ms", "p99 ms", 9, 2),
+           ("cpu_us_app", "app us", 8, 0), ("cpu_us_db", "db us", 8, 0), ("cpu_us_redis", "redis", 7, 1),
+           ("cpu_us_bare", "bare us", 9, 0), ("ratio_to_bare", "share", 7, 2), ("times", "times", 7, 2)]
 HEAD = f"{'page':26}" + "".join(f"{heading:>{width}}" for _, heading, width, _ in COLUMNS)
 
 

@@ -55,7 +55,7 @@ def page(path, *shows, visitor=None, connections=32):
 def post(*visitors, picture=None, connections=16):
     body = multipart({"micropost[content]": "Look!"}, picture) if picture else A_TEXT
     return Load("/microposts", method="POST", visitors=list(visitors), counted=COUNT, body=body,
-                connections=connections)
+                connections=connections, least_seconds=6 if picture else 1)
 
 
 def insert(connections=16):
