@@ -78,7 +78,7 @@ def table(photo):
 
     def deep(path, shows, reader=4):
         # Fewer at a time: a page that looks at a hundred thousand rows would turn the others away.
-        return page(path, *shows, visitor=large(reader), connections=8)
+        return replace(page(path, *shows, visitor=large(reader), connections=8), least_seconds=3)
 
     bare = replace(rows_of(3), connections=8)
     few = deep("/", POSTS)
