@@ -78,9 +78,9 @@ def table(photo):
 
     def deep(path, shows, reader=4):
         # Fewer at a time: a page that looks at a hundred thousand rows would turn the others away.
-        return replace(page(path, *shows, visitor=large(reader), connections=8), least_seconds=3)
+        return replace(page(path, *shows, visitor=large(reader), connections=4), least_seconds=3)
 
-    bare = replace(rows_of(3), connections=8)
+    bare = replace(rows_of(3), connections=4)
     few = deep("/", POSTS)
     return [
         reads("start to first answer", "small", measured_by=extras.start),
