@@ -24,7 +24,8 @@ fn code(text: &str) -> BTreeSet<&str> {
 
 /// Whether it is written as a place in the repository: a folder that is there, or a file with a known ending.
 fn is_path(code: &str) -> bool {
-    let endings = [".rs", ".md", ".toml", ".sh", ".html", ".txt", ".css", ".js", ".sql", ".sample", ".png"];
+    let endings =
+        [".rs", ".md", ".toml", ".sh", ".html", ".txt", ".css", ".js", ".sql", ".sample", ".png", ".py"];
     let folders =
         ["src/", "tests/", "scripts/", "templates/", "static/", "migrations/", "docs/", "deploy/", "nginx/"];
     let odd =
@@ -77,7 +78,7 @@ fn the_architecture_names_every_module_and_folder() {
             "src/{name}"
         );
     }
-    for folder in ["templates/", "static/", "migrations/", "tests/app/", "scripts/", "deploy/"] {
+    for folder in ["templates/", "static/", "migrations/", "tests/app/", "scripts/", "deploy/", "benches/"] {
         assert!(text.contains(&format!("`{folder}")), "{folder}");
     }
 }

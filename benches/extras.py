@@ -1,0 +1,59 @@
+"""Rows that are not a page asked again and again: start, memory, and a page while others log in."""
+
+import subprocess
+import threading
+from statistics import median
+
+from load import Figures, Target, outcome
+from machine import Failed, resident_mb
+from report import plain_line
+
+STARTS = 5
+
+
+def start(row, servers, machine, chosen):
+    """From the command to the first answer."""
+    times = []
+    for _ in range(1 if chosen.smoke else STARTS):
+        with machine.app(row.scale, row.env) as app:
+            times.append(1000 * app.seconds_to_first_answer)
+    line = plain_line(row.page, row.scale, p50_ms=round(median(times), 1))
+    return line, "<= 100 ms", line["p50_ms"] <= 100
+
+
+def idle_memory(row, servers, machine, chosen):
+    """Once it has answered, and nothing else."""
+    with machine.app(row.scale, row.env) as app:
+        return memory(row, app, 40)
+
+
+def loaded_memory(row, servers, machine, chosen):
+    """After all rows above it that this process answered."""
+    return memory(row, servers["app"], 80)
+
+
+def memory(row, app, most):
+    mb = round(resident_mb(app.pid), 1)
+    return plain_line(row.page, row.scale, rss_mb=mb), f"{mb} MB <= {most} MB", mb <= most
+
+
+def crowd(row, servers, machine, chosen):
+    """The p99 of a page while 32 visitors log in all the time, and without them, in turn."""
+    page, log_ins = (Target(load, servers["app"], machine, row.scale) for load in (row.ours, row.other))
+    alone = page.figures
+    crowded = Figures()
+    for _ in range(chosen.rounds):
+        page.figures = alone
+        page.run(chosen.seconds)
+        page.figures = crowded
+        with subprocess.Popen(log_ins.command(chosen.seconds + 2), stdout=subprocess.PIPE, text=True) as others:
+            threading.Event().wait(1)
+            page.run(chosen.seconds)
+            printed, _ = others.communicate()
+        result = outcome(subprocess.CompletedProcess([], others.returncode, printed, ""))
+        if result["refused"] or result["lost"] or not result["requests"]:
+            raise Failed(f"the log-ins beside it: {result}")
+    line = plain_line(
+        row.page, row.scale, rps=round(crowded.requests / crowded.seconds, 1), p50_ms=round(median(crowded.p50s), 3),
+        p99_ms=round(median(crowded.p99s), 3), times=round(median(crowded.p99s) / median(alone.p99s), 2))
+    return line, f"p99 <= {row.times:.1f} x", line["times"] <= row.times

@@ -1,0 +1,169 @@
+"""Visitors that log in by the public pages and look at the answers, and wrk, which asks ten thousand times."""
+
+import http.client
+import json
+import re
+import subprocess
+import urllib.parse
+from dataclasses import dataclass, field
+
+from machine import HERE, ROOT, Failed, cpu_seconds
+
+
+@dataclass
+class Load:
+    """What one server is asked for, and how its answer is known to be right."""
+
+    path: str
+    on: str = "app"
+    method: str = "GET"
+    visitors: list = field(default_factory=list)  # (address, password) of those who ask in turn; nobody: a stranger
+    shows: tuple = ()  # (text, how often) on the page; or where a POST leads
+    leads_to: str = "/"
+    counted: str = ""  # SQL for the number of rows that POSTs have made
+    body: tuple = ("", b"")  # content type and bytes
+    connections: int = 32
+    least_seconds: int = 1  # a round takes no less
+
+
+def form(fields):
+    return "application/x-www-form-urlencoded", urllib.parse.urlencode(fields).encode()
+
+
+def multipart(fields, picture=None):
+    parts = [f'name="{name}"\r\n\r\n{value}\r\n'.encode() for name, value in fields.items()]
+    if picture:
+        head = b'name="micropost[picture]"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        parts.append(head + picture + b"\r\n")
+    body = b"".join(b"--bench\r\nContent-Disposition: form-data; " + part for part in parts)
+    return "multipart/form-data; boundary=bench", body + b"--bench--\r\n"
+
+
+class Visitor:
+    """A browser, as far as it matters here: keeps cookies, says where its forms come from."""
+
+    def __init__(self, port):
+        self.port, self.cookies = port, {}
+
+    def ask(self, method, path, body=("", b"")):
+        """Status, Location and body of the answer."""
+        headers = {"Cookie": self.cookie(), "Accept-Encoding": "gzip, br"}
+        if method != "GET":
+            origin = f"http://{HERE}:{self.port}"
+            headers |= {"Content-Type": body[0], "Origin": origin, "Sec-Fetch-Site": "same-origin"}
+        connection = http.client.HTTPConnection(HERE, self.port, timeout=60)
+        connection.request(method, path, body[1] or None, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        for line in answer.headers.get_all("Set-Cookie", []):
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        connection.close()
+        return answer.status, answer.headers.get("Location", ""), content
+
+    def cookie(self):
+        return "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+
+    def log_in(self, email, password):
+        body = form({"session[email]": email, "session[password]": password})
+        status, location, _ = self.ask("POST", "/login", body)
+        if status != 303 or not re.match(r"/(users/\d+)?$", location):
+            raise Failed(f"{email} could not log in: {status} {location}")
+
+
+@dataclass
+class Figures:
+    """What a load cost, summed up over its rounds."""
+
+    requests: int = 0
+    seconds: float = 0
+    p50s: list = field(default_factory=list)
+    p99s: list = field(default_factory=list)
+    cpu: dict = field(default_factory=lambda: {"app": 0.0, "db": 0.0, "redis": 0.0})  # seconds
+
+    def us(self, who):
+        return 1e6 * self.cpu[who] / max(self.requests, 1)
+
+    def us_in_all(self):
+        return sum(map(self.us, self.cpu))
+
+
+class Target:
+    """A load on the server that it is for, ready to be measured again and again."""
+
+    def __init__(self, load, server, machine, scale, size=0):
+        self.load, self.server, self.machine, self.scale = load, server, machine, scale
+        self.path = load.path.format(bytes=size)
+        self.figures = Figures()
+        self.visitors = []
+        for account in load.visitors or [None]:
+            visitor = Visitor(server.port)
+            if account:
+                visitor.log_in(*account)
+            self.visitors.append(visitor)
+        self.size = self.check()
+
+    def check(self):
+        """Asks once, looks at the answer, and gives the size of its body."""
+        load = self.load
+        status, location, content = self.visitors[0].ask(load.method, self.path, load.body)
+        where = f"{load.method} {self.path} on {load.on}"
+        if load.method == "POST":
+            if status != 303 or not re.fullmatch(load.leads_to, location):
+                raise Failed(f"{where} answers {status} {location} instead of 303 {load.leads_to}")
+            return 0
+        if status != 200:
+            raise Failed(f"{where} answers {status} {location} instead of 200")
+        for text, times in load.shows:
+            if (found := content.count(text.encode())) != times:
+                raise Failed(f"{where} shows {text!r} {found} times instead of {times}")
+        return len(content)
+
+    def rows(self):
+        return self.machine.sql(self.scale, self.load.counted)[0] if self.load.counted else 0
+
+    def cpu(self):
+        pids = {"app": self.server.pid, "db": self.machine.pids[self.machine.database],
+                "redis": self.machine.pids["redis"]}
+        return {who: cpu_seconds(pid) for who, pid in pids.items()}
+
+    def command(self, seconds):
+        load, file = self.load, self.machine.work / "body"
+        file.write_bytes(load.body[1])
+        threads = min(load.connections, 2)
+        size = [f"-t{threads}", f"-c{load.connections}", f"-d{seconds}s", "--timeout=60s"]
+        url = f"http://{HERE}:{self.server.port}{self.path}"
+        cookies = [visitor.cookie() for visitor in self.visitors]
+        script = ["-s", ROOT / "benches/wrk.lua", url, "--", load.method, load.body[0], file, *cookies]
+        return ["wrk", *size, *script]
+
+    def run(self, seconds, keep=True):
+        """One round; the answers are looked at before and after it, and none in between may be another one."""
+        self.check()
+        rows, before = self.rows(), self.cpu()
+        ran = subprocess.run(self.command(max(seconds, self.load.least_seconds)), capture_output=True, text=True)
+        after, rows = self.cpu(), self.rows() - rows
+        result = outcome(ran)
+        self.check()
+        where = f"{self.load.method} {self.path} on {self.load.on}"
+        if result["refused"] or result["lost"] or not result["requests"]:
+            raise Failed(f"{where}: {result}")
+        if result["bytes"] / result["requests"] < 0.97 * self.size:
+            raise Failed(f"{where} sent other pages than the one of {self.size} bytes: {result}")
+        if self.load.counted and rows < result["requests"]:
+            raise Failed(f"{where} wrote {rows} rows: {result}")
+        if keep:
+            self.figures.requests += result["requests"]
+            self.figures.seconds += result["seconds"]
+            self.figures.p50s.append(result["p50_ms"])
+            self.figures.p99s.append(result["p99_ms"])
+            for who in after:
+                self.figures.cpu[who] += after[who] - before[who]
+
+
+def outcome(ran):
+    """What wrk.lua printed."""
+    lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
+    if ran.returncode or not lines:
+        raise Failed(f"wrk: {ran.stdout}{ran.stderr}")
+    return json.loads(lines[-1])

@@ -1,0 +1,113 @@
+"""The rows of the table: what is asked for, what it is compared with, and what issue 4 wants of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import extras
+from load import Load, form, multipart
+
+ADMIN = ("example@railstutorial.org", "foobar")
+
+
+def small(n):
+    """Somebody whom `sample-app seed` made."""
+    return (f"example-{n}@railstutorial.org", "password")
+
+
+def large(n):
+    """Somebody whom large.sql made."""
+    return (f"person-{n}@bench.example", "password")
+
+
+@dataclass
+class Row:
+    """One line of the table. Shares are of the bare server's CPU time, times are of another load's."""
+
+    page: str
+    scale: str  # small or large
+    env: str  # production; development where the limits would be in the way
+    ours: Load | None = None
+    bare: Load | None = None
+    other: Load | None = None  # what is compared with if not the bare server
+    share: float | None = None  # at least so much of bare
+    times: float | None = None  # at most so many times the cost of `other`, or of `bare`
+    note: str = ""
+    measured_by: Callable | None = None  # of extras.py; else asked again and again
+
+
+POSTS = (('<li id="micropost-', 30),)
+PEOPLE = (('<li class="card">', 30),)
+STATIC = Load("/static/{bytes}", on="bare")
+A_TEXT = multipart({"micropost[content]": "Deployed on a Friday. The weekend was quiet."})
+COUNT = "SELECT CAST(SUM(microposts_count) AS SIGNED) FROM users"
+HASH = Load("/hash", on="bare", method="POST", body=("text/plain", b"password"))
+
+
+def rows_of(user):
+    return Load(f"/rows/{user}/{{bytes}}", on="bare")
+
+
+def page(path, *shows, visitor=None, connections=32):
+    visitors = [visitor] if visitor else []
+    return Load(path, shows=shows or (("</html>", 1),), visitors=visitors, connections=connections)
+
+
+def post(*visitors, picture=None, connections=16):
+    body = multipart({"micropost[content]": "Look!"}, picture) if picture else A_TEXT
+    return Load("/microposts", method="POST", visitors=list(visitors), counted=COUNT, body=body,
+                connections=connections, least_seconds=6 if picture else 1)
+
+
+def insert(connections=16):
+    return Load("/insert/1", on="bare", method="POST", body=A_TEXT, connections=connections,
+                counted="SELECT COUNT(*) FROM bare_microposts")
+
+
+def log_in(email, password):
+    body = form({"session[email]": email, "session[password]": password})
+    return Load("/login", method="POST", body=body, leads_to=r"/users/\d+", connections=4)
+
+
+def table(photo):
+    """Every row, those that one process answers together. `photo` is a JPEG of 4,000 x 3,000."""
+    def reads(name, scale, ours=None, **more):
+        return Row(name, scale, "production", ours, **more)
+
+    def writes(name, scale, ours=None, **more):
+        return Row(name, scale, "development", ours, **more)
+
+    def deep(path, shows, reader=4):
+        # Fewer at a time: a page that looks at a hundred thousand rows would turn the others away.
+        return replace(page(path, *shows, visitor=large(reader), connections=4), least_seconds=3)
+
+    bare = replace(rows_of(3), connections=4)
+    few = deep("/", POSTS)
+    return [
+        reads("start to first answer", "small", measured_by=extras.start),
+        reads("memory, idle", "small", measured_by=extras.idle_memory),
+        reads("home", "small", page("/", ("Sign up now!", 1)), bare=STATIC, share=0.85),
+        reads("log-in form", "small", page("/login", ("session[password]", 1)), bare=STATIC, share=0.85),
+        reads("help", "small", page("/help"), bare=STATIC, share=0.85),
+        reads("feed", "small", page("/", *POSTS, visitor=ADMIN), bare=rows_of(1), share=0.6, note="aim 0.7"),
+        reads("profile", "small", page("/users/1", *POSTS), bare=rows_of(1), share=0.75),
+        reads("users", "small", page("/users", *PEOPLE, visitor=ADMIN), bare=rows_of(1), share=0.6),
+        reads("static file", "small", Load("/static/app.css"), other=Load("/static/app.css", on="nginx"), times=2),
+        reads("memory after pages", "small", measured_by=extras.loaded_memory),
+        writes("post a text", "small", post(*map(small, range(1, 17))), bare=insert(), times=3),
+        writes("post a photo", "small", post(small(1), picture=photo, connections=2), note="compare with a decoder"),
+        writes("log-in", "small", log_in(*small(1)), bare=HASH, times=1.1),
+        writes("page during 32 log-ins", "small", page("/users/1", *POSTS), measured_by=extras.crowd, times=2,
+               other=replace(log_in(*small(1)), connections=32)),
+        writes("memory after posts", "small", measured_by=extras.loaded_memory),
+        reads("feed of 50", "large", few, bare=bare),
+        reads("feed of 5,000", "large", deep("/", POSTS, reader=1), bare=bare, other=few, times=1.5, note="aim 1.3"),
+        reads("users, page 3,000", "large", deep("/users?page=3000", PEOPLE), bare=bare,
+              other=deep("/users", PEOPLE), times=1.2),
+        reads("profile, page 1,000", "large", deep("/users/3?page=1000", POSTS), bare=bare,
+              other=deep("/users/3", POSTS), times=1.2),
+        reads("followers, page 1,000", "large", deep("/users/2/followers?page=1000", PEOPLE), bare=bare,
+              other=deep("/users/2/followers", PEOPLE), times=1.2),
+        # One author each: posts of the same person wait for each other.
+        writes("post to 50,000", "large", post(large(2), connections=1), bare=insert(1),
+               other=post(large(20), connections=1), times=1.5),
+    ]
