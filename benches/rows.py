@@ -1,4 +1,4 @@
-"""The rows of the table: what is asked for, what it is compared with, and what issue 4 wants of it."""
+"""The rows of the table: what is asked for, what it is compared with, and what is wanted of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

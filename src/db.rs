@@ -7,6 +7,7 @@ mod conn;
 mod migrate;
 mod pool;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use conn::{Conn, Link, Outcome};
@@ -15,8 +16,10 @@ pub use migrate::MIGRATE_LOCK_TIMEOUT;
 
 use crate::config;
 use crate::error::{Error, Result};
+use crate::per_thread::PerThread;
 use crate::services::vitals::Vitals;
-use pool::{MySqlConnections, Pool, SqliteConnections};
+use deadpool::Status;
+use pool::{MYSQL_A_THREAD, MySqlConnections, Pool, SqliteConnections};
 
 /// How often a transaction is tried when the database undoes it in favour of another one (deadlock, lock wait).
 const ATTEMPTS: usize = 3;
@@ -24,7 +27,7 @@ const ATTEMPTS: usize = 3;
 /// be found dead, and nobody waits for all of them.
 const CHECKOUT: Duration = Duration::from_millis(2500);
 
-/// The pool of connections. Clones share it.
+/// The pools of connections. Clones share them.
 #[derive(Clone)]
 pub struct Db {
     backend: Backend,
@@ -37,7 +40,7 @@ enum Backend {
     /// A file. For development and for a single small instance.
     Sqlite(Pool<SqliteConnections>),
     /// MySQL or MariaDB: RDS, Aurora.
-    MySql(Pool<MySqlConnections>),
+    MySql(Arc<PerThread<MySqlConnections>>),
 }
 
 impl Db {
@@ -50,7 +53,9 @@ impl Db {
             config::Database::Sqlite(path) => {
                 (Backend::Sqlite(pool::sqlite(path)?), path.display().to_string())
             }
-            config::Database::MySql(mysql) => (Backend::MySql(pool::mysql(mysql)?), mysql.to_string()),
+            config::Database::MySql(mysql) => {
+                (Backend::MySql(Arc::new(pool::mysql(mysql))), mysql.to_string())
+            }
         };
         Ok(Db { backend, vitals: Vitals::default(), address })
     }
@@ -103,7 +108,7 @@ impl Db {
         let checkout = async {
             let link = match &self.backend {
                 Backend::Sqlite(pool) => Link::Sqlite(pool.get().await.map_err(Error::unavailable)?),
-                Backend::MySql(pool) => Link::MySql(pool.get().await.map_err(Error::unavailable)?),
+                Backend::MySql(pools) => Link::MySql(pools.here()?.get().await.map_err(Error::unavailable)?),
             };
             Ok(Conn::new(link))
         };
@@ -147,12 +152,21 @@ impl Db {
         }
     }
 
-    /// Connections in use and the most there can be.
+    /// Connections in use and the most there can be, as many threads as ask now.
     pub fn in_use(&self) -> (usize, usize) {
-        let status = match &self.backend {
-            Backend::Sqlite(pool) => pool.status(),
-            Backend::MySql(pool) => pool.status(),
+        let pools: Vec<Status> = match &self.backend {
+            Backend::Sqlite(pool) => vec![pool.status()],
+            Backend::MySql(pools) => pools.all().map(Pool::status).collect(),
         };
-        (status.size.saturating_sub(status.available), status.max_size)
+        let in_use = |pool: &Status| pool.size.saturating_sub(pool.available);
+        (pools.iter().map(in_use).sum(), pools.iter().map(|pool| pool.max_size).sum())
+    }
+
+    /// The most connections that one thread can hold.
+    pub fn most_here(&self) -> usize {
+        match &self.backend {
+            Backend::Sqlite(pool) => pool.status().max_size,
+            Backend::MySql(_) => MYSQL_A_THREAD,
+        }
     }
 }

@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod error;
 pub mod mails;
 pub mod models;
+pub mod per_thread;
 pub mod routes;
 pub mod seeds;
 pub mod server;

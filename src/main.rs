@@ -5,12 +5,6 @@
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
-
-/// A page takes some hundred pieces of memory; the system's allocator is a tenth of what the whole page costs.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 #[actix_web::main]
 async fn main() -> ExitCode {
     sample_app::cli::run().await

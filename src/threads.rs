@@ -1,5 +1,5 @@
-//! Work that keeps a core busy (passwords, pictures) runs on threads of its own, as many as there are cores: more at a
-//! time would be no faster, only take more memory.
+//! Work that keeps a core busy (passwords, pictures) runs on threads of its own, half as many as there are cores: the other
+//! half is for whoever only wants a page meanwhile.
 //!
 //! Not on tokio's threads for blocking work, however few of them at a time: what is freed on a thread stays with it for its
 //! next piece of work (glibc, "arenas"), and tokio takes another thread each time. A hundred small pictures left 150 MB.
@@ -20,14 +20,14 @@ type Work = Box<dyn FnOnce() + Send>;
 pub struct Threads(Sender<Work>);
 
 impl Threads {
-    /// As many threads as there are cores.
+    /// Half as many threads as there are cores, one at least.
     ///
     /// # Errors
     /// When the system gives no threads.
     pub fn new() -> Result<Threads> {
         let (give, take) = channel();
         let take = Arc::new(Mutex::new(take));
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)) {
             let take = take.clone();
             let named = thread::Builder::new().name("busy".into());
             named

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection};
 
 use crate::config::{MySql, SslMode};
 use crate::error::{Error, Result};
+use crate::per_thread::PerThread;
 
 pub(super) type Pool<M> = deadpool::managed::Pool<M>;
 
@@ -39,7 +40,11 @@ pub struct MySqlConnections(MySqlConnectOptions);
 /// Makes SQLite connections.
 pub struct SqliteConnections(SqliteConnectOptions);
 
-pub(super) fn mysql(config: &MySql) -> Result<Pool<MySqlConnections>> {
+/// Connections to MySQL that one thread has at most. More would only wait inside the server instead of here.
+pub(super) const MYSQL_A_THREAD: usize = 4;
+
+/// One pool for each thread that serves.
+pub(super) fn mysql(config: &MySql) -> PerThread<MySqlConnections> {
     let mut options = MySqlConnectOptions::new()
         .host(&config.host)
         .port(config.port)
@@ -60,9 +65,10 @@ pub(super) fn mysql(config: &MySql) -> Result<Pool<MySqlConnections>> {
     if let Some(file) = &config.ca_file {
         options = options.ssl_ca(file);
     }
-    build(MySqlConnections(options), 2 * cores())
+    PerThread::new(move || build(MySqlConnections(options.clone()), MYSQL_A_THREAD))
 }
 
+/// One pool for all: SQLite works on threads of its own.
 pub(super) fn sqlite(path: &Path) -> Result<Pool<SqliteConnections>> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(Error::internal)?;

@@ -33,15 +33,14 @@ pub struct Micropost {
 
 row!(Micropost { id, user_id, user_name, user_email, content, picture, created_at });
 
-/// A page of [`Micropost`]s: their ids are picked from an index alone, and only the rows of the winners are read.
-macro_rules! select_newest {
-    ($ids:literal) => {
+/// `SELECT` of [`Micropost`]s. The tables are joined in the order in which they are named (MySQL and MariaDB read the
+/// comment): the first one leads along its index, so that rows come sorted and no more of them are read than are shown.
+macro_rules! select_micropost {
+    ($rest:literal) => {
         concat!(
-            "SELECT m.id, m.user_id, users.name AS user_name, users.email AS user_email, m.content, m.picture, ",
-            "m.created_at FROM (",
-            $ids,
-            " LIMIT ? OFFSET ?) newest JOIN microposts m ON m.id = newest.id JOIN users ON users.id = m.user_id ",
-            "ORDER BY m.created_at DESC, m.id DESC"
+            "SELECT /*! STRAIGHT_JOIN */ m.id, m.user_id, users.name AS user_name, users.email AS user_email, ",
+            "m.content, m.picture, m.created_at ",
+            $rest
         )
     };
 }
@@ -122,8 +121,9 @@ impl Micropost {
         let rows = match from.key() {
             None => fetch_all!(
                 db,
-                select_newest!(
-                    "SELECT id FROM microposts WHERE user_id = ? ORDER BY created_at DESC, id DESC"
+                select_micropost!(
+                    "FROM microposts m JOIN users ON users.id = m.user_id WHERE m.user_id = ? \
+                     ORDER BY m.created_at DESC, m.id DESC LIMIT ? OFFSET ?"
                 ),
                 user.id,
                 from.limit(),
@@ -132,10 +132,10 @@ impl Micropost {
             // `(created_at, id) <= (?, ?)`, in words by which MySQL seeks.
             Some(Key { at, id }) => fetch_all!(
                 db,
-                select_newest!(
-                    "SELECT id FROM microposts \
-                     WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
-                     ORDER BY created_at DESC, id DESC"
+                select_micropost!(
+                    "FROM microposts m JOIN users ON users.id = m.user_id \
+                     WHERE m.user_id = ? AND m.created_at <= ? AND (m.created_at < ? OR m.id <= ?) \
+                     ORDER BY m.created_at DESC, m.id DESC LIMIT ? OFFSET ?"
                 ),
                 user.id,
                 at,
@@ -161,8 +161,8 @@ impl Micropost {
             let most = page.offset() + page.limit();
             fetch_all!(
                 db,
-                select_newest!(
-                    "SELECT id FROM ( \
+                select_micropost!(
+                    "FROM (SELECT id FROM ( \
                      SELECT id, created_at FROM (SELECT micropost_id AS id, created_at FROM timeline_entries \
                        WHERE user_id = ? ORDER BY created_at DESC, micropost_id DESC LIMIT ?) written \
                      UNION \
@@ -171,7 +171,9 @@ impl Micropost {
                        JOIN microposts ON microposts.user_id = users.id \
                        WHERE users.read_through = TRUE AND relationships.follower_id = ? \
                        ORDER BY microposts.created_at DESC, microposts.id DESC LIMIT ?) read_through \
-                     ) feed ORDER BY created_at DESC, id DESC"
+                     ) feed ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) newest \
+                     JOIN microposts m ON m.id = newest.id JOIN users ON users.id = m.user_id \
+                     ORDER BY m.created_at DESC, m.id DESC"
                 ),
                 user.id,
                 most,
@@ -183,9 +185,10 @@ impl Micropost {
         } else {
             fetch_all!(
                 db,
-                select_newest!(
-                    "SELECT micropost_id AS id FROM timeline_entries WHERE user_id = ? \
-                     ORDER BY created_at DESC, micropost_id DESC"
+                select_micropost!(
+                    "FROM timeline_entries t JOIN microposts m ON m.id = t.micropost_id \
+                     JOIN users ON users.id = t.author_id WHERE t.user_id = ? \
+                     ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ? OFFSET ?"
                 ),
                 user.id,
                 page.limit(),

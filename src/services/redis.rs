@@ -1,5 +1,5 @@
-//! The way to Redis (ElastiCache): one connection that all share, made and looked after by a pool, and a breaker that
-//! keeps everybody from waiting for a server that is away. Knows no keys but its prefix; what it carries belongs to
+//! The way to Redis (ElastiCache): one connection that all requests of a thread share, made and looked after by a pool, and
+//! a breaker that keeps everybody from waiting for a server that is away. Knows no keys but its prefix; what it carries belongs to
 //! sessions.rs, limits.rs and cache.rs.
 
 mod cluster;
@@ -17,12 +17,14 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
     RedisFuture, RedisResult, ServerErrorKind, TlsCertificates, Value,
 };
+use thread_local::ThreadLocal;
 
 use self::cluster::Clusters;
 use super::vitals::Vitals;
 use crate::config::Config;
 use crate::config::Redis as Setting;
 use crate::error::{Error, Result};
+use crate::per_thread::PerThread;
 
 /// In front of every key, so that one server can serve several applications.
 pub const PREFIX: &str = "sample_app:";
@@ -45,7 +47,8 @@ pub struct Redis(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
-    shared: Mutex<Option<(Link, Instant)>>,
+    /// The connection that the requests of one thread share, and since when.
+    shared: ThreadLocal<Mutex<Option<(Link, Instant)>>>,
     /// Open: everybody is told at once that the server is away, until a probe of our own is answered.
     breaker_open: AtomicBool,
     vitals: Vitals,
@@ -53,8 +56,8 @@ struct Inner {
 }
 
 enum Pool {
-    Single(deadpool::managed::Pool<Manager>),
-    Cluster(deadpool::managed::Pool<Clusters>),
+    Single(PerThread<Manager>),
+    Cluster(PerThread<Clusters>),
 }
 
 /// A connection that may be used by many at once.
@@ -82,7 +85,8 @@ impl Redis {
             root_cert.map(|root_cert| TlsCertificates { client_tls: None, root_cert: Some(root_cert) });
         let server = url.expose().into_connection_info().map_err(Error::internal)?;
         let pool = if config.redis_cluster {
-            Pool::Cluster(build(Clusters::new(server, authority, CONNECT, ANSWER)?)?)
+            let clusters = Clusters::new(server, authority, CONNECT, ANSWER)?;
+            Pool::Cluster(PerThread::new(move || build(clusters.clone())))
         } else {
             let server = match authority {
                 Some(authority) => {
@@ -94,11 +98,14 @@ impl Redis {
             let limits = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT))
                 .set_response_timeout(Some(ANSWER));
-            Pool::Single(build(Manager::new_with_config(server, limits).map_err(Error::internal)?)?)
+            Pool::Single(PerThread::new(move || {
+                let manager = Manager::new_with_config(server.clone(), limits.clone());
+                build(manager.map_err(Error::internal)?)
+            }))
         };
         Ok(Some(Redis(Arc::new(Inner {
             pool,
-            shared: Mutex::new(None),
+            shared: ThreadLocal::new(),
             breaker_open: AtomicBool::new(false),
             vitals: Vitals::default(),
             address: config.redis.to_string(),
@@ -176,14 +183,15 @@ impl Redis {
 
 impl Inner {
     async fn link(&self) -> RedisResult<Link> {
-        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((link, since)) = shared
+        let shared = self.shared.get_or_default();
+        let known = shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((link, since)) = known
             && since.elapsed() < TRUSTED
         {
             return Ok(link);
         }
         let link = self.pool.checked().await?;
-        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = Some((link.clone(), Instant::now()));
+        *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some((link.clone(), Instant::now()));
         Ok(link)
     }
 
@@ -194,10 +202,12 @@ impl Inner {
     }
 
     fn drop_links(&self) {
-        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        for shared in &self.shared {
+            *shared.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         match &self.pool {
-            Pool::Single(pool) => drop(pool.retain(|_, _| false)),
-            Pool::Cluster(pool) => drop(pool.retain(|_, _| false)),
+            Pool::Single(pools) => pools.all().for_each(|pool| drop(pool.retain(|_, _| false))),
+            Pool::Cluster(pools) => pools.all().for_each(|pool| drop(pool.retain(|_, _| false))),
         }
     }
 }
@@ -207,14 +217,17 @@ impl Pool {
     async fn checked(&self) -> RedisResult<Link> {
         let failed = |error: String| RedisError::from((ErrorKind::Io, "no connection", error));
         match self {
-            Pool::Single(pool) => match pool.get().await {
+            Pool::Single(pools) => match pools.here().map_err(|error| failed(error.to_string()))?.get().await
+            {
                 Ok(connection) => Ok(Link::Single(connection.clone())),
                 Err(error) => Err(failed(error.to_string())),
             },
-            Pool::Cluster(pool) => match pool.get().await {
-                Ok(connection) => Ok(Link::Cluster(connection.clone())),
-                Err(error) => Err(failed(error.to_string())),
-            },
+            Pool::Cluster(pools) => {
+                match pools.here().map_err(|error| failed(error.to_string()))?.get().await {
+                    Ok(connection) => Ok(Link::Cluster(connection.clone())),
+                    Err(error) => Err(failed(error.to_string())),
+                }
+            }
         }
     }
 }

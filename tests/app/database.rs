@@ -55,7 +55,8 @@ async fn connection_id(conn: &mut Conn) -> Option<i64> {
 
 /// Every connection that the pool may have, all at the same time, answers its own question. Gives their ids.
 async fn every_connection_answers(app: &TestApp, user_id: i64) -> Vec<Option<i64>> {
-    let most = app.pool_is_whole().await;
+    app.pool_is_whole().await;
+    let most = app.app.db.most_here();
     let (mut held, mut ids) = (Vec::new(), Vec::new());
     for n in 0..most {
         let mut conn = app.app.db.conn().await.unwrap_or_else(|error| panic!("{n} of {most}: {error}"));

@@ -11,6 +11,7 @@ use redis::{ConnectionInfo, RedisError, RedisResult, TlsCertificates};
 use crate::error::{Error, Result};
 
 /// Makes connections; each leads to all nodes.
+#[derive(Clone)]
 pub(super) struct Clusters(ClusterClient);
 
 impl Clusters {

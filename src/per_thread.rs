@@ -1,0 +1,36 @@
+//! A pool of connections for every thread that asks. A connection lives on the event loop of the thread that made it: used
+//! from another one, every answer would wake both, which costs more than the answer.
+
+use deadpool::managed::{Manager, Pool};
+use thread_local::ThreadLocal;
+
+use crate::error::Result;
+
+/// See the module. Pools are built when a thread first asks, and stay with it.
+pub struct PerThread<M: Manager> {
+    pools: ThreadLocal<Pool<M>>,
+    build: Box<dyn Fn() -> Result<Pool<M>> + Send + Sync>,
+}
+
+impl<M: Manager> PerThread<M> {
+    /// Pools that are built so.
+    pub fn new(build: impl Fn() -> Result<Pool<M>> + Send + Sync + 'static) -> PerThread<M> {
+        PerThread { pools: ThreadLocal::new(), build: Box::new(build) }
+    }
+
+    /// This thread's.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn here(&self) -> Result<&Pool<M>> {
+        self.pools.get_or_try(&self.build)
+    }
+
+    /// Those of all threads, as far as they asked.
+    pub fn all(&self) -> impl Iterator<Item = &Pool<M>>
+    where
+        M::Type: Send,
+    {
+        self.pools.iter()
+    }
+}
