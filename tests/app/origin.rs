@@ -91,6 +91,12 @@ async fn looking_at_everything_changes_nothing() {
         );
         app.database.db_execute(&post).await;
     }
+    let entries = "INSERT INTO timeline_entries (user_id, created_at, micropost_id, author_id)";
+    let own = format!(
+        "{entries} SELECT user_id, created_at, id, user_id FROM microposts WHERE user_id = {}",
+        admin.id
+    );
+    app.database.db_execute(&own).await;
     let follow = "INSERT INTO relationships (follower_id, followed_id, created_at)";
     let everybody =
         format!("{follow} SELECT {id}, id, '2026-01-01 00:00:00' FROM users WHERE id <> {id}", id = admin.id);
