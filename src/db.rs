@@ -54,7 +54,7 @@ impl Db {
                 (Backend::Sqlite(pool::sqlite(path)?), path.display().to_string())
             }
             config::Database::MySql(mysql) => {
-                (Backend::MySql(Arc::new(pool::mysql(mysql))), mysql.to_string())
+                (Backend::MySql(Arc::new(pool::mysql(mysql)?)), mysql.to_string())
             }
         };
         Ok(Db { backend, vitals: Vitals::default(), address })

@@ -6,16 +6,21 @@ use thread_local::ThreadLocal;
 
 use crate::error::Result;
 
-/// See the module. Pools are built when a thread first asks, and stay with it.
+/// See the module. A pool is built when its thread first asks, and stays with it.
 pub struct PerThread<M: Manager> {
     pools: ThreadLocal<Pool<M>>,
     build: Box<dyn Fn() -> Result<Pool<M>> + Send + Sync>,
 }
 
 impl<M: Manager> PerThread<M> {
-    /// Pools that are built so.
-    pub fn new(build: impl Fn() -> Result<Pool<M>> + Send + Sync + 'static) -> PerThread<M> {
-        PerThread { pools: ThreadLocal::new(), build: Box::new(build) }
+    /// Pools that are built so; this thread's at once, to know that they can be.
+    ///
+    /// # Errors
+    /// When they cannot.
+    pub fn new(build: impl Fn() -> Result<Pool<M>> + Send + Sync + 'static) -> Result<PerThread<M>> {
+        let pools = PerThread { pools: ThreadLocal::new(), build: Box::new(build) };
+        pools.here()?;
+        Ok(pools)
     }
 
     /// This thread's.

@@ -30,22 +30,17 @@ pub async fn robots(accepted: Accepted) -> Result<HttpResponse> {
 
 fn file(name: &str, cache: HeaderValue, accepted: Accepted) -> Result<HttpResponse> {
     let asset = assets::find(name).ok_or(Error::NotFound)?;
-    let mut forms = vec![(Encoding::identity(), &asset.bytes)];
-    forms.extend(asset.brotli.as_ref().map(|bytes| (Encoding::brotli(), bytes)));
-    forms.extend(asset.gzip.as_ref().map(|bytes| (Encoding::gzip(), bytes)));
-    // Smallest first: of two that a browser likes alike, the first is taken.
-    forms.sort_by_key(|(_, bytes)| bytes.len());
-    let chosen = accepted.and_then(|accepted| accepted.negotiate(forms.iter().map(|(encoding, _)| encoding)));
-    let chosen = chosen.unwrap_or(Encoding::identity());
-    let bytes =
-        forms.iter().find(|(encoding, _)| *encoding == chosen).map_or(&asset.bytes, |(_, bytes)| bytes);
+    let encodings = asset.forms.iter().map(|(encoding, _)| encoding);
+    let chosen = accepted.and_then(|accepted| accepted.negotiate(encodings)).unwrap_or(Encoding::identity());
+    let form = asset.forms.iter().find(|(encoding, _)| *encoding == chosen);
+    let bytes = form.map(|(_, bytes)| bytes.clone()).ok_or(Error::NotFound)?;
     let mut answer = HttpResponse::Ok();
     answer.content_type(asset.content_type).insert_header((CACHE_CONTROL, cache));
-    if forms.len() > 1 {
+    if asset.forms.len() > 1 {
         answer.insert_header((VARY, "accept-encoding"));
     }
     if chosen != Encoding::identity() {
         answer.insert_header((CONTENT_ENCODING, chosen.to_string()));
     }
-    Ok(answer.body(bytes.clone()))
+    Ok(answer.body(bytes))
 }

@@ -44,7 +44,7 @@ pub struct SqliteConnections(SqliteConnectOptions);
 pub(super) const MYSQL_A_THREAD: usize = 4;
 
 /// One pool for each thread that serves.
-pub(super) fn mysql(config: &MySql) -> PerThread<MySqlConnections> {
+pub(super) fn mysql(config: &MySql) -> Result<PerThread<MySqlConnections>> {
     let mut options = MySqlConnectOptions::new()
         .host(&config.host)
         .port(config.port)

@@ -146,9 +146,7 @@ impl Logs {
 
     /// Writes and ships what is left, for a moment; what that is too short for waits on disk for the next start.
     pub async fn finish(&self) {
-        if self.env == AppEnv::Production {
-            self.stdout.finish();
-        }
+        self.stdout.finish();
         if let Some(logstash) = &self.logstash
             && logstash.started.load(Ordering::Relaxed)
         {

@@ -1,9 +1,10 @@
-//! The way to Redis (ElastiCache): one connection that all requests of a thread share, made and looked after by a pool, and
-//! a breaker that keeps everybody from waiting for a server that is away. Knows no keys but its prefix; what it carries belongs to
-//! sessions.rs, limits.rs and cache.rs.
+//! The way to Redis (ElastiCache): one connection that all requests of a thread share, made and looked after by a pool,
+//! and a breaker that keeps everybody from waiting for a server that is away. Knows no keys but its prefix; what it
+//! carries belongs to sessions.rs, limits.rs and cache.rs.
 
 mod cluster;
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -86,7 +87,7 @@ impl Redis {
         let server = url.expose().into_connection_info().map_err(Error::internal)?;
         let pool = if config.redis_cluster {
             let clusters = Clusters::new(server, authority, CONNECT, ANSWER)?;
-            Pool::Cluster(PerThread::new(move || build(clusters.clone())))
+            Pool::Cluster(PerThread::new(move || build(clusters.clone()))?)
         } else {
             let server = match authority {
                 Some(authority) => {
@@ -101,7 +102,7 @@ impl Redis {
             Pool::Single(PerThread::new(move || {
                 let manager = Manager::new_with_config(server.clone(), limits.clone());
                 build(manager.map_err(Error::internal)?)
-            }))
+            })?)
         };
         Ok(Some(Redis(Arc::new(Inner {
             pool,
@@ -215,21 +216,22 @@ impl Inner {
 impl Pool {
     /// A connection that has just answered, or a new one.
     async fn checked(&self) -> RedisResult<Link> {
-        let failed = |error: String| RedisError::from((ErrorKind::Io, "no connection", error));
         match self {
-            Pool::Single(pools) => match pools.here().map_err(|error| failed(error.to_string()))?.get().await
-            {
-                Ok(connection) => Ok(Link::Single(connection.clone())),
-                Err(error) => Err(failed(error.to_string())),
-            },
-            Pool::Cluster(pools) => {
-                match pools.here().map_err(|error| failed(error.to_string()))?.get().await {
-                    Ok(connection) => Ok(Link::Cluster(connection.clone())),
-                    Err(error) => Err(failed(error.to_string())),
-                }
-            }
+            Pool::Single(pools) => checked(pools).await.map(Link::Single),
+            Pool::Cluster(pools) => checked(pools).await.map(Link::Cluster),
         }
     }
+}
+
+async fn checked<M>(pools: &PerThread<M>) -> RedisResult<M::Type>
+where
+    M: deadpool::managed::Manager<Error = RedisError>,
+    M::Type: Clone,
+{
+    let failed = |error: &dyn Display| RedisError::from((ErrorKind::Io, "no connection", error.to_string()));
+    let pool = pools.here().map_err(|error| failed(&error))?;
+    let connection = pool.get().await.map_err(|error| failed(&error))?;
+    Ok((*connection).clone())
 }
 
 /// A write: a replica, which takes none, would answer a PING.

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::iter;
 use std::sync::LazyLock;
 
+use actix_web::http::header::Encoding;
 use actix_web::web::Bytes;
 use rust_embed::RustEmbed;
 
@@ -20,12 +22,8 @@ pub struct Asset {
     address: String,
     /// For the header `Content-Type`.
     pub content_type: &'static str,
-    /// Its bytes.
-    pub bytes: Bytes,
-    /// The same, smaller, for those who understand brotli (scripts/precompress made it).
-    pub brotli: Option<Bytes>,
-    /// The same, smaller, for those who understand gzip.
-    pub gzip: Option<Bytes>,
+    /// Its bytes as they are, and smaller for those who understand brotli or gzip (scripts/precompress made these).
+    pub forms: Vec<(Encoding, Bytes)>,
 }
 
 static ASSETS: LazyLock<HashMap<Cow<'static, str>, Asset>> =
@@ -53,12 +51,14 @@ impl Asset {
             _ => return None,
         };
         let file = Files::get(name)?;
+        let compressed = [(Encoding::brotli(), "br"), (Encoding::gzip(), "gz")].into_iter();
+        let compressed = compressed.filter_map(|(encoding, suffix)| {
+            Some((encoding, bytes(Files::get(&format!("{name}.{suffix}"))?.data)))
+        });
         Some(Asset {
             address: format!("/static/{name}?v={}", hex(&file.metadata.sha256_hash()[..6])),
             content_type,
-            bytes: bytes(file.data),
-            brotli: Files::get(&format!("{name}.br")).map(|file| bytes(file.data)),
-            gzip: Files::get(&format!("{name}.gz")).map(|file| bytes(file.data)),
+            forms: iter::once((Encoding::identity(), bytes(file.data))).chain(compressed).collect(),
         })
     }
 }

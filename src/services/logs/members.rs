@@ -10,7 +10,6 @@ use tracing::field::{Field, Visit};
 use super::request_id::RequestId;
 
 /// Members under way.
-#[derive(Default)]
 pub(super) struct Members(Vec<u8>);
 
 impl Members {
