@@ -8,6 +8,7 @@ pub mod name;
 pub mod outbox;
 pub mod page;
 pub mod password;
+pub mod person;
 pub mod picture;
 pub mod picture_deletion;
 pub mod relationship;

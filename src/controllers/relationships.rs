@@ -7,6 +7,7 @@ use askama::Template;
 use super::most_followed;
 use crate::error::{Error, Result};
 use crate::models::page::{Page, PageNumber};
+use crate::models::person::Person;
 use crate::models::relationship;
 use crate::models::user::User;
 use crate::services::bookmarks;
@@ -38,7 +39,7 @@ struct Index {
     title: &'static str,
     path: String,
     user: User,
-    users: Page<User>,
+    users: Page<Person>,
 }
 
 /// GET /users/{id}/following

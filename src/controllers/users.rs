@@ -13,6 +13,7 @@ use crate::models::name::Name;
 use crate::models::outbox;
 use crate::models::page::{Page, PageNumber};
 use crate::models::password::NewPassword;
+use crate::models::person::Person;
 use crate::models::relationship;
 use crate::models::user::{SignedUp, User};
 use crate::models::validation::Errors;
@@ -30,13 +31,13 @@ use crate::web::visitor::Visitor;
 #[template(path = "users/index.html")]
 struct Index {
     layout: Layout,
-    users: Page<User>,
+    users: Page<Person>,
     most_followed: Vec<Leader>,
 }
 
 /// GET /users
 pub async fn index(me: SignedIn, page: PageNumber) -> Result<HttpResponse> {
-    let load = async |from| User::page(&mut me.app.db.conn().await?, from).await;
+    let load = async |from| Person::page(&mut me.app.db.conn().await?, from).await;
     let users = bookmarks::page(&me.app.cache, "users", page, load).await?.or_not_found()?;
     let layout = me.layout("All users");
     let most_followed = most_followed::list(&me.app, &layout).await?;

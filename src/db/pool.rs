@@ -2,7 +2,9 @@
 //! pool: that one pings at every return without a time-out, and loses its place for good when nothing answers
 //! (transact-rs/sqlx issue 4349).
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -104,9 +106,12 @@ impl Manager for MySqlConnections {
     type Error = sqlx::Error;
 
     async fn create(&self) -> sqlx::Result<MySqlConnection> {
-        let mut conn = self.0.connect().await?;
-        sqlx::raw_sql(LIMITS).execute(&mut conn).await?;
-        Ok(conn)
+        rarely(async {
+            let mut conn = self.0.connect().await?;
+            sqlx::raw_sql(LIMITS).execute(&mut conn).await?;
+            Ok(conn)
+        })
+        .await
     }
 
     async fn recycle(&self, conn: &mut MySqlConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
@@ -119,7 +124,7 @@ impl Manager for SqliteConnections {
     type Error = sqlx::Error;
 
     async fn create(&self) -> sqlx::Result<SqliteConnection> {
-        self.0.connect().await
+        rarely(self.0.connect()).await
     }
 
     async fn recycle(&self, conn: &mut SqliteConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
@@ -127,12 +132,18 @@ impl Manager for SqliteConnections {
     }
 }
 
+/// What is not done for most requests, on the heap: the future of every handler would have room for it, 13 kB, and is moved
+/// three times on its way.
+fn rarely<'a, T>(work: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
+    Box::pin(work)
+}
+
 async fn recycle<C: Connection>(conn: &mut C, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
     if metrics.age() > MAX_LIFETIME {
         return Err(RecycleError::message("old enough to be replaced"));
     }
     if metrics.last_used() > TRUSTED_IDLE {
-        conn.ping().await?;
+        rarely(conn.ping()).await?;
     }
     Ok(())
 }

@@ -33,6 +33,30 @@ pub struct Micropost {
 
 row!(Micropost { id, user_id, user_name, user_email, content, picture, created_at });
 
+/// A post whose author is known beforehand.
+struct Written {
+    id: i64,
+    content: String,
+    picture: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+row!(Written { id, content, picture, created_at });
+
+impl Written {
+    fn by(self, user: &User) -> Micropost {
+        Micropost {
+            id: self.id,
+            user_id: user.id,
+            user_name: user.name.clone(),
+            user_email: user.email.clone(),
+            content: self.content,
+            picture: self.picture,
+            created_at: self.created_at,
+        }
+    }
+}
+
 /// `SELECT` of [`Micropost`]s. The tables are joined in the order in which they are named (MySQL and MariaDB read the
 /// comment): the first one leads along its index, so that rows come sorted and no more of them are read than are shown.
 macro_rules! select_micropost {
@@ -121,10 +145,8 @@ impl Micropost {
         let rows = match from.key() {
             None => fetch_all!(
                 db,
-                select_micropost!(
-                    "FROM microposts m JOIN users ON users.id = m.user_id WHERE m.user_id = ? \
-                     ORDER BY m.created_at DESC, m.id DESC LIMIT ? OFFSET ?"
-                ),
+                "SELECT id, content, picture, created_at FROM microposts WHERE user_id = ? \
+                 ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
                 user.id,
                 from.limit(),
                 from.offset(),
@@ -132,11 +154,9 @@ impl Micropost {
             // `(created_at, id) <= (?, ?)`, in words by which MySQL seeks.
             Some(Key { at, id }) => fetch_all!(
                 db,
-                select_micropost!(
-                    "FROM microposts m JOIN users ON users.id = m.user_id \
-                     WHERE m.user_id = ? AND m.created_at <= ? AND (m.created_at < ? OR m.id <= ?) \
-                     ORDER BY m.created_at DESC, m.id DESC LIMIT ? OFFSET ?"
-                ),
+                "SELECT id, content, picture, created_at FROM microposts \
+                 WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
+                 ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
                 user.id,
                 at,
                 at,
@@ -145,7 +165,8 @@ impl Micropost {
                 from.offset(),
             )?,
         };
-        Ok(from.of(rows, |post: Micropost| (Key { at: post.created_at, id: post.id }, post)))
+        Ok(from
+            .of(rows, |written: Written| (Key { at: written.created_at, id: written.id }, written.by(user))))
     }
 
     /// What one person and those whom they follow wrote, newest first. Nearly all of it stands in their timeline; the posts

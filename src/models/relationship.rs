@@ -1,12 +1,12 @@
 //! Who follows whom: the table `relationships`.
 
 use chrono::{DateTime, Utc};
-use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::page::{Key, Page, Position};
+use super::person::Person;
 use super::timeline;
-use super::user::{User, select_user};
-use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional};
+use super::user::User;
+use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 
 /// The id of the follow of `follower` by `followed`, if there is one.
@@ -95,11 +95,17 @@ async fn count(db: &mut Conn, follower_id: i64, followed_id: i64, by: i64) -> Re
 /// otherwise go through everybody's follows, by their ids, until they have met enough of this person's.
 macro_rules! select_follows {
     ($of:literal, $other:literal) => {
-        select_user!(
-            ["relationships.id AS follow_id"]
-            "JOIN relationships ON relationships.", $other, " = users.id ",
-            "JOIN (SELECT id FROM relationships /*! FORCE INDEX (index_relationships_on_", $of, ") */ ",
-            "WHERE ", $of, " = ? AND id <= ? ORDER BY id DESC LIMIT ? OFFSET ?) latest ",
+        concat!(
+            "SELECT relationships.id AS follow_id, users.id, name, email FROM users ",
+            "JOIN relationships ON relationships.",
+            $other,
+            " = users.id ",
+            "JOIN (SELECT id FROM relationships /*! FORCE INDEX (index_relationships_on_",
+            $of,
+            ") */ ",
+            "WHERE ",
+            $of,
+            " = ? AND id <= ? ORDER BY id DESC LIMIT ? OFFSET ?) latest ",
             "ON latest.id = relationships.id ORDER BY relationships.id DESC"
         )
     };
@@ -109,7 +115,7 @@ macro_rules! select_follows {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn following(db: &mut Conn, user: &User, from: Position) -> Result<Page<User>> {
+pub async fn following(db: &mut Conn, user: &User, from: Position) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
         select_follows!("follower_id", "followed_id"),
@@ -125,7 +131,7 @@ pub async fn following(db: &mut Conn, user: &User, from: Position) -> Result<Pag
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn followers(db: &mut Conn, user: &User, from: Position) -> Result<Page<User>> {
+pub async fn followers(db: &mut Conn, user: &User, from: Position) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
         select_follows!("followed_id", "follower_id"),
@@ -139,23 +145,16 @@ pub async fn followers(db: &mut Conn, user: &User, from: Position) -> Result<Pag
 
 /// A row of these lists: the follow, and who is at its other end.
 struct Follow {
+    follow_id: i64,
     id: i64,
-    user: User,
+    name: String,
+    email: String,
 }
+
+row!(Follow { follow_id, id, name, email });
 
 impl Follow {
-    fn split(self) -> (Key, User) {
-        (Key::from_id(self.id), self.user)
-    }
-}
-
-impl<'r, R: Row> FromRow<'r, R> for Follow
-where
-    User: FromRow<'r, R>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-    &'static str: ColumnIndex<R>,
-{
-    fn from_row(row: &'r R) -> sqlx::Result<Follow> {
-        Ok(Follow { id: row.try_get("follow_id")?, user: User::from_row(row)? })
+    fn split(self) -> (Key, Person) {
+        (Key::from_id(self.follow_id), Person { id: self.id, name: self.name, email: self.email })
     }
 }

@@ -5,7 +5,6 @@ use chrono::{DateTime, Utc};
 use super::email::Email;
 use super::mail_token::MailToken;
 use super::name::Name;
-use super::page::{Key, Page, Position};
 use super::picture_deletion;
 use super::timeline;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
@@ -52,17 +51,16 @@ row!(User {
     follows_read_through,
 });
 
-/// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them. `["a"]` is one more.
+/// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them.
 macro_rules! select_user {
-    ($([$more:literal])? $($rest:literal),+) => {
+    ($rest:literal) => {
         concat!(
-            "SELECT ", $($more, ", ",)? "users.id, name, email, password_digest, admin, activated_at, sign_in_epoch, ",
+            "SELECT id, name, email, password_digest, admin, activated_at, sign_in_epoch, ",
             "microposts_count, following_count, followers_count, follows_read_through FROM users ",
-            $($rest),+
+            $rest
         )
     };
 }
-pub(super) use select_user;
 
 /// What became of a sign-up.
 pub enum SignedUp {
@@ -97,21 +95,6 @@ impl User {
     /// When the database does not answer.
     pub async fn find_by_email(db: &mut Conn, email: &Email) -> Result<Option<User>> {
         fetch_optional!(db, select_user!("WHERE email = ?"), email.as_str())
-    }
-
-    /// Everybody activated, a page at a time.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn page(db: &mut Conn, from: Position) -> Result<Page<User>> {
-        let rows = fetch_all!(
-            db,
-            select_user!("WHERE id >= ? AND activated_at IS NOT NULL ORDER BY id LIMIT ? OFFSET ?"),
-            from.id_or(0),
-            from.limit(),
-            from.offset(),
-        )?;
-        Ok(from.of(rows, |user: User| (Key::from_id(user.id), user)))
     }
 
     /// Ids of those with the most followers and how many these are, most first. Looks at everybody: not for every page.

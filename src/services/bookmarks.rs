@@ -34,9 +34,8 @@ pub async fn page<T>(
     }
     // On the heap: it is rarely run, and would make every page's future larger.
     Box::pin(async {
-        // Two questions rather than one: in a cluster they may be for different servers.
-        let [this, next] = [0, 1].map(|after| format!("page:{list}:{}", u64::from(number.get()) + after));
-        let (mut begins, next_begins) = join(cache.get(&this), cache.get(&next)).await;
+        let [this, next] = [0, 1].map(|after| format!("page:{{{list}}}:{}", u64::from(number.get()) + after));
+        let [mut begins, next_begins] = cache.get_all([&this, &next]).await;
         let mut page = load(Position::new(number, begins)).await?;
         if begins.is_some() && page.rows.is_empty() {
             // What stood there is deleted; the list may have the page all the same.

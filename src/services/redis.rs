@@ -131,7 +131,7 @@ impl Redis {
         self.run(&probe()).await
     }
 
-    /// Sends commands in one round trip and reads their answers. In a cluster all their keys have to be the same.
+    /// Sends commands in one round trip and reads their answers. In a cluster one server has to hold all their keys.
     ///
     /// # Errors
     /// [`Error::Unavailable`], after one time-out at most; at once while the server is known to be away.

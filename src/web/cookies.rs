@@ -137,7 +137,7 @@ impl Cookies {
 
     fn full_name(&self, name: Name) -> &'static str {
         let name = name.with_prefix();
-        if self.https { name } else { name.trim_start_matches("__Host-") }
+        if self.https { name } else { name.strip_prefix("__Host-").unwrap_or(name) }
     }
 }
 

@@ -25,6 +25,9 @@ use crate::models::user::User;
 use crate::services::limits::Limit;
 use crate::views::Layout;
 
+/// Room for a page of thirty rows, in bytes: a text that grows is copied each time it has outgrown its place.
+const ROOM: usize = 32 * 1024;
+
 /// Anybody, logged in or not.
 pub struct Visitor {
     /// The application.
@@ -113,7 +116,8 @@ impl Visitor {
     /// # Errors
     /// When the template fails.
     pub fn page_as(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse> {
-        let html = page.render().map_err(Error::internal)?;
+        let mut html = String::with_capacity(ROOM);
+        page.render_into(&mut html).map_err(Error::internal)?;
         // What is on a page depends on who looks; nothing of a person who is logged in stays in the browser (ASVS 14.3).
         let cache = if self.me.is_some() { "no-store" } else { "private, no-cache" };
         Ok(HttpResponse::build(status)

@@ -336,3 +336,11 @@ async fn connections_that_were_killed_are_replaced() {
     }
     every_connection_answers(&app, anna.id).await;
 }
+
+/// Each handler's future has room for this one, and is moved several times on its way.
+#[actix_web::test]
+async fn what_takes_a_connection_is_small() {
+    let app = TestApp::start().await;
+    let size = std::mem::size_of_val(&app.app.db.conn());
+    assert!(size < 2048, "{size} bytes");
+}

@@ -16,6 +16,7 @@ use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::name::Name;
 use sample_app::models::outbox::{self, Parcel};
 use sample_app::models::page::{PageNumber, Position};
+use sample_app::models::person::Person;
 use sample_app::models::picture_deletion::{self, PictureDeletion};
 use sample_app::models::relationship;
 use sample_app::models::remembered_device::{Recognition, RememberedDevice};
@@ -52,13 +53,13 @@ async fn people() {
     let again = User::sign_up(db, &name("Anna B"), &anna, "other", now).await.unwrap();
     assert!(matches!(again, SignedUp::Waiting(same) if same == id), "not activated yet: taken over");
     assert!(User::find_activated(db, id).await.is_err());
-    assert!(User::page(db, FIRST.into()).await.unwrap().rows.is_empty());
+    assert!(Person::page(db, FIRST.into()).await.unwrap().rows.is_empty());
     User::activate(db, id, now).await.unwrap();
     assert!(matches!(User::sign_up(db, &name("C"), &anna, "x", now).await.unwrap(), SignedUp::Taken));
     let found = User::find_activated(db, id).await.unwrap();
     assert_eq!((found.name.as_str(), found.password_digest.as_str()), ("Anna B", "other"));
     assert_eq!(found.activated_at, Some(now), "to the microsecond");
-    assert_eq!(User::page(db, FIRST.into()).await.unwrap().rows.len(), 1);
+    assert_eq!(Person::page(db, FIRST.into()).await.unwrap().rows.len(), 1);
     assert_eq!(User::find_by_email(db, &anna).await.unwrap().unwrap().id, id);
     assert!(User::find_by_email(db, &email("other@example.com")).await.unwrap().is_none());
 
