@@ -107,7 +107,7 @@ impl App {
     }
 
     /// Says from now on that people should be sent elsewhere (/readyz).
-    pub fn begin_stopping(&self) {
+    pub(crate) fn begin_stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 

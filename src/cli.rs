@@ -119,15 +119,18 @@ async fn serve_app(app: App) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let running = server::start(app).await?;
     greet(&running).await;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let mut signalled = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    signalled().await;
     match running.app.config.env {
         AppEnv::Development => println!("Finishing what is under way ..."),
         AppEnv::Production => tracing::info!("finishing what is under way"),
     }
-    running.stop().await;
+    running.stop(signalled()).await;
     Ok(())
 }
 

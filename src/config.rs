@@ -20,6 +20,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use self::reader::Reader;
 use self::values::{Fault, host_and_port, number};
@@ -79,6 +80,8 @@ pub struct Config {
     pub logstash_spool_mb: u16,
     /// Where figures for Prometheus are, host and port; nowhere unless set.
     pub metrics_listen: Option<(String, u16)>,
+    /// How long people are still served after the signal to end, while /readyz sends them elsewhere.
+    pub shutdown_delay: Duration,
     /// How many proxies stand in front: the client is that many addresses from the right of X-Forwarded-For.
     pub trusted_proxies: usize,
     /// Whether who comes too often is turned away.
@@ -160,6 +163,10 @@ impl Config {
             Some((host, Some(port))) => Ok((host, port)),
             _ => Err("is not HOST:PORT; write it so, 127.0.0.1:9000 for example"),
         });
+        let shutdown_delay = r.value("SHUTDOWN_DELAY", up_to_a_minute).unwrap_or(match env {
+            AppEnv::Development => 0,
+            AppEnv::Production => 5,
+        });
         let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
         let limits = limits(r);
         let avatars = services::avatars(r);
@@ -203,6 +210,7 @@ impl Config {
             logstash_ca_file,
             logstash_spool_mb,
             metrics_listen,
+            shutdown_delay: Duration::from_secs(shutdown_delay),
             trusted_proxies,
             limits,
             avatars,
@@ -274,6 +282,12 @@ fn up_to_ten(text: &str) -> Result<usize, Fault> {
         .map(usize::from)
         .filter(|count| *count <= 10)
         .ok_or("is not a number from 0 to 10; set how many proxies stand in front (2 on Beanstalk with a load balancer)")
+}
+
+fn up_to_a_minute(text: &str) -> Result<u64, Fault> {
+    number(text).map(u64::from).filter(|seconds| *seconds <= 60).ok_or(
+        "is not a number from 0 to 60; set for how many seconds to go on serving after the signal to end",
+    )
 }
 
 fn limits(r: &mut Reader<'_>) -> bool {

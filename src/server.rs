@@ -1,5 +1,6 @@
 //! Serves the application: where it listens, what surrounds every request, the workers beside it, and how it ends.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
@@ -166,9 +167,12 @@ impl Running {
         }
     }
 
-    /// Takes no new requests, finishes what is under way, delivers the mail in hand.
-    pub async fn stop(self) {
+    /// Says at /readyz that people should go elsewhere, waits until that is noticed, or until `hurry`; then takes no new
+    /// requests, finishes what is under way and delivers the mail in hand.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) {
         self.app.begin_stopping();
+        // Whichever is first.
+        let _ = tokio::time::timeout(self.app.config.shutdown_delay, hurry).await;
         self.server.stop(true).await;
         if let Some(metrics) = &self.metrics {
             metrics.stop(false).await;

@@ -189,6 +189,13 @@ pub const SETTINGS: &[Setting] = &[
                 when it is absent.",
     },
     Setting {
+        name: "SHUTDOWN_DELAY",
+        also: "",
+        default: "0",
+        about: "Seconds, 0 to 60, for which a process that is told to end goes on serving while /readyz says 503, so that \
+                load balancers notice; a second signal ends the wait. 5 by default in production.",
+    },
+    Setting {
         name: "TRUSTED_PROXIES",
         also: "",
         default: "0",

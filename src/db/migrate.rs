@@ -1,16 +1,18 @@
 //! Brings the schema up to date from the files in migrations/, which are part of the binary.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rust_embed::RustEmbed;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqlSafeStr, SqliteConnection};
 
 use super::{Backend, Db, Link};
 use crate::error::{Error, Result};
 
-/// How long `migrate` waits for another migration of the same database before it gives up.
+/// How long `migrate` waits for another migration of the same database, and for tables in use, before it gives up.
 pub const MIGRATE_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
 #[derive(RustEmbed)]
 #[folder = "migrations"]
@@ -38,9 +40,9 @@ impl Db {
             Link::Sqlite(object) => apply_alone(&migrator, object, patience).await,
             Link::MySql(object) => {
                 let mysql = &mut **object;
-                // A migration may take long (pool.rs limits pages, and GET_LOCK with them), but must not queue up behind a
-                // busy table for ever.
-                let limits = "SET SESSION lock_wait_timeout = 30 \
+                // A migration may take long (pool.rs limits pages, and GET_LOCK with them). But while it waits for a table,
+                // every page that needs the table waits behind it: that must not take longer than pages are patient.
+                let limits = "SET SESSION lock_wait_timeout = 2 \
                               /*!50708 , max_execution_time = 0 */ /*M! , max_statement_time = 0 */";
                 sqlx::raw_sql(limits).execute(&mut *mysql).await?;
                 // sqlx's own lock waits for ever. GET_LOCK is per server, so the name carries the database.
@@ -50,7 +52,10 @@ impl Db {
                     .fetch_one(&mut *mysql)
                     .await?;
                 if locked != Some(1) {
-                    return Err(busy(patience));
+                    return Err(still("another migration of this database is running", patience));
+                }
+                if pending(&migrator, mysql).await? > 0 {
+                    wait_for_tables(mysql, patience).await?;
                 }
                 apply(&migrator, mysql).await
             }
@@ -102,7 +107,7 @@ async fn apply_alone(migrator: &Migrator, conn: &mut SqliteConnection, patience:
     let wait = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", patience.as_millis()));
     sqlx::raw_sql(wait).execute(&mut *conn).await?;
     let mut alone = conn.begin_with("BEGIN IMMEDIATE").await.map_err(|error| match error.into() {
-        Error::Unavailable(_) => busy(patience),
+        Error::Unavailable(_) => still("something else writes to this database", patience),
         other => other,
     })?;
     let applied = apply(migrator, &mut *alone).await?;
@@ -110,10 +115,36 @@ async fn apply_alone(migrator: &Migrator, conn: &mut SqliteConnection, patience:
     Ok(applied)
 }
 
-fn busy(patience: Duration) -> Error {
+/// Waits until no transaction uses any of the tables, in short attempts with pauses, in which the pages get their turn. A
+/// migration that met such a transaction would stop half-way: MySQL commits before each change of a schema.
+async fn wait_for_tables(conn: &mut MySqlConnection, patience: Duration) -> Result<()> {
+    let tables = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables \
+                  WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut *conn).await?;
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let tables = tables.iter().map(|table| format!("`{table}` WRITE")).collect::<Vec<_>>().join(", ");
+    let lock = format!("LOCK TABLES {tables}");
+    let start = Instant::now();
+    loop {
+        match sqlx::raw_sql(AssertSqlSafe(lock.clone())).execute(&mut *conn).await.map_err(Error::from) {
+            Ok(_) => break,
+            Err(error) if !error.gave_way() => return Err(error),
+            Err(_) if start.elapsed() >= patience => {
+                return Err(still("a transaction that does not end uses a table of this database", patience));
+            }
+            Err(_) => tokio::time::sleep(BETWEEN_ATTEMPTS).await,
+        }
+    }
+    sqlx::raw_sql("UNLOCK TABLES").execute(conn).await?;
+    Ok(())
+}
+
+fn still(what: &str, patience: Duration) -> Error {
     Error::unavailable(format!(
-        "another migration of this database has been running for more than {} seconds; let it finish, or end it (on \
-         MySQL SHOW PROCESSLIST names its connection), then run migrate again",
+        "{what}, and has for more than {} seconds; let it finish, or end it (on MySQL SHOW PROCESSLIST names the \
+         connections), then run migrate again. Nothing was changed",
         patience.as_secs()
     ))
 }

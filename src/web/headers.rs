@@ -2,6 +2,7 @@
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
@@ -58,6 +59,10 @@ impl Headers {
 pub async fn add(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let app = req.app_data::<Data<App>>().cloned();
     let mut res = next.call(req).await?;
+    if app.as_ref().is_some_and(|app| app.is_stopping()) {
+        // A proxy that keeps connections would find them closed, perhaps with a form already on its way.
+        res.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     for (name, value) in app.iter().flat_map(|app| &app.headers.0) {
         if !res.headers().contains_key(name) {
             res.headers_mut().insert(name.clone(), value.clone());

@@ -38,6 +38,7 @@ mod mail_log;
 mod mails;
 mod markup;
 mod microposts;
+mod migrations;
 mod most_followed;
 mod multipart;
 mod observatory;

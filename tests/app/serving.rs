@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::program::{PATIENCE, Serving};
-use crate::support::{Browser, Program, TestApp};
+use crate::support::{Browser, Program};
 
 /// As long as the program waits for what is under way (server.rs).
 const DRAIN: Duration = Duration::from_secs(30);
@@ -130,18 +130,25 @@ async fn sigint_finishes_what_is_under_way() {
 
 #[actix_web::test]
 async fn readyz_tells_who_comes_to_go_elsewhere() {
-    let app = TestApp::start().await;
-    let mut browser = app.browser();
+    let program = Program::production().await.set("SHUTDOWN_DELAY", "60");
+    program.succeed(&["migrate"]);
+    let mut serving = program.serve();
+    let mut browser = serving.browser();
     let page = browser.get("/readyz").await;
-    assert_eq!(page.status, 200);
-    assert_eq!(page.text(), r#"{"ready":true,"database":"up"}"#);
-    app.app.begin_stopping();
+    assert_eq!((page.status, page.text().as_str()), (200, r#"{"ready":true,"database":"up"}"#));
+    assert_eq!(page.header("connection"), "", "kept");
+
+    serving.signal("TERM");
+    serving.wait_for("finishing what is under way");
     let page = browser.get("/readyz").await;
-    assert_eq!(page.status, 503);
-    assert_eq!(page.text(), r#"{"ready":false,"database":"up"}"#);
+    assert_eq!((page.status, page.text().as_str()), (503, r#"{"ready":false,"database":"up"}"#));
     assert_eq!(browser.get("/livez").await.status, 200, "still alive");
-    assert_eq!(browser.get("/").await.status, 200, "and still serving those who are here");
-    app.stop().await;
+    let page = browser.get("/").await;
+    assert_eq!(page.status, 200, "and still serving those who are here");
+    assert_eq!(page.header("connection"), "close", "who keeps connections has to make a new one, elsewhere");
+
+    serving.signal("TERM");
+    assert_eq!(serving.wait().0, Some(0), "a second one ends the wait");
 }
 
 #[actix_web::test]

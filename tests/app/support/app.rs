@@ -93,7 +93,7 @@ impl TestApp {
 
     /// Shuts down as SIGTERM does.
     pub async fn stop(mut self) {
-        self.running.take().unwrap().stop().await;
+        self.running.take().unwrap().stop(std::future::ready(())).await;
     }
 }
 

@@ -63,6 +63,7 @@ impl Program {
         program
             .set("APP_ENV", "production")
             .set("SECRET_KEY_BASE", &"0123456789abcdef".repeat(4))
+            .set("SHUTDOWN_DELAY", "0")
             .set("REDIS_URL", "memory:")
             .set("IMAGES_URL", &format!("file:{folder}/images"))
             .set("SMTP_URL", &format!("file:{folder}/mail"))

@@ -1,0 +1,308 @@
+//! Bringing the schema up to date, while others use it and while the version before still runs (trust row F41).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sample_app::app::App;
+use sample_app::clock::Clock;
+use sample_app::config::Config;
+use sample_app::db::Db;
+use sample_app::error::Error;
+use sqlx::{Connection, Executor, MySqlConnection};
+use tempfile::TempDir;
+
+use crate::support::{Program, TestApp, TestDatabase};
+
+/// A database without a single table.
+struct Empty {
+    _folder: TempDir,
+    database: TestDatabase,
+}
+
+impl Empty {
+    async fn create() -> Empty {
+        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::create(folder.path()).await;
+        Empty { database, _folder: folder }
+    }
+
+    /// Another process that uses it.
+    fn open(&self) -> Db {
+        open(&self.database.url)
+    }
+}
+
+impl Drop for Empty {
+    fn drop(&mut self) {
+        self.database.drop_soon();
+    }
+}
+
+fn open(url: &str) -> Db {
+    let settings = [("DATABASE_URL", url), ("SECRET_KEY_BASE", &"0123456789abcdef".repeat(4))];
+    let settings: BTreeMap<_, _> = settings.map(|(name, value)| (name.into(), value.into())).into();
+    App::new(Config::load(&settings).unwrap(), Clock::default()).unwrap().db
+}
+
+#[actix_web::test]
+async fn migrating_twice_changes_nothing() {
+    let empty = Empty::create().await;
+    assert_eq!(empty.open().pending_migrations().await.unwrap(), 9);
+    assert_eq!(empty.open().migrate().await.unwrap(), 9);
+    let before = empty.database.db_text(FIRST_MIGRATION).await;
+    assert_eq!(empty.open().migrate().await.unwrap(), 0);
+    assert_eq!(empty.database.db_text(FIRST_MIGRATION).await, before);
+    assert_eq!(empty.open().pending_migrations().await.unwrap(), 0);
+}
+
+const FIRST_MIGRATION: &str =
+    "SELECT CONCAT(version, ' ', installed_on) FROM _sqlx_migrations ORDER BY version LIMIT 1";
+
+/// Real processes: the lock has to hold between them.
+#[actix_web::test]
+async fn of_many_migrations_at_once_one_works_and_the_others_wait() {
+    let program = Program::development().await;
+    let started: Vec<_> = (0..6)
+        .map(|_| {
+            let mut command = program.command();
+            command.arg("migrate").stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            command.spawn().unwrap()
+        })
+        .collect();
+    let mut worked = 0;
+    for child in started {
+        let output = child.wait_with_output().unwrap();
+        let (said, complaint) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{said}{complaint}");
+        assert!(said.starts_with("The database is up to date"), "{said}");
+        worked += usize::from(said.contains("9 migrations were applied"));
+    }
+    assert_eq!(worked, 1);
+}
+
+/// Somebody who migrates for a while.
+enum Holder {
+    MySql(MySqlConnection),
+    Sqlite(sqlx::SqliteConnection),
+}
+
+impl Holder {
+    async fn of(database: &TestDatabase) -> Holder {
+        if database.is_mysql() {
+            let mut conn = database.db_connect_mysql().await;
+            let lock = "SELECT GET_LOCK(CONCAT('sample_app migrate ', LEFT(DATABASE(), 40)), 0)";
+            let locked: Option<i64> = sqlx::query_scalar(lock).fetch_one(&mut conn).await.unwrap();
+            assert_eq!(locked, Some(1));
+            Holder::MySql(conn)
+        } else {
+            let mut conn = database.db_connect_sqlite().await;
+            conn.execute(sqlx::raw_sql("BEGIN IMMEDIATE")).await.unwrap();
+            Holder::Sqlite(conn)
+        }
+    }
+
+    async fn let_go(self) {
+        match self {
+            Holder::MySql(conn) => conn.close().await.unwrap(),
+            Holder::Sqlite(conn) => conn.close().await.unwrap(),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn migrating_gives_up_on_another_that_does_not_end() {
+    let empty = Empty::create().await;
+    let db = empty.open();
+    db.pending_migrations().await.unwrap();
+    let holder = Holder::of(&empty.database).await;
+    let start = Instant::now();
+    let refused = db.migrate_within(Duration::from_secs(1)).await.unwrap_err();
+    assert!(start.elapsed() >= Duration::from_millis(900));
+    let said = refused.to_string();
+    assert!(matches!(refused, Error::Unavailable(_)) && said.contains("more than 1 seconds"), "{said}");
+    assert!(said.contains("then run migrate again"), "{said}");
+    holder.let_go().await;
+    assert_eq!(db.migrate().await.unwrap(), 9);
+}
+
+/// Longer than a page's statement may take (db/pool.rs): that limit must not end the wait.
+#[actix_web::test]
+async fn migrating_waits_for_another_longer_than_a_page_would() {
+    let empty = Empty::create().await;
+    let db = empty.open();
+    db.pending_migrations().await.unwrap();
+    let holder = Holder::of(&empty.database).await;
+    let wait = Duration::from_millis(5500);
+    let letting_go = actix_web::rt::spawn(async move {
+        tokio::time::sleep(wait).await;
+        holder.let_go().await;
+    });
+    let start = Instant::now();
+    assert_eq!(db.migrate().await.unwrap(), 9);
+    assert!(start.elapsed() >= wait, "it waited");
+    letting_go.await.unwrap();
+}
+
+#[actix_web::test]
+async fn a_database_that_is_not_there_is_named_by_its_fault() {
+    let program = Program::development().await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let program = program.set("DATABASE_URL", &format!("mysql://me:secret-word@{nobody}/sample_app"));
+    let said = program.fail(&["migrate"]);
+    assert!(said.contains("the database cannot be used now"), "{said}");
+    assert!(said.contains("Connection refused") && !said.contains("secret-word"), "{said}");
+}
+
+/// On MySQL a change of a table waits for every transaction that used it, and all pages behind the change. On SQLite who
+/// reads stands in nobody's way.
+#[actix_web::test]
+async fn a_table_in_use_ends_the_migration_before_it_began() {
+    let empty = Empty::create().await;
+    let db = empty.open();
+    db.migrate().await.unwrap();
+    let on_table = if empty.database.is_mysql() { " ON users" } else { "" };
+    for undo in [
+        "DROP TABLE timeline_entries",
+        &format!("DROP INDEX index_users_on_read_through{on_table}"),
+        "ALTER TABLE users DROP COLUMN read_through",
+        "ALTER TABLE users DROP COLUMN follows_read_through",
+        "DELETE FROM _sqlx_migrations WHERE version = 10",
+    ] {
+        empty.database.db_execute(undo).await;
+    }
+    let look = sqlx::raw_sql("SELECT COUNT(*) FROM users");
+    if !empty.database.is_mysql() {
+        let mut reader = empty.database.db_connect_sqlite().await;
+        reader.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
+        reader.execute(look).await.unwrap();
+        assert_eq!(db.migrate_within(Duration::from_secs(1)).await.unwrap(), 1);
+        return;
+    }
+    let mut reader = empty.database.db_connect_mysql().await;
+    reader.execute(sqlx::raw_sql("BEGIN")).await.unwrap();
+    reader.execute(look).await.unwrap();
+    let refused = db.migrate_within(Duration::from_secs(1)).await.unwrap_err();
+    let said = refused.to_string();
+    assert!(
+        matches!(refused, Error::Unavailable(_)) && said.contains("uses a table of this database"),
+        "{said}"
+    );
+    assert!(said.contains("run migrate again. Nothing was changed"), "{said}");
+    reader.close().await.unwrap();
+    assert_eq!(db.migrate().await.unwrap(), 1, "it had not begun");
+}
+
+/// What a version that is not written yet may do to the schema, under a version that knows nothing of it.
+#[actix_web::test]
+async fn the_version_before_runs_on_a_newer_schema() {
+    let app = TestApp::start().await;
+    let checksum = if app.database.is_mysql() { "X'00'" } else { "x'00'" };
+    for newer in [
+        "CREATE TABLE likes (user_id BIGINT NOT NULL, micropost_id BIGINT NOT NULL)",
+        "ALTER TABLE users ADD COLUMN nickname VARCHAR(50)",
+        "ALTER TABLE microposts ADD COLUMN likes_count BIGINT NOT NULL DEFAULT 0",
+        "ALTER TABLE timeline_entries ADD COLUMN seen BOOLEAN NOT NULL DEFAULT FALSE",
+        &format!(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             VALUES (9999, 'create likes', TRUE, {checksum}, 1)"
+        ),
+    ] {
+        app.database.db_execute(newer).await;
+    }
+    assert_eq!(app.app.db.pending_migrations().await.unwrap(), 0);
+    assert_eq!(app.app.db.migrate().await.unwrap(), 0);
+    let anna = app.db_person("Anna").await;
+    let mut browser = app.logged_in(&anna).await;
+    let form = browser.get("/").await.form("Post");
+    let page = browser.submit(form.set("micropost[content]", "On the schema of tomorrow")).await;
+    page.assert_flash("success", "Micropost created!");
+    assert!(browser.get("/").await.text().contains("On the schema of tomorrow"));
+}
+
+/// Why a migration would break the version that runs while it is applied; nothing if it only adds. Statements that are not
+/// known to do no harm do some.
+fn what_breaks(sql: &str) -> Vec<String> {
+    let code: String = sql.lines().map(|line| line.split("--").next().unwrap().to_owned() + " ").collect();
+    let statements: Vec<String> =
+        code.split(';').map(|sql| sql.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let is_new =
+        |table: &str| statements.iter().any(|sql| sql.starts_with(&format!("CREATE TABLE {table} (")));
+    let harmless = |statement: &String| {
+        let words = statement.to_ascii_uppercase();
+        let starts = |with: &str| words.starts_with(with);
+        let adds_a_column = || {
+            // One column, which who does not know it can leave out, and in which everything may stand twice.
+            let outside = outside_parentheses(&words);
+            starts("ALTER TABLE ")
+                && outside.contains(" ADD COLUMN ")
+                && !outside.contains(',')
+                && !outside.contains(" UNIQUE")
+                && !outside.contains(" REFERENCES ")
+                && (!outside.contains(" NOT NULL") || outside.contains(" DEFAULT "))
+        };
+        words.is_empty()
+            || ["CREATE TABLE ", "CREATE INDEX ", "INSERT INTO ", "UPDATE "].iter().any(|with| starts(with))
+            || adds_a_column()
+            || starts("CREATE UNIQUE INDEX ")
+                && statement.split_whitespace().skip_while(|word| *word != "ON").nth(1).is_some_and(is_new)
+    };
+    statements.iter().filter(|statement| !harmless(statement)).cloned().collect()
+}
+
+fn outside_parentheses(words: &str) -> String {
+    let mut depth = 0;
+    words
+        .chars()
+        .filter(|char| {
+            depth += i32::from(*char == '(') - i32::from(*char == ')');
+            depth == 0 && *char != ')'
+        })
+        .collect()
+}
+
+/// Migrations that take away what the last version before them did not use any more, with that version.
+const CONTRACTS: &[(&str, &str)] = &[];
+
+/// Instances of two versions run on one schema during every deploy: first a version adds what it needs, and a later one
+/// takes away what nobody uses any more ("expand, then contract").
+#[test]
+fn a_migration_that_would_break_the_running_version_is_refused() {
+    for harmful in [
+        "DROP TABLE users",
+        "ALTER TABLE users DROP COLUMN name",
+        "ALTER TABLE users RENAME COLUMN name TO full_name",
+        "ALTER TABLE users RENAME TO people",
+        "ALTER TABLE users MODIFY name VARCHAR(10)",
+        "ALTER TABLE users ADD COLUMN nickname VARCHAR(50) NOT NULL",
+        "ALTER TABLE users ADD COLUMN nickname VARCHAR(50) UNIQUE",
+        "ALTER TABLE users ADD COLUMN boss BIGINT REFERENCES users (id)",
+        "ALTER TABLE users ADD COLUMN a DECIMAL(1, 2), DROP COLUMN name",
+        "ALTER TABLE users ADD CONSTRAINT c CHECK (name <> '')",
+        "CREATE UNIQUE INDEX u ON users (name)",
+        "CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW SET NEW.name = ''",
+        "DELETE FROM users",
+        "-- adds a column\nCREATE TABLE a (b INT);\nALTER TABLE users\n  DROP COLUMN name;",
+    ] {
+        assert_eq!(what_breaks(harmful).len(), 1, "{harmful}");
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut seen = 0;
+    for kind in ["mysql", "sqlite"] {
+        for entry in folder.join(kind).read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            seen += 1;
+            if CONTRACTS.iter().any(|(file, _)| path.ends_with(file)) {
+                continue;
+            }
+            let harm = what_breaks(&std::fs::read_to_string(&path).unwrap());
+            assert!(
+                harm.is_empty(),
+                "{} would break the version that runs meanwhile: {harm:#?}",
+                path.display()
+            );
+        }
+    }
+    assert_eq!(seen, 18);
+}
