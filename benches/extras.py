@@ -1,12 +1,13 @@
 """Rows that are not a page asked again and again: start, memory, and a page while others log in."""
 
+import os
 import subprocess
 import threading
 from statistics import median
 
 from load import Figures, Target, outcome
 from machine import Failed, resident_mb
-from report import plain_line
+from report import line_of, plain_line
 
 STARTS = 5
 
@@ -35,6 +36,33 @@ def loaded_memory(row, servers, machine, chosen):
 def memory(row, app, most):
     mb = round(resident_mb(app.pid), 1)
     return plain_line(row.page, row.scale, rss_mb=mb), f"{mb} MB <= {most} MB", mb <= most
+
+
+# libjpeg-turbo shrinks to an eighth while it decodes (draft), and Pillow does the rest. In C, for files of strangers: what the
+# application does without.
+DECODE = """
+import io, sys, time
+from PIL import Image
+picture, count = sys.stdin.buffer.read(), int(sys.argv[1])
+for _ in range(count):
+    image = Image.open(io.BytesIO(picture))
+    image.draft("RGB", (400, 400))
+    image.thumbnail((400, 400))
+print(time.process_time())
+"""
+
+
+def photo(row, servers, machine, chosen, picture):
+    """Posts of a picture, compared with decoding and shrinking it by the fastest library."""
+    ours = Target(row.ours, servers["app"], machine, row.scale)
+    for _ in range(chosen.rounds):
+        ours.run(chosen.seconds)
+    count = 2 if chosen.smoke else 40
+    python = [os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")) + "/sample-app/python/bin/python", "-c", DECODE]
+    seconds = [float(subprocess.run([*python, str(n)], input=picture, capture_output=True, check=True).stdout)
+               for n in (0, count)]
+    library = Figures(requests=count, cpu={"library": seconds[1] - seconds[0]})
+    return line_of(row, ours.figures, None, library)
 
 
 def crowd(row, servers, machine, chosen):

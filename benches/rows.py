@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import extras
 from load import Load, form, multipart
@@ -94,7 +95,8 @@ def table(photo):
         reads("static file", "small", Load("/static/app.css"), other=Load("/static/app.css", on="nginx"), times=2),
         reads("memory after pages", "small", measured_by=extras.loaded_memory),
         writes("post a text", "small", post(*map(small, range(1, 17))), bare=insert(), times=3),
-        writes("post a photo", "small", post(small(1), picture=photo, connections=2), note="compare with a decoder"),
+        writes("post a photo", "small", post(small(1), picture=photo, connections=2), times=1.5,
+               measured_by=partial(extras.photo, picture=photo)),
         writes("log-in", "small", log_in(*small(1)), bare=HASH, times=1.1),
         writes("page during 32 log-ins", "small", page("/users/1", *POSTS), measured_by=extras.crowd, times=2,
                other=replace(log_in(*small(1)), connections=32)),
