@@ -40,6 +40,8 @@ mod markup;
 mod microposts;
 mod most_followed;
 mod multipart;
+mod nginx;
+mod nginx_raw;
 mod observatory;
 mod origin;
 mod outbox;

@@ -34,6 +34,11 @@ impl Server {
         self.child = run(&*self.command, self.address);
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Connections are still taken by the kernel, and nothing answers.
     pub fn freeze(&self) {
         self.signal("STOP");
@@ -65,7 +70,7 @@ pub fn tool(path: &str) -> PathBuf {
     tool
 }
 
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
