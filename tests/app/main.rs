@@ -18,6 +18,7 @@ mod browser;
 mod command_line;
 mod database;
 mod database_tls;
+mod deploy_ec2;
 mod doctor;
 mod doctor_service;
 mod doctor_way;

@@ -281,7 +281,7 @@ async fn the_log_is_json_and_keeps_no_secret() {
     assert!(lines[1]["request_id"].as_str().unwrap().len() == 16);
     let last = lines.last().unwrap();
     assert_eq!((&last["status"], &last["upstream_status"]), (&"503".into(), &"502".into()));
-    let written = (nginx.log() + &nginx.complaints()).replace("/nowhere/canary/", "");
+    let written = [nginx.log(), nginx.complaints()].concat().replace("/nowhere/canary/", "");
     for canary in ["canary", "Canary", &token, &token[..20]] {
         assert!(!written.contains(canary), "{canary}: {written}");
     }
@@ -340,7 +340,7 @@ async fn it_speaks_tls_itself_where_nobody_else_does() {
             .arg(url)
             .output()
             .expect("curl is missing: run scripts/setup");
-        String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr)
+        [String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)].concat()
     };
     let port = nginx.server.address.port();
     let answer = curl(&["--http2"], port, "https://sample.test/about");

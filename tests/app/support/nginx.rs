@@ -58,7 +58,7 @@ impl Nginx {
 
     /// What is in the error logs by now.
     pub fn complaints(&self) -> String {
-        self.text("error.log") + &self.text("nginx.log")
+        [self.text("error.log"), self.text("nginx.log")].concat()
     }
 
     fn text(&self, name: &str) -> String {
