@@ -12,8 +12,8 @@ use sample_app::views::asset;
 
 use crate::support::nginx::{LOAD_BALANCER, configure};
 use crate::support::people::PASSWORD;
-use crate::support::server::tool;
-use crate::support::{Nginx, Page, TestApp};
+use crate::support::server::{free_address, tool};
+use crate::support::{Browser, Nginx, Page, TestApp};
 
 /// A visitor of this address on the loopback.
 fn client_at(address: &str) -> Client {
@@ -143,43 +143,46 @@ async fn its_own_answers_carry_the_same_headers() {
     for path in [asset("app.css"), asset("icon.svg"), "/nowhere"] {
         assert_eq!(security(&get(&app, path, &two_hosts).await), expected, "{path}");
     }
-    std::fs::remove_file(app.nginx.as_ref().unwrap().folder.path().join("app.sock")).unwrap();
-    let away = get(&app, "/users", &[]).await;
-    assert_eq!(away.status(), 503);
-    assert_eq!(security(&away), expected);
     // By https for whom the load balancer says so; the word of others is worth nothing.
     for (from, hsts) in [(LOAD_BALANCER, "max-age=63072000"), ("127.0.0.1", "")] {
         let request = client_at(from).get(format!("http://{}/", app.address));
         let request = request.header("x-forwarded-for", "192.0.2.7").header("x-forwarded-proto", "https");
         assert_eq!(security(&request.send().await.unwrap())["strict-transport-security"], hsts, "{from}");
     }
+    let nginx = app.leave_nginx().await;
+    let away =
+        client_at("127.0.0.1").get(format!("http://{}/users", nginx.server.address)).send().await.unwrap();
+    assert_eq!(away.status(), 503);
+    assert_eq!(security(&away), expected);
 }
 
 #[actix_web::test]
 async fn while_the_application_is_away_people_see_a_page_in_its_dress() {
     let app = TestApp::start_behind_nginx().await;
     let usual = app.browser().get("/help").await;
-    let socket = app.nginx.as_ref().unwrap().folder.path().join("app.sock");
-    let away = socket.with_extension("away");
-    std::fs::rename(&socket, &away).unwrap();
+    let nginx = app.leave_nginx().await;
+    let browser = || Browser::new(nginx.server.address);
     for path in ["/", "/help", "/static/app.css?v=0123456789ab", "/livez"] {
-        let page = app.browser().get_only(path).await;
+        let page = browser().get_only(path).await;
         assert_eq!((page.status, page.header("retry-after")), (503, "5"), "{path}");
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
         assert_eq!(page.header("cache-control"), "private, no-cache");
         assert_eq!(page.all("h1"), ["Back in a moment"]);
         // The same files as on every page, and these are there.
-        for css in ["link[rel=stylesheet]", "link[rel=icon]"] {
-            assert_eq!(page.attrs(css, "href"), usual.attrs(css, "href"));
+        for link in ["link[rel=stylesheet]", "link[rel=icon]"] {
+            assert_eq!(page.attrs(link, "href"), usual.attrs(link, "href"));
         }
         for style in page.attrs("link[rel=stylesheet]", "href") {
-            assert_eq!(app.browser().get_only(&style).await.status, 200, "{style}");
+            assert_eq!(browser().get_only(&style).await.status, 200, "{style}");
         }
     }
-    let posted = app.browser().post("/login", &[("session[email]", "a")]).await;
-    assert_eq!(posted.status, 503);
-    std::fs::rename(&away, &socket).unwrap();
-    assert_eq!(app.browser().get("/help").await.status, 200, "at once");
+    assert_eq!(browser().post("/login", &[("session[email]", "a")]).await.status, 503);
+    // As soon as somebody is there again, he is asked.
+    let socket = nginx.folder.path().join("app.sock");
+    std::fs::remove_file(&socket).unwrap();
+    let _somebody = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let asked = client_at("127.0.0.1").get(format!("http://{}/", nginx.server.address));
+    assert!(asked.timeout(std::time::Duration::from_secs(1)).send().await.unwrap_err().is_timeout());
 }
 
 /// The application takes up to 5 MB and gives the text back with its refusal; from 6 MB on nginx refuses.
@@ -255,11 +258,8 @@ async fn the_log_is_json_and_keeps_no_secret() {
         let request = browser.request(Method::GET, &path).header("referer", format!("http://canary/{token}"));
         request.header("user-agent", "canary").send().await.unwrap();
     }
-    let socket = app.nginx.as_ref().unwrap().folder.path().join("app.sock");
-    std::fs::remove_file(socket).unwrap();
+    let nginx = app.leave_nginx().await;
     assert_eq!(browser.get_only(&link).await.status, 503);
-
-    let nginx = app.nginx.as_ref().unwrap();
     let lines = nginx.lines(10, |_| true).await;
     let paths: Vec<_> = lines.iter().map(|line| line["path"].as_str().unwrap()).collect();
     let expected = [
@@ -332,39 +332,39 @@ async fn it_speaks_tls_itself_where_nobody_else_does() {
     let settings = [("LISTEN", &*listen), ("TRUSTED_PROXIES", "1"), ("APP_URL", "https://sample.test")];
     let app = TestApp::start_with(&settings).await;
     let nginx = Nginx::start_tls(sockets);
-    let curl = |arguments: &[&str], port: u16, url: &str| {
+    let curl = async |arguments: &[&str], port: u16, url: &str| {
         let to = format!("sample.test::127.0.0.1:{port}");
-        let done = Command::new("curl")
-            .args(["-sSik", "--max-time", "30", "--connect-to", &to])
-            .args(arguments)
-            .arg(url)
-            .output()
-            .expect("curl is missing: run scripts/setup");
+        let mut curl = Command::new("curl");
+        curl.args(["-sSik", "--max-time", "30", "--connect-to", &to]).args(arguments).arg(url);
+        // Not on this thread: the application needs it.
+        let done = tokio::task::spawn_blocking(move || curl.output()).await.unwrap();
+        let done = done.expect("curl is missing: run scripts/setup");
         [String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)].concat()
     };
     let port = nginx.server.address.port();
-    let answer = curl(&["--http2"], port, "https://sample.test/about");
+    let answer = curl(&["--http2"], port, "https://sample.test/about").await;
     assert!(answer.starts_with("HTTP/2 200"), "{answer}");
     assert!(answer.contains("strict-transport-security: max-age=63072000"), "{answer}");
     assert_eq!(answer.matches("strict-transport-security").count(), 1);
-    let file = curl(&[], port, &format!("https://sample.test{}", asset("app.css")));
+    let file = curl(&[], port, &format!("https://sample.test{}", asset("app.css"))).await;
     assert!(file.contains("immutable") && file.contains("max-age=63072000"), "{file:.900}");
     for version in ["--tlsv1.2 --tls-max 1.2", "--tlsv1.3"] {
         let arguments: Vec<_> = version.split(' ').collect();
-        assert!(curl(&arguments, port, "https://sample.test/").starts_with("HTTP/2 200"), "{version}");
+        assert!(curl(&arguments, port, "https://sample.test/").await.starts_with("HTTP/2 200"), "{version}");
     }
     for version in ["1.0", "1.1"] {
         let old = [&format!("--tlsv{version}"), "--tls-max", version, "--ciphers", "DEFAULT@SECLEVEL=0"];
-        let answer = curl(&old, port, "https://sample.test/");
+        let answer = curl(&old, port, "https://sample.test/").await;
         assert!(!answer.contains("HTTP/") && answer.contains("alert protocol version"), "{answer}");
     }
-    let answer = curl(&["-H", "Host: evil.example"], nginx.plain.port(), "http://sample.test/login?a=b");
+    let answer =
+        curl(&["-H", "Host: evil.example"], nginx.plain.port(), "http://sample.test/login?a=b").await;
     assert!(answer.starts_with("HTTP/1.1 301"), "{answer}");
     assert!(answer.contains("Location: https://sample.test/login?a=b\r\n"), "{answer}");
     assert!(answer.contains("Content-Security-Policy: default-src 'none'"), "{answer}");
     // Here nobody stands in front, so nobody's word counts.
     let lied = ["-H", "X-Forwarded-For: 192.0.2.7", "-H", "X-Forwarded-Proto: http"];
-    assert!(curl(&lied, port, "https://sample.test/login").contains("max-age=63072000"));
+    assert!(curl(&lied, port, "https://sample.test/login").await.contains("max-age=63072000"));
     assert!(!nginx.log().contains("192.0.2.7"));
     app.stop().await;
 }
@@ -377,9 +377,10 @@ fn the_configuration_is_sound() {
     let certificates = crate::support::Certificates::create(&tls);
     std::fs::copy(certificates.cert, tls.join("fullchain.pem")).unwrap();
     std::fs::copy(certificates.key, tls.join("privkey.pem")).unwrap();
+    let (port, plain) = (free_address().port(), free_address().port());
     for name in ["sample-app.conf", "sample-app-tls.conf"] {
         for without_brotli in [false, true] {
-            let main = configure(folder.path(), name, 0, 0);
+            let main = configure(folder.path(), name, port, plain);
             if without_brotli {
                 std::fs::remove_file(folder.path().join("sample-app/brotli.conf")).unwrap();
                 let text = std::fs::read_to_string(&main).unwrap();
@@ -390,7 +391,7 @@ fn the_configuration_is_sound() {
             let said = String::from_utf8_lossy(&done.unwrap().stderr).into_owned();
             assert!(said.contains("test is successful") && !said.contains("[warn]"), "{said}");
         }
-        let main = configure(folder.path(), name, 0, 0);
+        let main = configure(folder.path(), name, port, plain);
         // It looks for HSTS around everything; here the application sends it, and headers.conf for the rest.
         let gixy = Command::new(tool("python/bin/gixy")).args(["--skips", "hsts_header"]).arg(main).output();
         let gixy = gixy.unwrap();

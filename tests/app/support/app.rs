@@ -113,6 +113,13 @@ impl TestApp {
         self.running.as_ref()?.metrics_address
     }
 
+    /// Shuts down, and leaves what stands in front.
+    pub async fn leave_nginx(mut self) -> Nginx {
+        let nginx = self.nginx.take().unwrap();
+        self.stop().await;
+        nginx
+    }
+
     /// Shuts down as SIGTERM does.
     pub async fn stop(mut self) {
         self.running.take().unwrap().stop().await;

@@ -34,11 +34,6 @@ impl Server {
         self.child = run(&*self.command, self.address);
     }
 
-    /// The number of its process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Connections are still taken by the kernel, and nothing answers.
     pub fn freeze(&self) {
         self.signal("STOP");
