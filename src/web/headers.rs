@@ -2,6 +2,7 @@
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{
     CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     X_CONTENT_TYPE_OPTIONS,
@@ -54,7 +55,7 @@ impl Headers {
     }
 }
 
-/// Adds the headers that the answer does not have yet.
+/// Adds the headers that the answer does not have yet. While the program ends, each answer is the last of its connection.
 pub async fn add(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let app = req.app_data::<Data<App>>().cloned();
     let mut res = next.call(req).await?;
@@ -62,6 +63,9 @@ pub async fn add(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
         if !res.headers().contains_key(name) {
             res.headers_mut().insert(name.clone(), value.clone());
         }
+    }
+    if app.is_some_and(|app| app.is_stopping()) {
+        res.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(res)
 }
