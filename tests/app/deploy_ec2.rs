@@ -81,6 +81,7 @@ fn it_installs_in_the_right_order_and_may_be_run_again() {
         ("etc/nginx/sample-app/server.conf", "nginx/sample-app/server.conf"),
         ("etc/nginx/sample-app/headers.conf", "nginx/sample-app/headers.conf"),
         ("etc/nginx/sample-app/logs.conf", "nginx/sample-app/logs.conf"),
+        ("etc/nginx/sample-app/refusals.conf", "nginx/sample-app/refusals.conf"),
         ("etc/nginx/sample-app/brotli.conf", "nginx/sample-app/brotli.conf"),
         ("etc/systemd/system/sample-app.socket", "deploy/ec2/sample-app.socket"),
         ("etc/systemd/system/sample-app.service", "deploy/ec2/sample-app.service"),

@@ -1,21 +1,18 @@
-//! nginx in front of the application, as on EC2: what it answers itself, what it lets through, whom it believes, what it
-//! writes down. Hostile senders: nginx_raw.rs; the walk of a real browser: browser.rs.
+//! nginx in front of the application, as on EC2: what it answers itself and what it lets through. Whom it believes:
+//! nginx_visitors.rs; hostile senders: nginx_raw.rs; the walk of a real browser: browser.rs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use reqwest::{Client, Method, Response, redirect};
-use sample_app::models::secret::random_hex;
+use reqwest::{Client, Response, redirect};
 use sample_app::views::asset;
 
-use crate::support::nginx::{LOAD_BALANCER, configure};
-use crate::support::people::PASSWORD;
-use crate::support::server::{free_address, tool};
-use crate::support::{Browser, Nginx, Page, TestApp};
+use crate::support::nginx::LOAD_BALANCER;
+use crate::support::{Browser, Page, TestApp};
 
 /// A visitor of this address on the loopback.
-fn client_at(address: &str) -> Client {
+pub fn client_at(address: &str) -> Client {
     let from = address.parse::<std::net::IpAddr>().unwrap();
     let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().local_address(from);
     client.build().unwrap()
@@ -29,7 +26,7 @@ async fn get(app: &TestApp, path: &str, headers: &[(&str, &str)]) -> Response {
     request.send().await.unwrap()
 }
 
-fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
+pub fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
     answer.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
@@ -208,216 +205,6 @@ async fn uploads_end_where_those_of_the_application_do() {
     assert_eq!(page.status, 200);
     let picture = browser.get(&page.newest_picture()).await;
     assert_eq!((picture.status, picture.header("content-type")), (200, "image/png"));
-}
-
-/// S81: whatever visitors say of their address, they are who the load balancer saw, or who came.
-#[actix_web::test]
-async fn forged_addresses_change_nothing() {
-    let app = TestApp::start_behind_nginx().await;
-    let log_in = async |from: &str, forwarded: String| {
-        let request = client_at(from).post(format!("http://{}/login", app.address));
-        let request = request.header("sec-fetch-site", "same-origin").header("x-forwarded-for", forwarded);
-        // Another account each time, so that it is the visitor who is counted.
-        let email = format!("{}@example.com", random_hex::<8>().unwrap());
-        let fields = [("session[email]", email.as_str()), ("session[password]", "wrong password")];
-        request.form(&fields).send().await.unwrap().status().as_u16()
-    };
-    for (from, forwarded) in [
-        ("127.0.0.1", &(|n| format!("192.0.2.{n}")) as &dyn Fn(usize) -> String),
-        (LOAD_BALANCER, &|n| format!("192.0.2.{n}, 198.51.100.1")),
-    ] {
-        let mut statuses = Vec::new();
-        for n in 0..40 {
-            statuses.push(log_in(from, forwarded(n)).await);
-        }
-        let refused = statuses.iter().filter(|status| **status == 429).count();
-        assert_eq!((refused, statuses[0]), (15, 422), "{from}: {statuses:?}");
-    }
-    // The next visitor of the same load balancer is another one.
-    assert_eq!(log_in(LOAD_BALANCER, "198.51.100.2".to_owned()).await, 422);
-    let lines = app.nginx.as_ref().unwrap().lines(81, |line| line["path"] == "/login").await;
-    assert_eq!(lines[0]["client"], "127.0.0.1");
-    assert_eq!(lines[40]["client"], "198.51.100.1");
-}
-
-/// S87: a line for each request, as JSON, without what a mail link or a form says, or where somebody came from.
-#[actix_web::test]
-async fn the_log_is_json_and_keeps_no_secret() {
-    let app = TestApp::start_behind_nginx().await;
-    let mut browser = app.browser();
-    browser.sign_up("Canary", "canary.anna@example.com", PASSWORD).await;
-    let link = app.mail_to("canary.anna@example.com", 1).await.link();
-    let token = link.split('/').find(|part| part.len() >= 40).unwrap().to_owned();
-    browser.get(&link).await;
-    for path in [
-        format!("/password_resets/{token}/edit?email=canary.anna%40example.com"),
-        "/password_resets/canarytoken/edit".to_owned(),
-        format!("/nowhere/canary/x{token}"),
-        "/nowhere/edit&email=canary.anna%40example.com".to_owned(),
-        "/help?token=canary\"}".to_owned(),
-    ] {
-        let request = browser.request(Method::GET, &path).header("referer", format!("http://canary/{token}"));
-        request.header("user-agent", "canary").send().await.unwrap();
-    }
-    let nginx = app.leave_nginx().await;
-    assert_eq!(browser.get_only(&link).await.status, 503);
-    let lines = nginx.lines(10, |_| true).await;
-    let paths: Vec<_> = lines.iter().map(|line| line["path"].as_str().unwrap()).collect();
-    let expected = [
-        "/signup",
-        "/users",
-        "/",
-        "/account_activations/:token",
-        "/account_activations/:token",
-        "/password_resets/:token",
-        "/password_resets/:token",
-        "/nowhere/canary/:token",
-        "/nowhere/:token",
-        "/help",
-        "/account_activations/:token",
-    ];
-    let found: Vec<_> = expected.iter().filter(|path| paths.contains(path)).collect();
-    assert_eq!(found.len(), expected.len(), "{paths:#?}");
-    assert_eq!(lines[1]["method"], "POST");
-    assert!(lines[1]["request_id"].as_str().unwrap().len() == 16);
-    let last = lines.last().unwrap();
-    assert_eq!((&last["status"], &last["upstream_status"]), (&"503".into(), &"502".into()));
-    let written = [nginx.log(), nginx.complaints()].concat().replace("/nowhere/canary/", "");
-    for canary in ["canary", "Canary", &token, &token[..20]] {
-        assert!(!written.contains(canary), "{canary}: {written}");
-    }
-}
-
-/// A second line behind the application's own limits: who asks for far too much waits, and nobody else notices. Files are
-/// not counted.
-#[actix_web::test]
-async fn who_asks_for_far_too_much_waits_and_nobody_else() {
-    let app = TestApp::start_behind_nginx().await;
-    let client = client_at("127.0.0.1");
-    let ask = async |path: &str, count: usize| {
-        let asked = (0..count).map(|_| client.get(format!("http://{}{path}", app.address)).send());
-        let answers = futures_util::future::join_all(asked).await;
-        let refused = answers.into_iter().map(Result::unwrap).filter(|answer| answer.status() != 200);
-        refused.collect::<Vec<_>>()
-    };
-    // A page with 30 pictures and 30 avatars.
-    assert!(ask("/livez", 61).await.is_empty());
-    for _ in 0..20 {
-        assert!(ask(asset("app.css"), 100).await.is_empty());
-    }
-    // More than 100 a second for as long as it takes.
-    let mut refused = Vec::new();
-    for _ in 0..300 {
-        refused = ask("/livez", 100).await;
-        if !refused.is_empty() {
-            break;
-        }
-    }
-    let answer = refused.pop().expect("nobody is refused");
-    assert_eq!((answer.status().as_u16(), header(&answer, "retry-after")), (429, "5"));
-    let page = Page::read(answer, "/livez".to_owned()).await;
-    assert_eq!(page.all("h1"), ["Too many requests"]);
-    let somebody_else = client_at("127.0.0.2").get(format!("http://{}/livez", app.address));
-    assert_eq!(somebody_else.send().await.unwrap().status(), 200);
-}
-
-/// Without a load balancer: TLS 1.2 and 1.3, HTTP/2, and who comes by http is sent on.
-#[actix_web::test]
-async fn it_speaks_tls_itself_where_nobody_else_does() {
-    let sockets = tempfile::tempdir().unwrap();
-    let listen = format!("unix:{}", sockets.path().join("app.sock").display());
-    let settings = [("LISTEN", &*listen), ("TRUSTED_PROXIES", "1"), ("APP_URL", "https://sample.test")];
-    let app = TestApp::start_with(&settings).await;
-    let nginx = Nginx::start_tls(sockets);
-    let curl = async |arguments: &[&str], port: u16, url: &str| {
-        let to = format!("sample.test::127.0.0.1:{port}");
-        let mut curl = Command::new("curl");
-        curl.args(["-sSik", "--max-time", "30", "--connect-to", &to]).args(arguments).arg(url);
-        // Not on this thread: the application needs it.
-        let done = tokio::task::spawn_blocking(move || curl.output()).await.unwrap();
-        let done = done.expect("curl is missing: run scripts/setup");
-        [String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)].concat()
-    };
-    let port = nginx.server.address.port();
-    let answer = curl(&["--http2"], port, "https://sample.test/about").await;
-    assert!(answer.starts_with("HTTP/2 200"), "{answer}");
-    assert!(answer.contains("strict-transport-security: max-age=63072000"), "{answer}");
-    assert_eq!(answer.matches("strict-transport-security").count(), 1);
-    let file = curl(&[], port, &format!("https://sample.test{}", asset("app.css"))).await;
-    assert!(file.contains("immutable") && file.contains("max-age=63072000"), "{file:.900}");
-    for version in ["--tlsv1.2 --tls-max 1.2", "--tlsv1.3"] {
-        let arguments: Vec<_> = version.split(' ').collect();
-        assert!(curl(&arguments, port, "https://sample.test/").await.starts_with("HTTP/2 200"), "{version}");
-    }
-    for version in ["1.0", "1.1"] {
-        let old = [&format!("--tlsv{version}"), "--tls-max", version, "--ciphers", "DEFAULT@SECLEVEL=0"];
-        let answer = curl(&old, port, "https://sample.test/").await;
-        assert!(!answer.contains("HTTP/") && answer.contains("alert protocol version"), "{answer}");
-    }
-    let answer =
-        curl(&["-H", "Host: evil.example"], nginx.plain.port(), "http://sample.test/login?a=b").await;
-    assert!(answer.starts_with("HTTP/1.1 301"), "{answer}");
-    assert!(answer.contains("Location: https://sample.test/login?a=b\r\n"), "{answer}");
-    assert!(answer.contains("Content-Security-Policy: default-src 'none'"), "{answer}");
-    // Here nobody stands in front, so nobody's word counts.
-    let lied = ["-H", "X-Forwarded-For: 192.0.2.7", "-H", "X-Forwarded-Proto: http"];
-    assert!(curl(&lied, port, "https://sample.test/login").await.contains("max-age=63072000"));
-    assert!(!nginx.log().contains("192.0.2.7"));
-    app.stop().await;
-}
-
-/// nginx takes the files as they are, and gixy finds nothing in them.
-#[test]
-fn the_configuration_is_sound() {
-    let folder = tempfile::tempdir().unwrap();
-    let tls = folder.path().join("tls");
-    let certificates = crate::support::Certificates::create(&tls);
-    std::fs::copy(certificates.cert, tls.join("fullchain.pem")).unwrap();
-    std::fs::copy(certificates.key, tls.join("privkey.pem")).unwrap();
-    let (port, plain) = (free_address().port(), free_address().port());
-    for name in ["sample-app.conf", "sample-app-tls.conf"] {
-        for without_brotli in [false, true] {
-            let main = configure(folder.path(), name, port, plain);
-            if without_brotli {
-                std::fs::remove_file(folder.path().join("sample-app/brotli.conf")).unwrap();
-                let text = std::fs::read_to_string(&main).unwrap();
-                let without = text.replace("include /etc/nginx/modules-enabled/*brotli-static.conf;", "");
-                std::fs::write(&main, without).unwrap();
-            }
-            let done = Command::new("/usr/sbin/nginx").args(["-t", "-e", "stderr", "-c"]).arg(&main).output();
-            let said = String::from_utf8_lossy(&done.unwrap().stderr).into_owned();
-            assert!(said.contains("test is successful") && !said.contains("[warn]"), "{said}");
-        }
-        // It takes a port with 443 in it for TLS, and opens none.
-        let main = configure(folder.path(), name, if name.contains("tls") { 443 } else { 3000 }, 80);
-        // It looks for HSTS around everything; here the application sends it, and headers.conf for the rest.
-        let gixy = Command::new(tool("python/bin/gixy")).args(["--skips", "hsts_header"]).arg(main).output();
-        let gixy = gixy.unwrap();
-        let said = String::from_utf8_lossy(&gixy.stdout).into_owned();
-        assert!(gixy.status.success() && !said.contains("Problem"), "{name}: {said}");
-        assert!(said.contains("Summary") || said.contains("No issues"), "it looked: {said}");
-    }
-}
-
-/// Who is further out gives up later; who is further in keeps connections longer.
-#[test]
-fn time_outs_are_in_the_right_order() {
-    let read =
-        |name: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
-    let server = read("nginx/sample-app/server.conf");
-    let seconds = |text: &str, name: &str| -> u64 {
-        let rest = text.split(&format!("{name} ")).nth(1).unwrap_or_else(|| panic!("{name}"));
-        rest.split("s;").next().unwrap().parse().unwrap()
-    };
-    let program = read("src/server.rs");
-    let program = program.split("KEEP_ALIVE: Duration = Duration::from_secs(").nth(1).unwrap();
-    let program: u64 = program.split(')').next().unwrap().parse().unwrap();
-    let load_balancer = 60;
-    let visitors = seconds(&server, "keepalive_timeout");
-    let upstream = seconds(&read("nginx/sample-app/http.conf"), "keepalive_timeout");
-    assert!(program > upstream && program > visitors && visitors > load_balancer);
-    assert!(seconds(&server, "proxy_read_timeout") < load_balancer);
-    assert!(server.contains("client_max_body_size 6m;"));
 }
 
 /// The page for every refusal of nginx is there, and says what the application says.
