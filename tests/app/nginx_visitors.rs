@@ -60,6 +60,7 @@ async fn the_log_is_json_and_keeps_no_secret() {
     }
     let nginx = app.leave_nginx().await;
     assert_eq!(browser.get_only(&link).await.status, 503);
+    let last = nginx.lines(1, |line| line["status"] == "503").await.remove(0);
     let lines = nginx.lines(10, |_| true).await;
     let paths: Vec<_> = lines.iter().map(|line| line["path"].as_str().unwrap()).collect();
     let expected = [
@@ -79,8 +80,7 @@ async fn the_log_is_json_and_keeps_no_secret() {
     assert_eq!(found.len(), expected.len(), "{paths:#?}");
     assert_eq!(lines[1]["method"], "POST");
     assert!(lines[1]["request_id"].as_str().unwrap().len() == 16);
-    let last = lines.last().unwrap();
-    assert_eq!((&last["status"], &last["upstream_status"]), (&"503".into(), &"502".into()));
+    assert_eq!(last["upstream_status"], "502");
     let written = [nginx.log(), nginx.complaints()].concat().replace("/nowhere/canary/", "");
     for canary in ["canary", "Canary", &token, &token[..20]] {
         assert!(!written.contains(canary), "{canary}: {written}");
