@@ -1,5 +1,7 @@
 //! The commands: serve (when none is named), migrate, seed, secret, admin, doctor.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -17,6 +19,8 @@ use crate::models::user::User;
 use crate::seeds;
 use crate::server::{self, Running};
 use crate::services::logs::Logs;
+use crate::views::assets;
+use crate::web::error_pages;
 use crate::web::sign_in::audit;
 
 /// People sign up, post and follow each other: the sample application of the AWS tutorials.
@@ -43,6 +47,11 @@ enum Command {
     Doctor,
     /// Print a new value for SECRET_KEY_BASE
     Secret,
+    /// Write style sheets, scripts and error pages into a folder, for nginx to hand out; what is there stays
+    Assets {
+        /// Where to: made if it is not there
+        folder: PathBuf,
+    },
     /// Make somebody an admin, or an ordinary person again
     Admin {
         #[command(subcommand)]
@@ -76,9 +85,17 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
-    if matches!(command, Command::Secret) {
-        println!("{}", random_hex::<64>().map_err(say)?);
-        return Ok(ExitCode::SUCCESS);
+    // These ask for no setting.
+    match &command {
+        Command::Secret => {
+            println!("{}", random_hex::<64>().map_err(say)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Assets { folder } => {
+            write_assets(folder).map_err(|error| format!("cannot write to {}: {error}", folder.display()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     let config = Config::from_env().map_err(|errors| errors.to_string())?;
     for warning in &config.warnings {
@@ -92,7 +109,7 @@ async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
         Command::Admin { change: AdminChange::Revoke { email } } => set_admin(&config, &email, false).await,
         // What there is to say it has said, line by line.
         Command::Doctor if !doctor::examine(&config).await => return Ok(ExitCode::FAILURE),
-        Command::Doctor | Command::Secret => Ok(()),
+        Command::Doctor | Command::Secret | Command::Assets { .. } => Ok(()),
     };
     done.map(|()| ExitCode::SUCCESS).map_err(say)
 }
@@ -164,6 +181,14 @@ async fn greet(running: &Running) {
             "Nobody is here yet: sign up, or run `cargo run -- seed` for a hundred people who post and follow."
         );
     }
+}
+
+fn write_assets(folder: &Path) -> io::Result<()> {
+    assets::write_to(folder)?;
+    for (status, html) in error_pages::for_proxies().map_err(io::Error::other)? {
+        assets::write(&folder.join(format!("errors/{status}.html")), html.as_bytes())?;
+    }
+    Ok(())
 }
 
 async fn migrate(config: &Config) -> Result<()> {

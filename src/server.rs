@@ -26,6 +26,9 @@ use crate::web::{cookies, error_pages, form, headers, request_log, same_origin, 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than nginx keeps its connections, and that longer than the load balancer's 60 s: whoever is in front closes first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// From the last connection that is taken to the shutdown. actix drops what it has taken and not looked at yet, and closes
+/// idle connections while whoever is in front may be sending on them: here they get an answer, and that it is the last.
+const LEAVE_TAKING: Duration = Duration::from_millis(500);
 /// What is under way at shutdown may take so long.
 const DRAIN_SECONDS: u64 = 30;
 
@@ -173,6 +176,8 @@ impl Running {
         self.app.begin_stopping();
         // Whichever is first.
         let _ = tokio::time::timeout(self.app.config.shutdown_delay, hurry).await;
+        self.server.pause().await;
+        tokio::time::sleep(LEAVE_TAKING).await;
         self.server.stop(true).await;
         if let Some(metrics) = &self.metrics {
             metrics.stop(false).await;

@@ -41,9 +41,8 @@ pub struct Layout {
 impl Layout {
     /// For one page; an empty title is the home page's.
     pub fn new(app: &App, me: Option<Rc<User>>, title: &str, flash: Option<Flash>) -> Layout {
-        let title = if title.is_empty() { APP_NAME.to_owned() } else { format!("{title} | {APP_NAME}") };
         Layout {
-            title,
+            title: in_tab(title),
             stack: app.config.env == AppEnv::Development || me.as_ref().is_some_and(|me| me.admin),
             me,
             flash,
@@ -51,6 +50,20 @@ impl Layout {
             inbox: app.inbox().is_some(),
             avatars: app.config.avatars,
             pictures: app.config.images_public_url.as_ref().map_or("/pictures".into(), AppUrl::origin),
+        }
+    }
+
+    /// For a page that is written once and shown to anybody, whatever the settings.
+    pub fn for_anybody(title: &str) -> Layout {
+        Layout {
+            title: in_tab(title),
+            me: None,
+            flash: None,
+            now: DateTime::UNIX_EPOCH,
+            inbox: false,
+            stack: false,
+            avatars: Avatars::Drawn,
+            pictures: "/pictures".into(),
         }
     }
 
@@ -76,6 +89,10 @@ impl Layout {
             Avatars::Gravatar => avatar::gravatar(email),
         }
     }
+}
+
+fn in_tab(title: &str) -> String {
+    if title.is_empty() { APP_NAME.to_owned() } else { format!("{title} | {APP_NAME}") }
 }
 
 /// "1 follower", "2 followers".

@@ -1,12 +1,16 @@
 //! Style sheets, scripts and drawings, from the binary; compressed, for whoever understands that.
 
-use actix_web::HttpResponse;
 use actix_web::http::header::{AcceptEncoding, CACHE_CONTROL, CONTENT_ENCODING, Encoding, HeaderValue, VARY};
 use actix_web::web::{Header, Path};
+use actix_web::{HttpRequest, HttpResponse};
 
 use crate::error::{Error, Result};
 use crate::views::assets;
 use crate::web::ranges::IMMUTABLE;
+
+/// For an address with another version than ours, or with none: while a new release is rolled out, a page of the new one
+/// may ask the old one for its files, and these bytes must not stay under that address.
+const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// These have one address for ever, so browsers ask again after a day.
 const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
@@ -14,8 +18,10 @@ const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400")
 type Accepted = Option<Header<AcceptEncoding>>;
 
 /// GET /static/{name}
-pub async fn show(name: Path<String>, accepted: Accepted) -> Result<HttpResponse> {
-    file(&name, IMMUTABLE, accepted)
+pub async fn show(req: HttpRequest, name: Path<String>, accepted: Accepted) -> Result<HttpResponse> {
+    let asked = req.uri().path_and_query().map(|address| address.as_str());
+    let cache = if asked == Some(assets::asset(&name)) { IMMUTABLE } else { NOT_KEPT };
+    file(&name, cache, accepted)
 }
 
 /// GET /favicon.ico, for browsers that do not ask the page.

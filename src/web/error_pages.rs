@@ -14,7 +14,7 @@ use askama::Template;
 use super::sign_in::audit;
 use super::visitor::Visitor;
 use crate::app::App;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::services::logs::request_id::RequestId;
 use crate::views::Layout;
 
@@ -97,6 +97,35 @@ fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str
     visitor.page_as(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
 }
 
+/// The pages for what a proxy in front refuses, or has nobody to ask about: status and HTML.
+///
+/// # Errors
+/// When the template fails.
+pub fn for_proxies() -> Result<Vec<(u16, String)>> {
+    let page = |status: StatusCode| {
+        let heading = heading(status);
+        let page = ErrorPage {
+            layout: Layout::for_anybody(heading),
+            status: status.as_u16(),
+            heading,
+            explanation: sentence(status).to_owned(),
+            request_id: String::new(),
+        };
+        Ok((status.as_u16(), page.render().map_err(Error::internal)?))
+    };
+    [
+        StatusCode::BAD_REQUEST,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ]
+    .map(page)
+    .into_iter()
+    .collect()
+}
+
 fn elsewhere(path: &'static str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((LOCATION, path))
@@ -119,6 +148,7 @@ fn heading(status: StatusCode) -> &'static str {
         413 => "Too large",
         429 => "Too many requests",
         503 => "Back in a moment",
+        504 => "That takes too long",
         400..=499 => "That did not work",
         _ => "Something went wrong",
     }
@@ -133,6 +163,9 @@ fn sentence(status: StatusCode) -> &'static str {
         429 => "That was a little fast. Please wait a moment and try again.",
         503 => {
             "One of the services behind this site does not answer. Please try again in a moment; nothing is lost."
+        }
+        504 => {
+            "The answer did not come in time. What you sent may have arrived: have a look before you send it again."
         }
         400..=499 => "The request could not be understood.",
         _ => "We are sorry: this is our fault. It has been noted, and nothing of yours was changed.",

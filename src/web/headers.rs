@@ -55,7 +55,7 @@ impl Headers {
     }
 }
 
-/// Adds the headers that the answer does not have yet.
+/// Adds the headers that the answer does not have yet. While the program ends, each answer is the last of its connection.
 pub async fn add(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let app = req.app_data::<Data<App>>().cloned();
     let mut res = next.call(req).await?;

@@ -61,6 +61,22 @@ fn assert_refused(exchange: &Exchange, statuses: &[u16], what: &str) {
 #[actix_web::test]
 async fn ambiguous_requests_are_400_and_the_last() {
     let app = TestApp::start().await;
+    let cases = ambiguous_requests();
+    let sent = cases.iter().map(async |(what, bytes)| (what, exchange(app.address, bytes.as_bytes()).await));
+    let mut wrong = String::new();
+    for (what, answer) in futures_util::future::join_all(sent).await {
+        if answer.statuses() != [400] || !answer.closed {
+            wrong += &format!("{what:?}: {:?}, closed: {}\n", answer.statuses(), answer.closed);
+        }
+    }
+    assert_eq!(wrong, "");
+    // The same target by its whole address is fine, and so is one request after the other.
+    let absolute = "GET http://LOCALHOST/help HTTP/1.1\r\nHost: localhost\r\n\r\nGET /help HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(app.address, absolute.as_bytes()).await.statuses(), [200, 200]);
+}
+
+/// Each with what is odd about it.
+pub fn ambiguous_requests() -> Vec<(String, String)> {
     let smuggled = "GET /help HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let post = |headers: &str, body: &str| {
         format!(
@@ -165,17 +181,7 @@ async fn ambiguous_requests_are_400_and_the_last() {
     ] {
         cases.push((whole.to_owned(), whole.to_owned()));
     }
-    let sent = cases.iter().map(async |(what, bytes)| (what, exchange(app.address, bytes.as_bytes()).await));
-    let mut wrong = String::new();
-    for (what, answer) in futures_util::future::join_all(sent).await {
-        if answer.statuses() != [400] || !answer.closed {
-            wrong += &format!("{what:?}: {:?}, closed: {}\n", answer.statuses(), answer.closed);
-        }
-    }
-    assert_eq!(wrong, "");
-    // The same target by its whole address is fine, and so is one request after the other.
-    let absolute = "GET http://LOCALHOST/help HTTP/1.1\r\nHost: localhost\r\n\r\nGET /help HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    assert_eq!(exchange(app.address, absolute.as_bytes()).await.statuses(), [200, 200]);
+    cases
 }
 
 /// A bare LF ends a line of the head as well (RFC 9112, section 2.2 allows it): then it does so throughout, so that no

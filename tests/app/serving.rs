@@ -3,12 +3,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::program::{PATIENCE, Serving};
+use crate::support::program::PATIENCE;
 use crate::support::{Browser, Program};
 
 /// As long as the program waits for what is under way (server.rs).
@@ -211,25 +209,14 @@ async fn it_listens_on_a_unix_socket_and_replaces_a_stale_one() {
 #[actix_web::test]
 async fn it_serves_on_the_socket_that_systemd_hands_over() {
     let program = Program::development().await;
-    let hand_over = |socket: OwnedFd| {
-        let mut command = Command::new("/bin/sh");
-        let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\"";
-        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_sample-app")).stdin(socket);
-        command
-            .env_clear()
-            .envs(program.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let mut serving = Serving::start(command);
-        serving.wait_for("(listening on the inherited socket)");
-        serving
-    };
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = tcp.local_addr().unwrap();
-    let serving = hand_over(tcp.into());
+    let serving = program.serve_on(tcp.into());
     assert!(ask(TcpStream::connect(address).unwrap(), "/about").starts_with("HTTP/1.1 200"));
     serving.stop();
 
     let path = program.folder.path().join("systemd.sock");
-    let serving = hand_over(UnixListener::bind(&path).unwrap().into());
+    let serving = program.serve_on(UnixListener::bind(&path).unwrap().into());
     assert!(ask(UnixStream::connect(&path).unwrap(), "/about").starts_with("HTTP/1.1 200"));
     serving.stop();
 }

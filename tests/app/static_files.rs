@@ -6,6 +6,7 @@ use std::path::Path;
 use brotli_decompressor::Decompressor;
 use flate2::read::GzDecoder;
 use reqwest::Method;
+use sample_app::views::asset;
 
 use crate::support::{Browser, Page, TestApp};
 
@@ -49,8 +50,14 @@ async fn every_form_of_a_file_says_the_same() {
             assert_eq!((page.status, header(&page, "content-encoding")), (200, None), "{name} {accepted}");
             assert_eq!(page.body, file, "{name} {accepted}");
         }
-        let cache = header(&get(&mut browser, name, "").await, "cache-control").unwrap().to_owned();
-        assert!(cache.contains("immutable"), "{cache}");
+        let versioned = asset(name).strip_prefix("/static/").unwrap();
+        let older = format!("{name}?v=0123456789ab");
+        for (address, cache) in
+            [(versioned, "public, max-age=31536000, immutable"), (name, "no-cache"), (&older, "no-cache")]
+        {
+            let page = get(&mut browser, address, "").await;
+            assert_eq!((page.status, header(&page, "cache-control")), (200, Some(cache)), "{address}");
+        }
         if !is_compressed {
             continue;
         }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::browser::Browser;
 use super::database::TestDatabase;
+use super::nginx::Nginx;
 
 /// The public address of the applications under test; browsers here know where it really is.
 pub const APP_URL: &str = "http://sample.test";
@@ -22,6 +23,8 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub folder: TempDir,
     pub database: TestDatabase,
+    /// What stands in front, if anything does; then `address` is its.
+    pub nginx: Option<Nginx>,
     running: Option<Running>,
 }
 
@@ -38,6 +41,23 @@ impl TestApp {
         let app = app_on(&folder, &database, settings);
         app.db.migrate().await.unwrap();
         TestApp::serve(app, folder, database).await
+    }
+
+    /// On a Unix socket behind nginx, as on EC2.
+    pub async fn start_behind_nginx() -> TestApp {
+        let sockets = tempfile::tempdir().unwrap();
+        let socket = sockets.path().join("app.sock");
+        let listen = format!("unix:{}", socket.display());
+        let mut app = TestApp::start_with(&[("LISTEN", &listen), ("TRUSTED_PROXIES", "1")]).await;
+        let nginx = Nginx::start(sockets);
+        app.address = nginx.server.address;
+        app.nginx = Some(nginx);
+        app
+    }
+
+    /// One directly and one behind nginx, for what has to be the same both ways.
+    pub async fn start_both_ways() -> [TestApp; 2] {
+        [TestApp::start().await, TestApp::start_behind_nginx().await]
     }
 
     /// With a database that has no tables yet, or, by its DATABASE_URL, is not there at all.
@@ -57,9 +77,11 @@ impl TestApp {
         let running = server::start(app).await.unwrap();
         TestApp {
             app: running.app.clone(),
-            address: running.addresses[0],
+            // None on a Unix socket.
+            address: running.addresses.first().copied().unwrap_or(([127, 0, 0, 1], 0).into()),
             folder,
             database,
+            nginx: None,
             running: Some(running),
         }
     }
@@ -89,6 +111,13 @@ impl TestApp {
     /// Where Prometheus asks.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.running.as_ref()?.metrics_address
+    }
+
+    /// Shuts down, and leaves what stands in front.
+    pub async fn leave_nginx(mut self) -> Nginx {
+        let nginx = self.nginx.take().unwrap();
+        self.stop().await;
+        nginx
     }
 
     /// Shuts down as SIGTERM does.

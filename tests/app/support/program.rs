@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -109,6 +110,17 @@ impl Program {
     pub fn serve(&self) -> Serving {
         let mut serving = Serving::start(self.command());
         serving.wait_for("listening");
+        serving
+    }
+
+    /// The same on a socket that is handed over as systemd does: descriptor 3, and the process id, which `exec` keeps.
+    pub fn serve_on(&self, socket: OwnedFd) -> Serving {
+        let mut command = Command::new("/bin/sh");
+        let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\"";
+        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_sample-app")).stdin(socket);
+        command.env_clear().envs(&self.settings).current_dir(self.folder.path());
+        let mut serving = Serving::start(command);
+        serving.wait_for("the inherited socket");
         serving
     }
 }

@@ -65,7 +65,7 @@ pub fn tool(path: &str) -> PathBuf {
     tool
 }
 
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
