@@ -1,0 +1,378 @@
+//! The source bundle for Elastic Beanstalk: what is in it, that its settings are ones that AWS documents, and that it comes
+//! up and serves when it is treated as the platform treats bundles. No AWS is here; that it takes it remains to be seen.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use reqwest::Method;
+use sample_app::config::SETTINGS;
+use sample_app::routes;
+use serde_json::Value;
+use sqlx::Connection;
+
+use crate::support::beanstalk::{Instance, bundle, source, test_bundle, yaml};
+use crate::support::people::PASSWORD;
+use crate::support::posts::png;
+use crate::support::{Browser, Page};
+
+/// Behind https at the load balancer.
+const URL: &str = "https://sample.test";
+
+fn settings() -> Vec<(&'static str, String)> {
+    vec![
+        ("APP_URL", URL.to_owned()),
+        ("SECRET_KEY_BASE", "0123456789abcdef".repeat(4)),
+        ("REDIS_URL", "memory:".to_owned()),
+    ]
+}
+
+async fn launch(more: &[(&'static str, &str)]) -> Instance {
+    let mut properties = settings();
+    properties.extend(more.iter().map(|(name, value)| (*name, value.to_string())));
+    let properties: Vec<_> = properties.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Instance::launch(&properties).await
+}
+
+/// Lines of `unzip -Z`: mode, size, name.
+fn listing(zip: &Path) -> BTreeMap<String, String> {
+    let listed = Command::new("unzip").arg("-Z").arg(zip).output().unwrap();
+    assert!(listed.status.success());
+    let text = String::from_utf8(listed.stdout).unwrap();
+    let entries = text.lines().filter(|line| line.starts_with('-'));
+    entries.map(|line| (line.rsplit(' ').next().unwrap().to_owned(), line[..10].to_owned())).collect()
+}
+
+#[test]
+fn the_bundle_holds_what_it_should_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("built");
+    fs::write(&binary, "any program").unwrap();
+    let (one, two) = (folder.path().join("one.zip"), folder.path().join("two.zip"));
+    let said = bundle(&binary, &one);
+    bundle(&binary, &two);
+    assert!(said.starts_with(&format!("{}: 0.0 MB", one.display())), "{said}");
+    assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap(), "the same input makes the same bytes");
+    let modes = listing(&one);
+    let is_executable =
+        |name: &str| modes.get(name).unwrap_or_else(|| panic!("{name} in {modes:?}")) == "-rwxr-xr-x";
+    assert!(is_executable("sample-app") && !is_executable("Procfile"));
+    for name in modes.keys() {
+        assert_eq!(is_executable(name), name == "sample-app" || name.contains("hooks/"), "{name}");
+        assert!(!name.ends_with(".sample"), "{name}");
+    }
+    // The first process is the one that nginx goes to.
+    assert!(fs::read_to_string(source().join("Procfile")).unwrap().starts_with("web: ./sample-app\n"));
+}
+
+/// The developer guide, "General options for all environments": the namespaces that we use, with the options that they have
+/// and what these take.
+const OPTIONS: &[(&str, &[(&str, &str)])] = &[
+    ("aws:autoscaling:launchconfiguration", &[("DisableIMDSv1", "true|false")]),
+    (
+        "aws:autoscaling:updatepolicy:rollingupdate",
+        &[("RollingUpdateEnabled", "true|false"), ("RollingUpdateType", "Health|Time|Immutable")],
+    ),
+    ("aws:elasticbeanstalk:application", &[("Application Healthcheck URL", "PATH")]),
+    (
+        "aws:elasticbeanstalk:cloudwatch:logs",
+        &[
+            ("StreamLogs", "true|false"),
+            ("DeleteOnTerminate", "true|false"),
+            ("RetentionInDays", "1|3|5|7|14|30|60|90|120|150|180|365|400|545|731|1827|3653"),
+        ],
+    ),
+    (
+        "aws:elasticbeanstalk:cloudwatch:logs:health",
+        &[
+            ("HealthStreamingEnabled", "true|false"),
+            ("DeleteOnTerminate", "true|false"),
+            ("RetentionInDays", "1|3|5|7|14|30|60|90|120|150|180|365|400|545|731|1827|3653"),
+        ],
+    ),
+    (
+        "aws:elasticbeanstalk:command",
+        &[
+            ("DeploymentPolicy", "AllAtOnce|Rolling|RollingWithAdditionalBatch|Immutable|TrafficSplitting"),
+            ("Timeout", "1..3600"),
+        ],
+    ),
+    (
+        "aws:elasticbeanstalk:environment",
+        &[
+            ("EnvironmentType", "SingleInstance|LoadBalanced"),
+            ("LoadBalancerType", "classic|application|network"),
+        ],
+    ),
+    (
+        "aws:elasticbeanstalk:environment:process:default",
+        &[
+            ("DeregistrationDelay", "0..3600"),
+            ("HealthCheckInterval", "5..300"),
+            ("HealthCheckPath", "PATH"),
+            ("MatcherHTTPCode", "200..499"),
+        ],
+    ),
+    (
+        "aws:elasticbeanstalk:healthreporting:system",
+        &[("SystemType", "basic|enhanced"), ("ConfigDocument", "JSON")],
+    ),
+    (
+        "aws:elbv2:listener:443",
+        &[("Protocol", "HTTP|HTTPS"), ("SSLCertificateArns", "ARN"), ("SSLPolicy", "ANY")],
+    ),
+    ("aws:elbv2:loadbalancer", &[("IdleTimeout", "1..3600")]),
+];
+const PROPERTIES: &str = "aws:elasticbeanstalk:application:environment";
+const SECRETS: &str = "aws:elasticbeanstalk:application:environmentsecrets";
+
+fn fits(value: &Value, form: &str) -> bool {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match form {
+        "ANY" => !text.is_empty(),
+        "ARN" => text.starts_with("arn:aws:"),
+        "JSON" => value.is_object(),
+        "PATH" => routes::TABLE.contains(&("GET", text.as_str())),
+        _ => match form.split_once("..") {
+            Some((least, most)) => {
+                let number: u32 = text.parse().unwrap_or(u32::MAX);
+                (least.parse().unwrap()..=most.parse().unwrap()).contains(&number)
+            }
+            None => form.split('|').any(|allowed| allowed == text),
+        },
+    }
+}
+
+fn is_setting(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.name == name || setting.also.split(", ").any(|also| also == name))
+}
+
+fn check_options(file: &str, document: &Value) {
+    for (namespace, options) in document["option_settings"].as_object().into_iter().flatten() {
+        for (name, value) in options.as_object().unwrap() {
+            match namespace.as_str() {
+                PROPERTIES => assert!(is_setting(name), "{file}: {name} is no setting"),
+                SECRETS => {
+                    assert!(is_setting(name), "{file}: {name} is no setting");
+                    assert!(fits(value, "ARN"), "{file}: {name}");
+                }
+                _ => {
+                    let known = OPTIONS.iter().find(|(known, _)| known == namespace);
+                    let (_, known) = known.unwrap_or_else(|| panic!("{file}: {namespace}"));
+                    let form = known.iter().find(|(known, _)| known == name);
+                    let (_, form) = form.unwrap_or_else(|| panic!("{file}: {namespace} has no {name}"));
+                    assert!(fits(value, form), "{file}: {name} is {form}, not {value}");
+                }
+            }
+        }
+    }
+}
+
+/// cfn-lint knows nothing of these files, and a mistake in one is found when an environment does not come up.
+#[test]
+fn every_option_is_one_of_elastic_beanstalk() {
+    let mut sections = Vec::new();
+    for entry in fs::read_dir(source().join(".ebextensions")).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let document = yaml(&text);
+        sections.extend(document.as_object().unwrap().keys().cloned());
+        check_options(file, &document);
+        // As the reader fills it in: lines of `# NAME: value`, and namespaces in comments.
+        let filled: Vec<_> =
+            text.lines().map(|line| uncomment(line).unwrap_or_else(|| line.to_owned())).collect();
+        check_options(file, &yaml(&filled.join("\n")));
+    }
+    sections.sort();
+    assert_eq!(sections, ["Resources", "container_commands", "files", "option_settings", "option_settings"]);
+}
+
+/// A line that waits to be used: `    # APP_URL: ...`, `  # aws:...:`, `  #   SECRET_KEY_BASE: ...`.
+fn uncomment(line: &str) -> Option<String> {
+    let (indent, rest) = line.split_once("# ")?;
+    let name = rest.trim_start().split(": ").next()?.trim_end_matches(':');
+    let waits = name.starts_with("aws:") || name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    (indent.trim().is_empty() && waits).then(|| format!("{indent}{rest}"))
+}
+
+#[test]
+fn what_waits_in_comments_is_read() {
+    let text = fs::read_to_string(source().join(".ebextensions/01-environment.config")).unwrap();
+    let filled: Vec<_> =
+        text.lines().map(|line| uncomment(line).unwrap_or_else(|| line.to_owned())).collect();
+    let options = &yaml(&filled.join("\n"))["option_settings"];
+    for name in [
+        "APP_URL",
+        "MYSQL_DATABASE_HOST",
+        "MYSQL_DATABASE_USER",
+        "MYSQL_DATABASE_DB",
+        "REDIS_HOST",
+        "LOGSTASH_HOST",
+    ] {
+        assert!(options[PROPERTIES][name].is_string(), "{name}");
+    }
+    for name in ["SECRET_KEY_BASE", "MYSQL_DATABASE_PASSWORD"] {
+        assert!(options[SECRETS][name].is_string(), "{name}");
+    }
+    let delay = options["aws:elasticbeanstalk:environment:process:default"]["DeregistrationDelay"].as_u64();
+    assert!(delay.unwrap() >= 30 + 10, "the drain, and a health check");
+}
+
+async fn sign_up(instance: &mut Instance) -> Browser {
+    let mut browser = instance.visitor("203.0.113.9");
+    browser.sign_up("Michael", "michael@example.com", PASSWORD).await;
+    let mails = instance.folder.path().join("var/lib/sample-app/mail");
+    let start = Instant::now();
+    let mail = loop {
+        let mail = fs::read_dir(&mails).ok().and_then(|mut entries| entries.next());
+        if let Some(mail) = mail {
+            break fs::read_to_string(mail.unwrap().path()).unwrap().replace("=\r\n", "").replace("=3D", "=");
+        }
+        assert!(start.elapsed().as_secs() < 60, "no mail");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    let link = mail.split(URL).nth(1).unwrap().split_whitespace().next().unwrap();
+    let form = browser.get(link).await.form("Activate my account");
+    let page = browser.submit(form).await;
+    page.assert_flash("success", "Account activated!");
+    browser
+}
+
+async fn post_picture(browser: &mut Browser, text: &str, bytes: Vec<u8>) -> Page {
+    let form = browser.get("/").await.form("Post").set("micropost[content]", text);
+    browser.submit(form.attach("micropost[picture]", "kitten.png", bytes)).await
+}
+
+/// A picture of so many bytes, of which most say nothing.
+fn padded(bytes: usize) -> Vec<u8> {
+    let mut picture = png(20, 10);
+    picture.resize(bytes, 0);
+    picture
+}
+
+#[actix_web::test]
+async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
+    let mut instance = launch(&[]).await;
+    instance.deploy(test_bundle());
+
+    // The load balancer's probe: by plain http, the instance's own address as Host.
+    let probe = Browser::new(instance.address).request(Method::GET, "/livez").header("host", "10.0.3.7");
+    let answer = probe.header("user-agent", "ELB-HealthChecker/2.0").send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "ok\n"));
+
+    // https ends at the load balancer, which appends the visitor's address to what the visitor claims.
+    let mut visitor = instance.visitor("6.6.6.6, 203.0.113.9");
+    let request = visitor.request(Method::GET, "/help").header("x-forwarded-proto", "https");
+    assert_eq!(visitor.send(request, "/help").await.status, 200);
+    let line = instance.web().wait_for("\"/help\"");
+    assert!(line.contains("\"client\":\"203.0.113.9\""), "{line}");
+
+    let mut browser = sign_up(&mut instance).await;
+    assert!(browser.set_cookies.iter().all(|cookie| cookie.contains("Secure")), "{:?}", browser.set_cookies);
+
+    // nginx's own limit is 1 MB; ours is 5 MB, and who is a little over it keeps the text.
+    let page = post_picture(&mut browser, "a large kitten", padded(5_000_000)).await;
+    page.assert_flash("success", "Micropost created!");
+    let page = post_picture(&mut browser, "too large a kitten", padded(5_600_000)).await;
+    assert_eq!(page.status, 413);
+    assert!(page.text().contains("too large a kitten"), "{}", page.text());
+
+    // Far over it nginx says no by itself, as strictly.
+    let page = post_picture(&mut browser, "far too large", padded(7_000_000)).await;
+    assert!(page.status == 413 && !page.text().contains("far too large"));
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{:?}", page.headers);
+    assert_eq!((page.header("x-content-type-options"), page.header("server")), ("nosniff", "nginx"));
+    let page = browser.get("/help").await;
+    for name in ["content-security-policy", "x-content-type-options", "referrer-policy"] {
+        assert_eq!(page.headers.get_all(name).iter().count(), 1, "{name} once: {:?}", page.headers);
+    }
+
+    // Pages are compressed on the way, also for who comes by CloudFront.
+    let request = browser
+        .request(Method::GET, "/help")
+        .header("accept-encoding", "gzip")
+        .header("via", "1.1 cloudfront");
+    let page = browser.send(request, "/help").await;
+    assert_eq!((page.header("content-encoding"), page.header("vary")), ("gzip", "Accept-Encoding"));
+
+    let log = instance.health_log();
+    assert!(log.lines().any(|line| line.contains("\"/livez\"200\"")), "{log}");
+}
+
+/// Other versions of the platform set more in the server; ours must not repeat it.
+#[actix_web::test]
+async fn the_configuration_fits_older_versions_of_the_platform() {
+    let instance = launch(&[]).await;
+    instance.unpack(test_bundle());
+    instance.configure_nginx("client_header_timeout 60; client_body_timeout 60; keepalive_timeout 60;");
+}
+
+#[actix_web::test]
+async fn two_instances_migrate_at_once_and_none_waits_for_ever() {
+    let instance = launch(&[("MIGRATE_SECONDS", "1")]).await;
+    instance.unpack(test_bundle());
+    // As long as somebody else holds the lock.
+    let mut holder = Holder::take(&instance).await;
+    let stopped = instance.run_in_staging(&mut instance.migration());
+    assert_eq!(stopped.status.code(), Some(124), "{stopped:?}");
+    holder.release().await;
+
+    let instance = launch(&[]).await;
+    instance.unpack(test_bundle());
+    std::thread::scope(|scope| {
+        let run = || instance.run_in_staging(&mut instance.migration());
+        for finished in [scope.spawn(run), scope.spawn(run)].map(|thread| thread.join().unwrap()) {
+            assert!(finished.status.success(), "{finished:?}");
+        }
+    });
+    let applied = instance.database.db_number("SELECT COUNT(*) FROM _sqlx_migrations WHERE success").await;
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/mysql")).unwrap().count();
+    assert_eq!(usize::try_from(applied).unwrap(), files, "each once");
+}
+
+/// Somebody who migrates and does not come to an end.
+enum Holder {
+    Sqlite(sqlx::SqliteConnection),
+    MySql(sqlx::MySqlConnection),
+}
+
+impl Holder {
+    async fn take(instance: &Instance) -> Holder {
+        if instance.database.is_mysql() {
+            let mut conn = instance.database.db_connect_mysql().await;
+            let lock = "SELECT GET_LOCK(CONCAT('sample_app migrate ', LEFT(DATABASE(), 40)), 0)";
+            assert_eq!(sqlx::query_scalar::<_, i64>(lock).fetch_one(&mut conn).await.unwrap(), 1);
+            return Holder::MySql(conn);
+        }
+        fs::write(instance.folder.path().join("test.db"), "").unwrap();
+        let mut conn = instance.database.db_connect_sqlite().await;
+        sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut conn).await.unwrap();
+        Holder::Sqlite(conn)
+    }
+
+    async fn release(&mut self) {
+        match self {
+            Holder::Sqlite(conn) => drop(sqlx::raw_sql("ROLLBACK").execute(conn).await.unwrap()),
+            Holder::MySql(conn) => conn.ping().await.unwrap(),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_second_version_takes_over_what_the_first_one_kept() {
+    let mut instance = launch(&[]).await;
+    instance.deploy(test_bundle());
+    let mut browser = sign_up(&mut instance).await;
+    let picture = browser.post_picture("kept").await.newest_picture();
+    let first = instance.web().child.id();
+
+    instance.deploy(test_bundle());
+    assert_ne!(instance.web().child.id(), first);
+    let mut browser = instance.visitor("203.0.113.9");
+    let page = browser.log_in("michael@example.com", PASSWORD).await;
+    assert!(page.text().contains("kept"));
+    assert_eq!(browser.get(&picture).await.status, 200);
+}
