@@ -157,7 +157,10 @@ impl Instance {
     pub fn configure_nginx(&self, timeouts: &str) -> PathBuf {
         let folder = self.folder.path().join("nginx");
         let _ = fs::remove_dir_all(folder.join("conf.d"));
-        fs::create_dir_all(folder.join("healthd")).unwrap();
+        // A log whose name has variables is written only if the root is there.
+        for name in ["healthd", "html"] {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
         let ours = self.app().join("staging/.platform/nginx/conf.d");
         succeed(&Command::new("cp").arg("-r").arg(ours).arg(&folder).output().unwrap());
         let text = include_str!("beanstalk_nginx.conf")
