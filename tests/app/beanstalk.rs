@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use sample_app::config::SETTINGS;
@@ -14,8 +14,10 @@ use serde_json::Value;
 use sqlx::Connection;
 
 use crate::support::beanstalk::{Instance, bundle, source, test_bundle, yaml};
+use crate::support::mails::mails_in;
 use crate::support::people::PASSWORD;
 use crate::support::posts::png;
+use crate::support::program::PATIENCE;
 use crate::support::{Browser, Page};
 
 /// Behind https at the load balancer.
@@ -224,17 +226,16 @@ fn what_waits_in_comments_is_read() {
 async fn sign_up(instance: &mut Instance) -> Browser {
     let mut browser = instance.visitor("203.0.113.9");
     browser.sign_up("Michael", "michael@example.com", PASSWORD).await;
-    let mails = instance.folder.path().join("var/lib/sample-app/mail");
+    let folder = instance.folder.path().join("var/lib/sample-app/mail");
     let start = Instant::now();
     let mail = loop {
-        let mail = fs::read_dir(&mails).ok().and_then(|mut entries| entries.next());
-        if let Some(mail) = mail {
-            break fs::read_to_string(mail.unwrap().path()).unwrap().replace("=\r\n", "").replace("=3D", "=");
+        if let Some(mail) = mails_in(&folder).pop() {
+            break mail;
         }
-        assert!(start.elapsed().as_secs() < 60, "no mail");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        assert!(start.elapsed() < PATIENCE, "no mail");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let link = mail.split(URL).nth(1).unwrap().split_whitespace().next().unwrap();
+    let link = mail.text.lines().find_map(|line| line.trim().strip_prefix(URL)).unwrap();
     let form = browser.get(link).await.form("Activate my account");
     let page = browser.submit(form).await;
     page.assert_flash("success", "Account activated!");
