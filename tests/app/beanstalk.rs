@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -317,18 +317,20 @@ async fn two_instances_migrate_at_once_and_none_waits_for_ever() {
     instance.unpack(test_bundle());
     // As long as somebody else holds the lock.
     let mut holder = Holder::take(&instance).await;
-    let stopped = instance.run_in_staging(&mut instance.migration());
+    let stopped = instance.migration().output().unwrap();
     assert_eq!(stopped.status.code(), Some(124), "{stopped:?}");
     holder.release().await;
 
     let instance = launch(&[]).await;
     instance.unpack(test_bundle());
-    std::thread::scope(|scope| {
-        let run = || instance.run_in_staging(&mut instance.migration());
-        for finished in [scope.spawn(run), scope.spawn(run)].map(|thread| thread.join().unwrap()) {
-            assert!(finished.status.success(), "{finished:?}");
-        }
+    let both = [(); 2].map(|()| {
+        let mut migration = instance.migration();
+        migration.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     });
+    for running in both {
+        let finished = running.wait_with_output().unwrap();
+        assert!(finished.status.success(), "{finished:?}");
+    }
     let applied = instance.database.db_number("SELECT COUNT(*) FROM _sqlx_migrations WHERE success").await;
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/mysql")).unwrap().count();
     assert_eq!(usize::try_from(applied).unwrap(), files, "each once");

@@ -2,6 +2,7 @@
 //! container commands, the Procfile's process, nginx in front. As nobody in particular, in a folder, on free ports.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -94,9 +95,9 @@ impl Instance {
             let text = fs::read_to_string(self.app().join("staging/.ebextensions").join(name)).unwrap();
             let commands = yaml(&text)["container_commands"].clone();
             for command in commands.as_object().into_iter().flat_map(|commands| commands.values()) {
-                let mut shell = Command::new("bash");
-                shell.args(["-c", command["command"].as_str().unwrap()]);
-                succeed(&self.run_in_staging(&mut shell));
+                let shell =
+                    self.in_staging("bash").args(["-c", command["command"].as_str().unwrap()]).output();
+                succeed(&shell.unwrap());
             }
         }
         self.run_hooks("hooks/predeploy");
@@ -118,15 +119,17 @@ impl Instance {
         succeed(&Command::new("unzip").arg("-q").arg(bundle).arg("-d").arg(staging).output().unwrap());
     }
 
-    /// Runs a program as the platform does during a deploy.
-    pub fn run_in_staging(&self, command: &mut Command) -> Output {
+    /// A program as the platform runs it during a deploy.
+    fn in_staging(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         command.current_dir(self.app().join("staging")).env_clear().envs(&self.properties);
-        command.env("HOME", "/root").env("PATH", self.path()).stdin(Stdio::null()).output().unwrap()
+        command.env("HOME", "/root").env("PATH", self.path()).stdin(Stdio::null());
+        command
     }
 
     /// The migration, as it is named in the bundle.
     pub fn migration(&self) -> Command {
-        Command::new(self.app().join("staging/.platform/confighooks/predeploy/01_migrate"))
+        self.in_staging(self.app().join("staging/.platform/confighooks/predeploy/01_migrate"))
     }
 
     /// There is no user webapp here: `install` takes the folder, and whoever runs the tests owns it.
@@ -148,7 +151,7 @@ impl Instance {
         let mut hooks: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         hooks.sort();
         for hook in hooks {
-            succeed(&self.run_in_staging(&mut Command::new(hook)));
+            succeed(&self.in_staging(hook).output().unwrap());
         }
     }
 
