@@ -90,6 +90,8 @@ impl Instance {
     pub fn deploy(&mut self, bundle: &Path) {
         self.unpack(bundle);
         self.run_hooks("hooks/prebuild");
+        // On an instance webapp could not make it.
+        assert!(Path::new(&self.properties["DATA_DIR"]).is_dir());
         self.configure_nginx("");
         for name in ["01-environment.config", "02-database.config"] {
             let text = fs::read_to_string(self.app().join("staging/.ebextensions").join(name)).unwrap();
