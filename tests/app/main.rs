@@ -15,6 +15,7 @@ mod activations;
 mod bad_input;
 mod bad_paths;
 mod beanstalk;
+mod beanstalk_settings;
 mod browser;
 mod command_line;
 mod containers;
