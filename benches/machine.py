@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-RELEASE = ROOT / "target/release"
+# What is measured is what is deployed.
+RELEASE = Path(subprocess.check_output([ROOT / "deploy/build", "--path"], text=True).strip()).parent
 KEPT = ROOT / "target/bench"
 HERE = "127.0.0.1"
 TICKS = os.sysconf("SC_CLK_TCK")

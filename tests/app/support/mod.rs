@@ -2,6 +2,7 @@
 //! whose marks they read ([`page`]); or the real program ([`program`]). What goes to the database directly is named `db_..`.
 
 pub mod app;
+pub mod beanstalk;
 pub mod browser;
 pub mod certificates;
 pub mod chrome;
