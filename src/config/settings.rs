@@ -199,8 +199,8 @@ pub const SETTINGS: &[Setting] = &[
         name: "TRUSTED_PROXIES",
         also: "",
         default: "0",
-        about: "How many proxies stand in front, 0 to 10, to find the visitor's address: 1 behind nginx, 2 behind a load \
-                balancer and nginx.",
+        about: "How many proxies stand in front, 0 to 10, to find the visitor's address: 1 behind our nginx, with a load \
+                balancer or without; 2 behind a load balancer and an nginx that appends, as on Elastic Beanstalk.",
     },
     Setting {
         name: "LIMITS",

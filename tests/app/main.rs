@@ -64,6 +64,7 @@ mod redis;
 mod relationships;
 mod remember_me;
 mod roles;
+mod rolling;
 mod routes;
 mod s3;
 mod s3_faults;

@@ -25,7 +25,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// As behind a load balancer. The application is expected at app.sock in this folder.
+    /// As behind a load balancer. The application is expected at app.sock in this folder; if there is an app-2.sock, a second
+    /// instance as well.
     pub fn start(folder: TempDir) -> Nginx {
         Nginx::start_with(folder, "sample-app.conf")
     }
@@ -107,8 +108,12 @@ pub fn configure(place: &Path, name: &str, port: u16, plain: u16) -> PathBuf {
         ("www.example.com", "sample.test".to_owned()),
         ("10.0.0.0/8", LOAD_BALANCER.to_owned()),
     ];
+    let second = format!("server unix:{folder}/app-2.sock;");
     let copy = |from: PathBuf, to: PathBuf| {
-        let text = std::fs::read_to_string(&from).unwrap();
+        let mut text = std::fs::read_to_string(&from).unwrap();
+        if place.join("app-2.sock").exists() {
+            text = text.replace("# server unix:/run/sample-app-2.sock;", &second);
+        }
         let text = replaced.iter().fold(text, |text, (old, new)| text.replace(old, new));
         std::fs::write(to, text).unwrap();
     };

@@ -1,6 +1,7 @@
 //! The real program, run as people run it: an environment of its own, a folder of its own, a database of its own.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -17,6 +18,11 @@ use super::{Browser, TestDatabase};
 
 /// Longer than anything here takes, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program under test; TEST_PROGRAM names another one, the one that is deployed say.
+pub fn program() -> OsString {
+    std::env::var_os("TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_sample-app").into())
+}
 
 /// See the module.
 pub struct Program {
@@ -77,7 +83,7 @@ impl Program {
 
     /// Nothing of the test's own environment gets through.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sample-app"));
+        let mut command = Command::new(program());
         command.env_clear().envs(&self.settings).current_dir(self.folder.path());
         command
     }
@@ -117,7 +123,7 @@ impl Program {
     pub fn serve_on(&self, socket: OwnedFd) -> Serving {
         let mut command = Command::new("/bin/sh");
         let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\"";
-        command.arg("-c").arg(script).arg(env!("CARGO_BIN_EXE_sample-app")).stdin(socket);
+        command.arg("-c").arg(script).arg(program()).stdin(socket);
         command.env_clear().envs(&self.settings).current_dir(self.folder.path());
         let mut serving = Serving::start(command);
         serving.wait_for("the inherited socket");
@@ -194,6 +200,11 @@ impl Serving {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Its exit code, once it has ended.
+    pub fn ended(&mut self) -> Option<i32> {
+        self.end().0
     }
 
     /// Waits until it ends; gives its exit code and what it wrote to stderr.
