@@ -6,9 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
+use crate::support::tally::Tally;
 use crate::support::{Nginx, Program};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sample-app");
@@ -164,32 +163,10 @@ fn the_units_fit_what_they_start() {
     assert!(judged.status.success(), "{}", said(&judged));
 }
 
-/// What came back for all that was asked while the program was replaced.
-#[derive(Default)]
-struct Asked {
-    fine: AtomicUsize,
-    wrong: std::sync::Mutex<Vec<String>>,
-    done: AtomicBool,
-}
-
-impl Asked {
-    fn note(&self, what: &str, answer: Result<u16, String>, expected: u16) {
-        match answer {
-            Ok(status) if status == expected => {
-                self.fine.fetch_add(1, Ordering::SeqCst);
-            }
-            other => self.wrong.lock().unwrap().push(format!("{what}: {other:?}")),
-        }
-    }
-
-    /// Waits until so many more were answered.
-    async fn more(&self, count: usize) {
-        let until = self.fine.load(Ordering::SeqCst) + count;
-        let start = std::time::Instant::now();
-        while self.fine.load(Ordering::SeqCst) < until && self.wrong.lock().unwrap().is_empty() {
-            assert!(start.elapsed() < crate::support::program::PATIENCE, "nothing is answered");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+fn note(tally: &Tally, what: &str, answer: Result<u16, String>, expected: u16) {
+    match answer {
+        Ok(status) if status == expected => tally.right(),
+        other => tally.wrong(format!("{what}: {other:?}")),
     }
 }
 
@@ -203,7 +180,7 @@ async fn a_new_program_behind_the_same_socket_is_noticed_by_nobody() {
     program.succeed(&["migrate"]);
     let mut serving = program.serve_on(socket.try_clone().unwrap().into());
     let nginx = Nginx::start(folder);
-    let asked = Arc::new(Asked::default());
+    let asked = Arc::new(Tally::default());
 
     let mut visitors = Vec::new();
     for number in 0..8 {
@@ -211,7 +188,7 @@ async fn a_new_program_behind_the_same_socket_is_noticed_by_nobody() {
         visitors.push(tokio::spawn(async move {
             let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
             let client = client.build().unwrap();
-            while !asked.done.load(Ordering::SeqCst) {
+            while !asked.is_over() {
                 let (request, expected) = if number % 2 == 0 {
                     (client.get(format!("http://{address}/about")), 200)
                 } else {
@@ -221,7 +198,7 @@ async fn a_new_program_behind_the_same_socket_is_noticed_by_nobody() {
                 let answer = request.send().await;
                 let answer =
                     answer.map(|answer| answer.status().as_u16()).map_err(|error| format!("{error:?}"));
-                asked.note("through nginx", answer, expected);
+                note(&asked, "through nginx", answer, expected);
             }
         }));
     }
@@ -229,8 +206,8 @@ async fn a_new_program_behind_the_same_socket_is_noticed_by_nobody() {
     for _ in 0..4 {
         let (asked, path) = (asked.clone(), path.clone());
         neighbours.push(std::thread::spawn(move || {
-            while !asked.done.load(Ordering::SeqCst) {
-                asked.note("directly", about(&path), 200);
+            while !asked.is_over() {
+                note(&asked, "directly", about(&path), 200);
             }
         }));
     }
@@ -240,7 +217,7 @@ async fn a_new_program_behind_the_same_socket_is_noticed_by_nobody() {
         serving = program.serve_on(socket.try_clone().unwrap().into());
     }
     asked.more(100).await;
-    asked.done.store(true, Ordering::SeqCst);
+    asked.end();
     for visitor in visitors {
         visitor.await.unwrap();
     }
@@ -248,8 +225,7 @@ async fn a_new_program_behind_the_same_socket_is_noticed_by_nobody() {
         neighbour.join().unwrap();
     }
     serving.stop();
-    let wrong = asked.wrong.lock().unwrap();
-    assert!(wrong.is_empty(), "{} of {}: {:#?}", wrong.len(), asked.fine.load(Ordering::SeqCst), &*wrong);
+    asked.assert_all_right();
 }
 
 fn about(path: &Path) -> Result<u16, String> {

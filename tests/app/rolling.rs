@@ -4,41 +4,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixListener;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::nginx::{LOAD_BALANCER, Nginx};
-use crate::support::program::PATIENCE;
+use crate::support::tally::Tally;
 use crate::support::{Browser, Page, Program, app::APP_URL, redis};
 
 /// People who do something all the time.
 const VISITORS: usize = 8;
-
-/// What became of all that was asked.
-#[derive(Default)]
-struct Tally {
-    answered: AtomicUsize,
-    posted: AtomicUsize,
-    wrong: Mutex<Vec<String>>,
-    done: AtomicBool,
-}
-
-impl Tally {
-    /// Waits until so many more were answered.
-    async fn more(&self, count: usize) {
-        let until = self.answered.load(Ordering::SeqCst) + count;
-        let (mut seen, mut since) = (0, std::time::Instant::now());
-        while self.answered.load(Ordering::SeqCst) < until && self.wrong.lock().unwrap().is_empty() {
-            let answered = self.answered.load(Ordering::SeqCst);
-            if answered > seen {
-                (seen, since) = (answered, std::time::Instant::now());
-            }
-            assert!(since.elapsed() < PATIENCE, "nothing is answered any more");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-}
 
 /// Somebody who is logged in, and comes through the load balancer from an address of their own.
 struct Visitor {
@@ -46,10 +20,11 @@ struct Visitor {
     address: SocketAddr,
     cookies: String,
     number: usize,
+    posted: Arc<AtomicUsize>,
 }
 
 impl Visitor {
-    async fn log_in(address: SocketAddr, number: usize) -> Visitor {
+    async fn log_in(address: SocketAddr, number: usize, posted: Arc<AtomicUsize>) -> Visitor {
         let mut browser = Browser::new(address);
         let page: Page =
             browser.log_in(&format!("example-{}@railstutorial.org", number + 1), "password").await;
@@ -59,7 +34,7 @@ impl Visitor {
             browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let client = client.local_address(LOAD_BALANCER.parse::<IpAddr>().unwrap()).build().unwrap();
-        Visitor { client, address, cookies: cookies.join("; "), number }
+        Visitor { client, address, cookies: cookies.join("; "), number, posted }
     }
 
     /// One in ten of what people do is a post.
@@ -91,16 +66,13 @@ impl Visitor {
         };
         match answer.await {
             Ok((status, body)) if status == expected && body.contains(shows) => {
-                tally.posted.fetch_add(usize::from(expected == 303), Ordering::SeqCst);
-                tally.answered.fetch_add(1, Ordering::SeqCst);
+                tally.right();
+                self.posted.fetch_add(usize::from(expected == 303), Ordering::SeqCst);
             }
             Ok((status, body)) => {
-                let begin: String = body.chars().take(200).collect();
-                tally.wrong.lock().unwrap().push(format!("{path}: {status} {begin}"));
+                tally.wrong(format!("{path}: {status} {}", body.chars().take(200).collect::<String>()));
             }
-            Err::<_, reqwest::Error>(error) => {
-                tally.wrong.lock().unwrap().push(format!("{path}: {error:?}"));
-            }
+            Err::<_, reqwest::Error>(error) => tally.wrong(format!("{path}: {error:?}")),
         }
     }
 }
@@ -126,13 +98,14 @@ async fn nobody_notices_that_two_instances_are_restarted_in_turn() {
     let mut instances = sockets.each_ref().map(start);
     let nginx = Nginx::start(folder);
 
-    let tally = Arc::new(Tally::default());
+    let (tally, posted) = (Arc::new(Tally::default()), Arc::new(AtomicUsize::new(0)));
     let mut visitors = Vec::new();
     for number in 0..VISITORS {
-        let (visitor, tally) = (Visitor::log_in(nginx.server.address, number).await, tally.clone());
+        let visitor = Visitor::log_in(nginx.server.address, number, posted.clone()).await;
+        let tally = tally.clone();
         visitors.push(tokio::spawn(async move {
             let mut turn = number;
-            while !tally.done.load(Ordering::SeqCst) {
+            while !tally.is_over() {
                 visitor.act(turn, &tally).await;
                 turn += 1;
             }
@@ -148,19 +121,18 @@ async fn nobody_notices_that_two_instances_are_restarted_in_turn() {
         }
     }
     tally.more(100).await;
-    tally.done.store(true, Ordering::SeqCst);
+    tally.end();
     for visitor in visitors {
         visitor.await.unwrap();
     }
-    let (answered, posted) = (tally.answered.load(Ordering::SeqCst), tally.posted.load(Ordering::SeqCst));
-    let wrong = tally.wrong.lock().unwrap();
+    let (answered, posted) = (tally.answered(), posted.load(Ordering::SeqCst));
     println!(
         "{answered} requests answered, {posted} of them posts, {} failed; {} restarts in {:.0} s",
-        wrong.len(),
+        tally.wrongs(),
         2 * rounds,
         began.elapsed().as_secs_f64()
     );
-    assert!(wrong.is_empty(), "{} of {answered}: {:#?}", wrong.len(), &wrong[..wrong.len().min(10)]);
+    tally.assert_all_right();
     assert!(answered >= requests);
     // Not one lost, and none sent twice.
     assert_eq!(program.database.db_number(posts).await - before, posted as i64);

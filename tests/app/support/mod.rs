@@ -25,6 +25,7 @@ pub mod server;
 pub mod smtp;
 pub mod sns;
 pub mod table;
+pub mod tally;
 pub mod tls_front;
 
 pub use app::TestApp;

@@ -1,0 +1,67 @@
+//! What became of all that many visitors asked at the same time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::program::PATIENCE;
+
+/// See the module.
+#[derive(Default)]
+pub struct Tally {
+    right: AtomicUsize,
+    wrong: Mutex<Vec<String>>,
+    over: AtomicBool,
+}
+
+impl Tally {
+    /// An answer that was what it should be.
+    pub fn right(&self) {
+        self.right.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One that was not, or none.
+    pub fn wrong(&self, what: String) {
+        self.wrong.lock().unwrap().push(what);
+    }
+
+    /// Right answers so far.
+    pub fn answered(&self) -> usize {
+        self.right.load(Ordering::SeqCst)
+    }
+
+    /// Wrong ones.
+    pub fn wrongs(&self) -> usize {
+        self.wrong.lock().unwrap().len()
+    }
+
+    /// Waits until so many more were answered, or one was wrong.
+    pub async fn more(&self, count: usize) {
+        let until = self.answered() + count;
+        let (mut seen, mut since) = (0, Instant::now());
+        while self.answered() < until && self.wrongs() == 0 {
+            if self.answered() > seen {
+                (seen, since) = (self.answered(), Instant::now());
+            }
+            assert!(since.elapsed() < PATIENCE, "nothing is answered any more");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Tells the visitors to stop.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether they should.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Not one may have been wrong.
+    pub fn assert_all_right(&self) {
+        let wrong = self.wrong.lock().unwrap();
+        let some = &wrong[..wrong.len().min(10)];
+        assert!(wrong.is_empty(), "{} beside {} right ones: {some:#?}", wrong.len(), self.answered());
+    }
+}
