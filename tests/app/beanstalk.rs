@@ -120,9 +120,23 @@ async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
     assert!(page.status == 413 && !page.text().contains("far too large"));
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{:?}", page.headers);
     assert_eq!((page.header("x-content-type-options"), page.header("server")), ("nosniff", "nginx"));
-    let page = browser.get("/help").await;
-    for name in ["content-security-policy", "x-content-type-options", "referrer-policy"] {
-        assert_eq!(page.headers.get_all(name).iter().count(), 1, "{name} once: {:?}", page.headers);
+    let request = browser.request(Method::GET, "/help").header("x-forwarded-proto", "https");
+    let ours = browser.send(request, "/help").await;
+    let large = browser.request(Method::POST, "/microposts").header("x-forwarded-proto", "https");
+    let its_own = browser.send(large.body(vec![b'x'; 7_000_000]), "/microposts").await;
+    assert_eq!((ours.status, its_own.status), (200, 413));
+    for name in [
+        "content-security-policy",
+        "x-content-type-options",
+        "referrer-policy",
+        "cross-origin-opener-policy",
+        "cross-origin-resource-policy",
+        "permissions-policy",
+        "strict-transport-security",
+    ] {
+        for page in [&ours, &its_own] {
+            assert_eq!(page.headers.get_all(name).iter().count(), 1, "{name} once: {:?}", page.headers);
+        }
     }
 
     // Pages are compressed on the way, also for who comes by CloudFront.
