@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::reader::Reader;
-use self::values::{Fault, host_and_port, number};
+use self::values::{Fault, at_least_one, host_and_port, up_to_a_minute, up_to_ten, yes_or_no};
 
 pub use self::database::{Database, MySql, SslMode};
 pub use self::listen::Listen;
@@ -277,19 +277,6 @@ fn secret_key_base(r: &mut Reader<'_>) -> Option<Secret> {
     secret
 }
 
-fn up_to_ten(text: &str) -> Result<usize, Fault> {
-    number(text)
-        .map(usize::from)
-        .filter(|count| *count <= 10)
-        .ok_or("is not a number from 0 to 10; set how many proxies stand in front (2 on Beanstalk with a load balancer)")
-}
-
-fn up_to_a_minute(text: &str) -> Result<u64, Fault> {
-    number(text).map(u64::from).filter(|seconds| *seconds <= 60).ok_or(
-        "is not a number from 0 to 60; set for how many seconds to go on serving after the signal to end",
-    )
-}
-
 fn limits(r: &mut Reader<'_>) -> bool {
     let stated = r.given("LIMITS", |text| match text {
         "on" => Ok(true),
@@ -303,16 +290,4 @@ fn limits(r: &mut Reader<'_>) -> bool {
         );
     }
     stated.is_none_or(|limits| limits.value)
-}
-
-fn at_least_one(text: &str) -> Result<u16, Fault> {
-    number(text).filter(|count| *count > 0).ok_or("is not a number from 1 to 65535; set one")
-}
-
-fn yes_or_no(text: &str) -> Result<bool, Fault> {
-    match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err("is neither true nor false; set one of the two"),
-    }
 }

@@ -143,3 +143,28 @@ pub(super) fn path_of(text: &str, scheme: &str) -> Option<PathBuf> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     (!path.is_empty() && !path.starts_with(':') && !path.contains('?')).then(|| PathBuf::from(path))
 }
+
+pub(super) fn up_to_ten(text: &str) -> Result<usize, Fault> {
+    number(text)
+        .map(usize::from)
+        .filter(|count| *count <= 10)
+        .ok_or("is not a number from 0 to 10; set how many proxies stand in front (2 on Beanstalk with a load balancer)")
+}
+
+pub(super) fn up_to_a_minute(text: &str) -> Result<u64, Fault> {
+    number(text).map(u64::from).filter(|seconds| *seconds <= 60).ok_or(
+        "is not a number from 0 to 60; set for how many seconds to go on serving after the signal to end",
+    )
+}
+
+pub(super) fn at_least_one(text: &str) -> Result<u16, Fault> {
+    number(text).filter(|count| *count > 0).ok_or("is not a number from 1 to 65535; set one")
+}
+
+pub(super) fn yes_or_no(text: &str) -> Result<bool, Fault> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("is neither true nor false; set one of the two"),
+    }
+}

@@ -42,6 +42,7 @@ mod mail_log;
 mod mails;
 mod markup;
 mod microposts;
+mod migration_rules;
 mod migrations;
 mod most_followed;
 mod multipart;
