@@ -181,15 +181,15 @@ fn the_beanstalk_tutorials_variables_work_unchanged() -> Tested {
 #[test]
 fn production_names_everything_that_is_missing_at_once() {
     let needed = ["APP_URL", "SECRET_KEY_BASE", "DATABASE_URL", "REDIS_URL", "IMAGES_URL", "SMTP_URL"];
-    let half = [("APP_ENV", "production"), ("TRUSTED_PROXIES", "many")];
+    let half = [("APP_ENV", "production"), ("SHUTDOWN_DELAY", "61"), ("TRUSTED_PROXIES", "many")];
     let told = errors_alone(&half);
-    assert_eq!(names(&told), [&needed[..], &["TRUSTED_PROXIES"]].concat());
+    assert_eq!(names(&told), [&needed[..], &["SHUTDOWN_DELAY", "TRUSTED_PROXIES"]].concat());
     let shown = Errors(told).to_string();
     assert!(
         shown.starts_with("The settings need attention:\n  APP_URL: is missing; set the address"),
         "{shown}"
     );
-    assert_eq!(shown.lines().count(), 8);
+    assert_eq!(shown.lines().count(), 9);
 
     let misspelt = errors_alone(&[("APP_ENV", "prod")]);
     assert_eq!(
