@@ -158,7 +158,8 @@ async fn while_a_thousand_are_slow(kind: &str, waiting: impl AsyncFn(&TestApp)) 
     let slow = SlowClients::start(&app, kind);
     let port = app.address.port();
     let (start, mut most) = (Instant::now(), 0);
-    while most < 900 {
+    // Half of them at least at the same time: on a busy machine the first are hung up on before the last have come.
+    while most < 500 {
         most = most.max(open_connections(port));
         assert!(start.elapsed() < PATIENCE, "{most} connections at most");
         tokio::time::sleep(Duration::from_millis(5)).await;
