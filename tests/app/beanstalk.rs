@@ -12,6 +12,7 @@ use sqlx::Connection;
 
 use crate::support::beanstalk::{Instance, bundle, source, test_bundle};
 use crate::support::mails::mails_in;
+use crate::support::nginx::SECURITY_HEADERS;
 use crate::support::people::PASSWORD;
 use crate::support::posts::png;
 use crate::support::program::PATIENCE;
@@ -125,15 +126,7 @@ async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
     let large = browser.request(Method::POST, "/microposts").header("x-forwarded-proto", "https");
     let its_own = browser.send(large.body(vec![b'x'; 7_000_000]), "/microposts").await;
     assert_eq!((ours.status, its_own.status), (200, 413));
-    for name in [
-        "content-security-policy",
-        "x-content-type-options",
-        "referrer-policy",
-        "cross-origin-opener-policy",
-        "cross-origin-resource-policy",
-        "permissions-policy",
-        "strict-transport-security",
-    ] {
+    for name in SECURITY_HEADERS {
         for page in [&ours, &its_own] {
             assert_eq!(page.headers.get_all(name).iter().count(), 1, "{name} once: {:?}", page.headers);
         }

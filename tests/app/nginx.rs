@@ -8,7 +8,7 @@ use std::process::Command;
 use reqwest::{Client, Response, redirect};
 use sample_app::views::asset;
 
-use crate::support::nginx::LOAD_BALANCER;
+use crate::support::nginx::{LOAD_BALANCER, SECURITY_HEADERS};
 use crate::support::{Browser, Page, TestApp};
 
 /// A visitor of this address on the loopback.
@@ -32,19 +32,10 @@ pub fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
 
 /// What browsers are told about security.
 fn security(answer: &Response) -> BTreeMap<String, String> {
-    let names = [
-        "content-security-policy",
-        "x-content-type-options",
-        "referrer-policy",
-        "cross-origin-opener-policy",
-        "cross-origin-resource-policy",
-        "permissions-policy",
-        "strict-transport-security",
-    ];
-    for name in names {
+    for name in SECURITY_HEADERS {
         assert!(answer.headers().get_all(name).iter().count() <= 1, "{name} twice");
     }
-    names.map(|name| (name.to_owned(), header(answer, name).to_owned())).into()
+    SECURITY_HEADERS.map(|name| (name.to_owned(), header(answer, name).to_owned())).into()
 }
 
 /// The folder that nginx hands files out of.

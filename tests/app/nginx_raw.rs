@@ -4,10 +4,10 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use reqwest::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::nginx::client_at;
 use crate::raw::ambiguous_requests;
 use crate::support::TestApp;
 use crate::support::people::PASSWORD;
@@ -165,8 +165,7 @@ async fn while_a_thousand_are_slow(kind: &str, waiting: impl AsyncFn(&TestApp)) 
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // Honest people come from elsewhere.
-    let honest = Client::builder().no_proxy().local_address(std::net::IpAddr::from([127, 0, 0, 2]));
-    let honest = honest.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let honest = client_at("127.0.0.2");
     for round in 0..20 {
         let fields = [("session[email]", michael.email.as_str()), ("session[password]", PASSWORD)];
         let log_in = honest.post(format!("http://{}/login", app.address)).form(&fields);

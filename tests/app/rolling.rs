@@ -2,11 +2,12 @@
 //! while people read and write. `scripts/test` runs it once more with the program that is deployed, twenty rounds and
 //! 200,000 requests: TEST_PROGRAM, TEST_ROLLING_ROUNDS and TEST_ROLLING_REQUESTS.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::nginx::client_at;
 use crate::support::nginx::{LOAD_BALANCER, Nginx};
 use crate::support::tally::Tally;
 use crate::support::{Browser, Page, Program, app::APP_URL, redis};
@@ -32,9 +33,7 @@ impl Visitor {
         assert!(browser.is_logged_in().await);
         let cookies: Vec<String> =
             browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-        let client = client.local_address(LOAD_BALANCER.parse::<IpAddr>().unwrap()).build().unwrap();
-        Visitor { client, address, cookies: cookies.join("; "), number, posted }
+        Visitor { client: client_at(LOAD_BALANCER), address, cookies: cookies.join("; "), number, posted }
     }
 
     /// One in ten of what people do is a post.

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::nginx::is_root;
 use super::program::{PATIENCE, Serving};
 use super::server::tool;
 use super::{Browser, TestDatabase};
@@ -249,10 +250,6 @@ fn nginx(folder: &Path) -> Command {
     let mut command = Command::new("/usr/sbin/nginx");
     command.args(["-e", "stderr", "-p"]).arg(folder).arg("-c").arg(folder.join("nginx.conf"));
     command
-}
-
-fn is_root() -> bool {
-    String::from_utf8_lossy(&Command::new("id").arg("-u").output().unwrap().stdout).trim() == "0"
 }
 
 fn succeed(output: &Output) {

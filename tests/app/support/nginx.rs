@@ -10,11 +10,22 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::certificates::Certificates;
-use super::program::PATIENCE;
+use super::program::{PATIENCE, program};
 use super::server::{Server, free_address};
 
 /// The one whose word nginx takes for a visitor's address.
 pub const LOAD_BALANCER: &str = "127.0.0.9";
+
+/// What browsers are told about security: with every answer, nginx's own too, and once.
+pub const SECURITY_HEADERS: [&str; 7] = [
+    "content-security-policy",
+    "x-content-type-options",
+    "referrer-policy",
+    "cross-origin-opener-policy",
+    "cross-origin-resource-policy",
+    "permissions-policy",
+    "strict-transport-security",
+];
 
 /// See the module. Gone when it is dropped.
 pub struct Nginx {
@@ -85,8 +96,7 @@ impl Nginx {
 }
 
 fn write_assets(folder: &Path) {
-    let program = env!("CARGO_BIN_EXE_sample-app");
-    let done = Command::new(program).arg("assets").arg(folder).env_clear().status().unwrap();
+    let done = Command::new(program()).arg("assets").arg(folder).env_clear().status().unwrap();
     assert!(done.success());
 }
 
@@ -153,6 +163,7 @@ pub fn configure(place: &Path, name: &str, port: u16, plain: u16) -> PathBuf {
     path
 }
 
-fn is_root() -> bool {
+/// Whether the tests run as root: nginx's workers are somebody else then, unless it is told.
+pub fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }
