@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::config::{AppEnv, Config};
 use crate::db::Db;
 use crate::error::Result;
+use crate::jobs::Wakeup;
 use crate::models::password::Passwords;
 use crate::services::cache::Cache;
 use crate::services::images::Images;
@@ -14,7 +15,6 @@ use crate::services::leaderboard::Leaderboard;
 use crate::services::limits::Limits;
 use crate::services::logs::Logs;
 use crate::services::mailer::Mailer;
-use crate::services::post_office::Bell;
 use crate::services::redis::Redis;
 use crate::services::sessions::Sessions;
 use crate::services::sns::Sns;
@@ -49,9 +49,9 @@ pub struct App {
     /// What the program has to say.
     pub logs: Logs,
     /// Wakes the worker that delivers mails.
-    pub bell: Bell,
+    pub mail_wakeup: Wakeup,
     /// Wakes the worker that deletes pictures.
-    pub cleaner_bell: Bell,
+    pub picture_deletion_wakeup: Wakeup,
     /// What SES tells, if it tells us.
     pub sns: Option<Sns>,
     /// Hashes passwords.
@@ -94,8 +94,8 @@ impl App {
             images: Images::new(&config),
             mailer: Mailer::open(&config)?,
             logs: Logs::new(&config)?,
-            bell: Bell::default(),
-            cleaner_bell: Bell::default(),
+            mail_wakeup: Wakeup::default(),
+            picture_deletion_wakeup: Wakeup::default(),
             sns: config.ses_topic.clone().map(Sns::new).transpose()?,
             passwords: Passwords::new()?,
             threads: Threads::new()?,

@@ -12,6 +12,7 @@ pub mod controllers;
 pub mod db;
 pub mod doctor;
 pub mod error;
+pub mod jobs;
 pub mod mails;
 pub mod models;
 pub mod per_thread;

@@ -59,14 +59,14 @@ pub async fn start(app: App) -> Result<Running> {
         app.db.clone(),
         app.images.clone(),
         app.clock.clone(),
-        app.cleaner_bell.clone(),
+        app.picture_deletion_wakeup.clone(),
         stopped.clone(),
     ));
     let post_office = rt::spawn(post_office::run(
         app.db.clone(),
         app.mailer.clone(),
         app.clock.clone(),
-        app.bell.clone(),
+        app.mail_wakeup.clone(),
         stopped,
     ));
     let data = app.clone();

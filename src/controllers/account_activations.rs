@@ -56,7 +56,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
             outbox::push(db, &mails::activation(&app.config, &user.email, &user.name, &token)?, now).await
         })
         .await?;
-    app.bell.ring();
+    app.mail_wakeup.wake();
     let message = "Email sent with another activation link if that address waits for one.";
     visitor.go_saying("/", Kind::Info, message)
 }

@@ -83,7 +83,7 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
         if let Ok(mut db) = app.db.conn().await
             && deletion.hasten(&mut db, now).await.is_ok()
         {
-            app.cleaner_bell.ring();
+            app.picture_deletion_wakeup.wake();
         }
     }
     written?;
@@ -101,7 +101,7 @@ pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
     let app = &me.app;
     let (user_id, now) = (me.me.id, app.clock.now());
     app.db.transaction(async |db| Micropost::delete(db, id.0, user_id, now).await).await?;
-    app.cleaner_bell.ring();
+    app.picture_deletion_wakeup.wake();
     me.go_saying(&page_it_was_on(&me).await?, Kind::Success, "Micropost deleted")
 }
 

@@ -44,7 +44,7 @@ pub async fn update(admin: Admin, id: Id) -> Result<HttpResponse> {
         return admin.go_saying("/admin/outbox", Kind::Info, "That mail is not parked any more.");
     }
     // Whoever presses this has put right what was wrong.
-    app.bell.insist();
+    app.mail_wakeup.wake_now();
     audit_admin("mail_sent_again", id.0, admin.me.id);
     admin.go_saying("/admin/outbox", Kind::Success, "The mail is on its way again.")
 }

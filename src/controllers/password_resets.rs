@@ -62,7 +62,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
             outbox::push(db, &mail, now).await
         })
         .await?;
-    app.bell.ring();
+    app.mail_wakeup.wake();
     let message = "Email sent with password reset instructions if that address has an account.";
     visitor.go_saying("/", Kind::Info, message)
 }

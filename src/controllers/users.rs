@@ -116,7 +116,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
             outbox::push(db, &mail, now).await
         })
         .await?;
-    app.bell.ring();
+    app.mail_wakeup.wake();
     visitor.go_saying("/", Kind::Info, "Please check your email to activate your account.")
 }
 
@@ -186,7 +186,7 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
         audit("password_changed", Some(user.id));
         me.log_in_again(&user).await?;
     }
-    app.bell.ring();
+    app.mail_wakeup.wake();
     let saved = match new_email {
         Some(_) => {
             "Profile updated. Your new address counts once you follow the link in the mail sent there."
@@ -222,7 +222,7 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
         audit_admin("user_not_deleted", id.0, admin.me.id);
         return admin.go_saying("/users", Kind::Danger, "The last admin cannot be deleted");
     }
-    app.cleaner_bell.ring();
+    app.picture_deletion_wakeup.wake();
     most_followed::deleted(app, id.0).await;
     audit_admin("user_deleted", id.0, admin.me.id);
     admin.go_saying("/users", Kind::Success, "User deleted")

@@ -7,20 +7,20 @@ use super::email::masked;
 use super::page::{Page, PageNumber};
 use super::secret::random_hex;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::jobs::{Backoff, Lease, Queue};
 use crate::mails::Mail;
 
-/// How long a worker may take to deliver a mail before another one may try.
-const LEASE: TimeDelta = TimeDelta::minutes(2);
-/// Waiting after a failure: doubled from the first to the second, and up to a quarter more.
-const FIRST_WAIT: TimeDelta = TimeDelta::seconds(30);
-const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(48);
+/// Two minutes are more than a mail server may take for one mail (services/mailer/smtp.rs).
+const QUEUE: Queue = Queue { table: "outbox", pending: "parked_at IS NULL", lease: TimeDelta::minutes(2) };
+/// 30 seconds to an hour.
+const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(30), longest: TimeDelta::minutes(48) };
 /// A mail that nobody took for so long is parked.
 const PATIENCE: TimeDelta = TimeDelta::hours(48);
 
 /// A mail taken out to be delivered.
 pub struct Parcel {
-    id: i64,
+    lease: Lease,
     /// The same at every attempt.
     pub message_id: String,
     /// To whom.
@@ -35,23 +35,20 @@ pub struct Parcel {
     pub created_at: DateTime<Utc>,
     /// Why nothing is sent to this address, if that is so.
     pub suppressed: Option<String>,
-    attempts: i64,
-    /// While it is in somebody's hands, when their lease ends.
-    next_attempt_at: DateTime<Utc>,
 }
 
-row!(Parcel {
-    id,
-    message_id,
-    recipient,
-    subject,
-    text_body,
-    html_body,
-    created_at,
-    suppressed,
-    attempts,
-    next_attempt_at,
-});
+/// What the row of a [`Parcel`] says.
+struct Written {
+    message_id: String,
+    recipient: String,
+    subject: String,
+    text_body: String,
+    html_body: String,
+    created_at: DateTime<Utc>,
+    suppressed: Option<String>,
+}
+
+row!(Written { message_id, recipient, subject, text_body, html_body, created_at, suppressed });
 
 /// A mail that was given up.
 pub struct Parked {
@@ -104,10 +101,7 @@ pub async fn push(db: &mut Conn, mail: &Mail, now: DateTime<Utc>) -> Result<()> 
 /// # Errors
 /// When the operating system gives no random numbers.
 pub fn wait_after(failures: u32) -> Result<TimeDelta> {
-    let wait = (FIRST_WAIT * 2_i32.pow(failures.saturating_sub(1).min(16))).min(LONGEST_WAIT);
-    let mut random = [0];
-    getrandom::fill(&mut random).map_err(Error::internal)?;
-    Ok(wait + wait / 4 * i32::from(random[0]) / 255)
+    BACKOFF.after(failures)
 }
 
 /// How much waits to leave.
@@ -180,34 +174,35 @@ impl Parcel {
     /// # Errors
     /// When the database does not answer.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<Parcel>> {
-        loop {
-            let due: Option<Parcel> = fetch_optional!(
+        while let Some(lease) = QUEUE.take(db, now).await? {
+            let written: Option<Written> = fetch_optional!(
                 db,
-                "SELECT outbox.id, message_id, recipient, subject, text_body, html_body, outbox.created_at, \
-                 suppressions.reason AS suppressed, attempts, next_attempt_at \
-                 FROM outbox LEFT JOIN suppressions ON email = recipient AND lifted_at IS NULL \
-                 WHERE parked_at IS NULL AND next_attempt_at <= ? ORDER BY next_attempt_at, outbox.id LIMIT 1",
-                now
+                "SELECT message_id, recipient, subject, text_body, html_body, outbox.created_at, \
+                 suppressions.reason AS suppressed \
+                 FROM outbox LEFT JOIN suppressions ON email = recipient AND lifted_at IS NULL WHERE outbox.id = ?",
+                lease.id()
             )?;
-            let Some(mut parcel) = due else { return Ok(None) };
-            let lease = now + LEASE;
-            let taken = execute!(
-                db,
-                "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = ? WHERE id = ? AND next_attempt_at = ?",
-                lease,
-                parcel.id,
-                parcel.next_attempt_at,
-            )?;
-            if taken.rows == 1 {
-                (parcel.attempts, parcel.next_attempt_at) = (parcel.attempts + 1, lease);
-                return Ok(Some(parcel));
+            // Else a worker whose lease had ended delivered it after all.
+            if let Some(written) = written {
+                let Written { message_id, recipient, subject, text_body, html_body, created_at, suppressed } = written;
+                return Ok(Some(Parcel {
+                    lease,
+                    message_id,
+                    recipient,
+                    subject,
+                    text_body,
+                    html_body,
+                    created_at,
+                    suppressed,
+                }));
             }
         }
+        Ok(None)
     }
 
     /// Whether nobody else may have it yet.
     pub fn is_ours(&self, now: DateTime<Utc>) -> bool {
-        now < self.next_attempt_at
+        self.lease.is_valid(now)
     }
 
     /// The mail was taken; its text, with the link in it, is kept no longer.
@@ -215,8 +210,7 @@ impl Parcel {
     /// # Errors
     /// When the database does not answer.
     pub async fn delivered(&self, db: &mut Conn) -> Result<()> {
-        execute!(db, "DELETE FROM outbox WHERE id = ?", self.id)?;
-        Ok(())
+        self.lease.done(db).await
     }
 
     /// The mail was not taken; it is tried again later, or parked if it is too old for that. Tells whether it is tried
@@ -237,10 +231,10 @@ impl Parcel {
         execute!(
             db,
             "UPDATE outbox SET next_attempt_at = ?, last_error = ? WHERE id = ? AND next_attempt_at = ?",
-            now + wait_after(u32::try_from(self.attempts).unwrap_or(u32::MAX))?,
+            now + BACKOFF.after(self.lease.attempts())?,
             shortened(why),
-            self.id,
-            self.next_attempt_at,
+            self.lease.id(),
+            self.lease.until(),
         )?;
         Ok(true)
     }
@@ -255,8 +249,8 @@ impl Parcel {
             "UPDATE outbox SET parked_at = ?, last_error = ? WHERE id = ? AND next_attempt_at = ?",
             now,
             shortened(why),
-            self.id,
-            self.next_attempt_at,
+            self.lease.id(),
+            self.lease.until(),
         )?;
         Ok(())
     }

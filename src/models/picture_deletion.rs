@@ -8,27 +8,22 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::db::{Conn, execute, fetch_optional, row};
+use crate::db::{Conn, execute, fetch_optional};
 use crate::error::{Error, Result};
+use crate::jobs::{Backoff, Lease, Queue};
 
 /// How long a picture may be without a post. Much longer than a request: a store that hangs may take a picture late.
 const WITHOUT_POST: TimeDelta = TimeDelta::days(1);
-/// How long a worker may take to delete a picture before another one may try.
-const LEASE: TimeDelta = TimeDelta::minutes(1);
-/// Waiting between attempts: doubled from the first to the second.
-const FIRST_WAIT: TimeDelta = TimeDelta::seconds(10);
-const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(15);
+/// A minute is more than the store may take for a deletion.
+const QUEUE: Queue = Queue { table: "picture_deletions", pending: "1 = 1", lease: TimeDelta::minutes(1) };
+const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(10), longest: TimeDelta::minutes(15) };
 
 /// A picture that is to be deleted now.
 pub struct PictureDeletion {
-    id: i64,
+    lease: Lease,
     /// Its key in the store.
     pub picture: String,
-    attempts: i64,
-    next_attempt_at: DateTime<Utc>,
 }
-
-row!(PictureDeletion { id, picture, attempts, next_attempt_at });
 
 /// A deletion that happens unless it is called off.
 #[derive(Clone, Copy)]
@@ -112,26 +107,15 @@ impl PictureDeletion {
     /// # Errors
     /// When the database does not answer.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<PictureDeletion>> {
-        loop {
-            let due: Option<PictureDeletion> = fetch_optional!(
-                db,
-                "SELECT id, picture, attempts, next_attempt_at FROM picture_deletions \
-                 WHERE next_attempt_at <= ? ORDER BY next_attempt_at, id LIMIT 1",
-                now
-            )?;
-            let Some(deletion) = due else { return Ok(None) };
-            let taken = execute!(
-                db,
-                "UPDATE picture_deletions SET attempts = attempts + 1, next_attempt_at = ? \
-                 WHERE id = ? AND next_attempt_at = ?",
-                now + LEASE,
-                deletion.id,
-                deletion.next_attempt_at,
-            )?;
-            if taken.rows == 1 {
-                return Ok(Some(deletion));
+        while let Some(lease) = QUEUE.take(db, now).await? {
+            let picture: Option<(String,)> =
+                fetch_optional!(db, "SELECT picture FROM picture_deletions WHERE id = ?", lease.id())?;
+            // Else a worker whose lease had ended deleted it after all.
+            if let Some((picture,)) = picture {
+                return Ok(Some(PictureDeletion { lease, picture }));
             }
         }
+        Ok(None)
     }
 
     /// The picture is gone.
@@ -139,8 +123,7 @@ impl PictureDeletion {
     /// # Errors
     /// When the database does not answer.
     pub async fn done(&self, db: &mut Conn) -> Result<()> {
-        execute!(db, "DELETE FROM picture_deletions WHERE id = ?", self.id)?;
-        Ok(())
+        self.lease.done(db).await
     }
 
     /// The store did not do it; it is asked again later, for ever.
@@ -148,9 +131,8 @@ impl PictureDeletion {
     /// # Errors
     /// When the database does not answer.
     pub async fn postpone(&self, db: &mut Conn, now: DateTime<Utc>) -> Result<()> {
-        let doublings = u32::try_from(self.attempts).unwrap_or(0).min(16);
-        let wait = (FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT);
-        execute!(db, "UPDATE picture_deletions SET next_attempt_at = ? WHERE id = ?", now + wait, self.id)?;
+        let wait = BACKOFF.after(self.lease.attempts())?;
+        self.lease.postpone(db, now + wait).await?;
         Ok(())
     }
 }

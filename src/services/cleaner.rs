@@ -6,17 +6,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::images::Images;
-use super::post_office::Bell;
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
+use crate::jobs::{self, Wakeup};
 use crate::models::picture_deletion::PictureDeletion;
 
 /// What another instance left behind, or whose time has come, is noticed after so long.
 const ROUND: Duration = Duration::from_secs(10);
 
 /// Says first whether the store can be used, then deletes pictures until `stop` turns true.
-pub async fn run(db: Db, images: Images, clock: Clock, bell: Bell, mut stop: watch::Receiver<bool>) {
+pub async fn run(db: Db, images: Images, clock: Clock, wakeup: Wakeup, mut stop: watch::Receiver<bool>) {
+    let stopped = stop.clone();
     tokio::select! {
         pong = images.ping() => {
             if let Err(error) = pong {
@@ -26,16 +27,8 @@ pub async fn run(db: Db, images: Images, clock: Clock, bell: Bell, mut stop: wat
         }
         _ = stop.wait_for(|stop| *stop) => {}
     }
-    while !*stop.borrow() {
-        if let Err(error) = empty(&db, &images, &clock, &mut stop).await {
-            tracing::warn!(%error, "pictures to be deleted cannot be read; trying again");
-        }
-        tokio::select! {
-            () = bell.rung() => {}
-            () = tokio::time::sleep(ROUND) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-    }
+    let round = async || empty(&db, &images, &clock, &mut stop).await;
+    jobs::run("picture deletion", ROUND, &wakeup, stopped, round).await;
 }
 
 async fn empty(db: &Db, images: &Images, clock: &Clock, stop: &mut watch::Receiver<bool>) -> Result<()> {

@@ -3,51 +3,22 @@
 //! Every instance has one; the lease of models/outbox.rs keeps them apart. A mail may leave twice (the server took it,
 //! its answer was lost), but none is lost.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::mailer::{Mailer, NotDelivered};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::jobs::{self, Wakeup};
 use crate::models::outbox::{Parcel, wait_after};
 
 /// Mails that another instance wrote, or whose time has come, are noticed after so long.
 const ROUND: Duration = Duration::from_secs(5);
 /// What became of a mail is noted again after so long, when the database is away.
 const NOTE_AGAIN: Duration = Duration::from_secs(1);
-
-/// Wakes the worker. Clones wake the same one.
-#[derive(Clone, Default)]
-pub struct Bell(Arc<Wire>);
-
-#[derive(Default)]
-struct Wire {
-    rung: Notify,
-    insists: AtomicBool,
-}
-
-impl Bell {
-    /// Says that a mail was written; call it after the transaction.
-    pub fn ring(&self) {
-        self.0.rung.notify_one();
-    }
-
-    /// Says that somebody knows the server to be well, and that no pause need be waited for.
-    pub fn insist(&self) {
-        self.0.insists.store(true, Ordering::Relaxed);
-        self.ring();
-    }
-
-    /// Waits until it is rung, or returns at once if it was since somebody waited last.
-    pub async fn rung(&self) {
-        self.0.rung.notified().await;
-    }
-}
 
 /// When the server takes nothing, all mails wait: knocking with one after the other would only earn us a longer ban.
 #[derive(Default)]
@@ -69,24 +40,20 @@ impl Pause {
 }
 
 /// Delivers mails until `stop` turns true; finishes the one in its hands first.
-pub async fn run(db: Db, mailer: Mailer, clock: Clock, bell: Bell, mut stop: watch::Receiver<bool>) {
+pub async fn run(db: Db, mailer: Mailer, clock: Clock, wakeup: Wakeup, stop: watch::Receiver<bool>) {
     let mut office = PostOffice { db, mailer, clock, pause: Pause::default(), stop: stop.clone() };
-    while !*stop.borrow() {
-        if bell.0.insists.swap(false, Ordering::Relaxed) {
+    let round = async || {
+        if wakeup.take_now() {
             office.pause = Pause::default();
         }
-        if office.pause.is_over(office.clock.now()) {
-            if let Err(error) = office.empty().await {
-                tracing::warn!(%error, "the outbox cannot be read; trying again");
-            }
-            office.mailer.rest().await;
+        if !office.pause.is_over(office.clock.now()) {
+            return Ok(());
         }
-        tokio::select! {
-            () = bell.rung() => {}
-            () = tokio::time::sleep(ROUND) => {}
-            _ = stop.changed() => {}
-        }
-    }
+        let delivered = office.empty().await;
+        office.mailer.rest().await;
+        delivered
+    };
+    jobs::run("mail", ROUND, &wakeup, stop, round).await;
 }
 
 struct PostOffice {

@@ -73,7 +73,7 @@ async fn a_454_pauses_the_whole_queue() {
         push(&app, 10).await;
         until(&app, FAILED, 1).await;
         for _ in 0..20 {
-            app.app.bell.ring();
+            app.app.mail_wakeup.wake();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(app.database.db_text(WHY).await.contains(fault.split_once(' ').unwrap().1.split_at(4).1));
@@ -176,9 +176,9 @@ async fn two_instances_never_send_one_mail_twice() {
     let server = MailServer::start();
     let one = server.app().await;
     let other = server.app_with(&[("DATABASE_URL", &one.database.url)]).await;
-    let bell = other.app.bell.clone();
+    let wakeup = other.app.mail_wakeup.clone();
     push(&one, 60).await;
-    bell.ring();
+    wakeup.wake();
     server.wait_for_mails(60).await;
     until(&one, ALL, 0).await;
     let mails = server.mails();
@@ -197,7 +197,7 @@ async fn a_mail_in_the_hands_of_one_instance_is_not_taken_by_another() {
     server.wait_for_mails(1).await;
     let other = server.app_with(&[("DATABASE_URL", &one.database.url)]).await;
     for _ in 0..10 {
-        other.app.bell.ring();
+        other.app.mail_wakeup.wake();
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(server.count("MAIL"), 1);

@@ -11,7 +11,8 @@ use sample_app::error::{Error, Result};
 use sample_app::mails::Mail;
 use sample_app::models::outbox::{self, Parcel};
 use sample_app::services::mailer::Mailer;
-use sample_app::services::post_office::{self, Bell};
+use sample_app::jobs::Wakeup;
+use sample_app::services::post_office;
 use tokio::sync::watch;
 
 use crate::support::TestApp;
@@ -119,13 +120,13 @@ async fn a_folder_that_fails_delays_the_mail_and_nobody_notices() {
     let id = app.database.db_text("SELECT message_id FROM outbox").await;
 
     app.pass(TimeDelta::seconds(38));
-    app.app.bell.ring();
+    app.app.mail_wakeup.wake();
     until(&app, ATTEMPTS, 2).await;
     assert_eq!(app.database.db_text("SELECT message_id FROM outbox").await, id);
 
     fs::remove_file(&folder).unwrap();
     app.pass(TimeDelta::seconds(76));
-    app.app.bell.ring();
+    app.app.mail_wakeup.wake();
     let mail = app.mail_to(&anna.email, 1).await;
     assert_eq!(mail.message_id, format!("<{id}>"));
     assert_eq!(mail.subject, "Password reset");
@@ -150,7 +151,7 @@ async fn two_workers_deliver_each_mail_once() {
     let app = TestApp::start().await;
     let folders = ["one", "two", "three"].map(|name| app.folder.path().join(name));
     let (stop, stopped) = watch::channel(false);
-    let bells = [Bell::default(), Bell::default(), Bell::default()];
+    let wakeups = [Wakeup::default(), Wakeup::default(), Wakeup::default()];
     let App { db, clock, config, .. } = &**app.app;
     let mailer_to = |folder: &std::path::PathBuf| {
         let config = Config { mail: config::Mail::Folder(folder.clone()), ..config.clone() };
@@ -158,10 +159,10 @@ async fn two_workers_deliver_each_mail_once() {
     };
     let workers: Vec<_> = folders
         .iter()
-        .zip(&bells)
-        .map(|(folder, bell)| {
+        .zip(&wakeups)
+        .map(|(folder, wakeup)| {
             let worker =
-                post_office::run(db.clone(), mailer_to(folder), clock.clone(), bell.clone(), stopped.clone());
+                post_office::run(db.clone(), mailer_to(folder), clock.clone(), wakeup.clone(), stopped.clone());
             actix_web::rt::spawn(worker)
         })
         .collect();
@@ -172,8 +173,8 @@ async fn two_workers_deliver_each_mail_once() {
         Ok(())
     };
     db.transaction(pushed).await.unwrap();
-    bells.iter().for_each(Bell::ring);
-    app.app.bell.ring();
+    wakeups.iter().for_each(Wakeup::wake);
+    app.app.mail_wakeup.wake();
     until(&app, ALL, 0).await;
     stop.send(true).unwrap();
     for worker in workers {

@@ -290,7 +290,7 @@ async fn pictures_without_a_post() {
     assert!(wanted.call_off(db).await.is_err(), "too late: somebody is deleting it");
     second.postpone(db, now).await.unwrap();
     assert!(PictureDeletion::take(db, now + TimeDelta::seconds(9)).await.unwrap().is_none());
-    let again = PictureDeletion::take(db, now + TimeDelta::seconds(10)).await.unwrap().unwrap();
+    let again = PictureDeletion::take(db, now + TimeDelta::seconds(13)).await.unwrap().unwrap();
     assert_eq!(again.picture, "b.png", "after its wait");
     let again = PictureDeletion::take(db, now + TimeDelta::minutes(1)).await.unwrap().unwrap();
     assert_eq!(again.picture, "d.png", "whoever took it is gone");
@@ -338,9 +338,10 @@ fn functions_with_sql(path: &Path) -> BTreeSet<String> {
 #[test]
 fn every_function_with_sql_is_walked_through() {
     let walk = include_str!("queries.rs").split("const MACROS").next().unwrap();
-    let models = source("src/models");
+    let (models, jobs) = (source("src/models"), source("src/jobs"));
     let functions: BTreeSet<_> = models
         .iter()
+        .chain(&jobs)
         .chain([&PathBuf::from("src/seeds.rs")])
         .flat_map(|path| functions_with_sql(path))
         .collect();
@@ -358,7 +359,7 @@ fn every_function_with_sql_is_walked_through() {
 fn sql_is_only_where_it_belongs() {
     let belongs = |path: &Path| {
         let path = path.to_str().unwrap();
-        path.contains("/src/models/") || path.contains("/src/db") || path.ends_with("/src/seeds.rs")
+        path.contains("/src/models/") || path.contains("/src/jobs/") || path.contains("/src/db") || path.ends_with("/src/seeds.rs")
     };
     for path in source("src").into_iter().filter(|path| !belongs(path)) {
         let text = std::fs::read_to_string(&path).unwrap();

@@ -163,7 +163,7 @@ async fn lines_that_begin_with_a_dot_arrive_as_they_are() {
     };
     let now = app.app.clock.now();
     app.app.db.transaction(async |db| outbox::push(db, &mail, now).await).await.unwrap();
-    app.app.bell.ring();
+    app.app.mail_wakeup.wake();
     let mail = server.wait_for_mails(1).await.remove(0);
     assert_eq!((mail.subject.as_str(), mail.text.replace("\r\n", "\n").trim_end()), (".", text));
     assert_eq!(mail.html.replace("\r\n", "\n").trim_end(), "<p>x</p>\n.");

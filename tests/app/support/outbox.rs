@@ -29,7 +29,7 @@ pub async fn until(app: &TestApp, sql: &str, number: i64) {
 /// Lets time pass, for the worker too.
 pub fn pass(app: &TestApp, time: TimeDelta) {
     app.pass(time);
-    app.app.bell.ring();
+    app.app.mail_wakeup.wake();
 }
 
 /// So many mails, all at once, to person0@example.com and so on.
@@ -49,7 +49,7 @@ pub async fn push(app: &TestApp, number: usize) {
         Ok(())
     };
     app.app.db.transaction(pushed).await.unwrap();
-    app.app.bell.ring();
+    app.app.mail_wakeup.wake();
 }
 
 pub fn ids(mails: &[super::mails::Mail]) -> BTreeSet<&str> {

@@ -1,0 +1,69 @@
+//! Work that outlives requests. It is written down as a row of a table, in the transaction that causes it, and a worker
+//! does it later: mails (models/outbox.rs), pictures to delete (models/picture_deletion.rs).
+//!
+//! Every instance runs every worker. A [`Lease`] on a row keeps them apart, and hands the row on when a worker dies.
+
+pub mod lease;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+pub use lease::{Backoff, Lease, Queue};
+use tokio::sync::{Notify, watch};
+
+use crate::error::Result;
+
+/// Wakes a worker that waits for its next round. Clones wake the same one.
+#[derive(Clone, Default)]
+pub struct Wakeup(Arc<Signal>);
+
+#[derive(Default)]
+struct Signal {
+    notify: Notify,
+    now: AtomicBool,
+}
+
+impl Wakeup {
+    /// There is work; call it after the transaction that wrote it.
+    pub fn wake(&self) {
+        self.0.notify.notify_one();
+    }
+
+    /// The same, and a worker that pauses after failures ends its pause.
+    pub fn wake_now(&self) {
+        self.0.now.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Whether [`wake_now`](Self::wake_now) was called since the last look.
+    pub fn take_now(&self) -> bool {
+        self.0.now.swap(false, Ordering::Relaxed)
+    }
+
+    /// Waits until the next wake-up; returns at once if there was one since the last wait.
+    pub async fn woken(&self) {
+        self.0.notify.notified().await;
+    }
+}
+
+/// Runs `round` at every wake-up, and at least once per `interval` (work of another instance, work that has become due),
+/// until `stop` turns true. A round that takes long has to look at `stop` itself.
+pub async fn run(
+    worker: &'static str,
+    interval: Duration,
+    wakeup: &Wakeup,
+    mut stop: watch::Receiver<bool>,
+    mut round: impl AsyncFnMut() -> Result<()>,
+) {
+    while !*stop.borrow() {
+        if let Err(error) = round().await {
+            tracing::warn!(%error, worker, "a worker could not go on; trying again");
+        }
+        tokio::select! {
+            () = wakeup.woken() => {}
+            () = tokio::time::sleep(interval) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
