@@ -184,7 +184,8 @@ impl Parcel {
             )?;
             // Else a worker whose lease had ended delivered it after all.
             if let Some(written) = written {
-                let Written { message_id, recipient, subject, text_body, html_body, created_at, suppressed } = written;
+                let Written { message_id, recipient, subject, text_body, html_body, created_at, suppressed } =
+                    written;
                 return Ok(Some(Parcel {
                     lease,
                     message_id,

@@ -8,10 +8,10 @@ use chrono::TimeDelta;
 use sample_app::app::App;
 use sample_app::config::{self, Config};
 use sample_app::error::{Error, Result};
+use sample_app::jobs::Wakeup;
 use sample_app::mails::Mail;
 use sample_app::models::outbox::{self, Parcel};
 use sample_app::services::mailer::Mailer;
-use sample_app::jobs::Wakeup;
 use sample_app::services::post_office;
 use tokio::sync::watch;
 
@@ -161,8 +161,13 @@ async fn two_workers_deliver_each_mail_once() {
         .iter()
         .zip(&wakeups)
         .map(|(folder, wakeup)| {
-            let worker =
-                post_office::run(db.clone(), mailer_to(folder), clock.clone(), wakeup.clone(), stopped.clone());
+            let worker = post_office::run(
+                db.clone(),
+                mailer_to(folder),
+                clock.clone(),
+                wakeup.clone(),
+                stopped.clone(),
+            );
             actix_web::rt::spawn(worker)
         })
         .collect();

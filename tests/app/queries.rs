@@ -359,7 +359,10 @@ fn every_function_with_sql_is_walked_through() {
 fn sql_is_only_where_it_belongs() {
     let belongs = |path: &Path| {
         let path = path.to_str().unwrap();
-        path.contains("/src/models/") || path.contains("/src/jobs/") || path.contains("/src/db") || path.ends_with("/src/seeds.rs")
+        path.contains("/src/models/")
+            || path.contains("/src/jobs/")
+            || path.contains("/src/db")
+            || path.ends_with("/src/seeds.rs")
     };
     for path in source("src").into_iter().filter(|path| !belongs(path)) {
         let text = std::fs::read_to_string(&path).unwrap();
