@@ -2,6 +2,7 @@
 
 pub mod email;
 pub mod feedback;
+pub mod idempotency_key;
 pub mod mail_token;
 pub mod micropost;
 pub mod name;

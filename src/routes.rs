@@ -4,14 +4,17 @@ use actix_web::guard;
 use actix_web::http::header::ALLOW;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Route};
+use actix_web::{HttpRequest, HttpResponse, Route};
 
 use crate::controllers::{
-    account_activations, documents, email_changes, health, inbox, microposts, other_sessions, outbox,
-    password_resets, pictures, relationships, ses_notifications, sessions, stack, static_files, static_pages,
-    suppressions, users,
+    account_activations, documents, email_changes, form_addresses, health, inbox, microposts, other_sessions,
+    outbox, password_resets, pictures, relationships, ses_notifications, sessions, stack, static_files,
+    static_pages, suppressions, users,
 };
+use crate::error::{Error, Result};
+use crate::web::form::Form;
 use crate::web::guard::to_its_end;
+use crate::web::visitor::Visitor;
 
 /// Writes the table below twice: as data, and as actix's configuration.
 macro_rules! routes {
@@ -24,9 +27,12 @@ macro_rules! routes {
             $(
                 let resource = web::resource($path)
                     $(.route(route(stringify!($verb)).to($handler)))+
-                    .default_service(web::to(|| not_allowed(&[$(stringify!($verb)),+])));
+                    .default_service(web::to(|visitor, req| {
+                        not_allowed(visitor, req, &[$(stringify!($verb)),+])
+                    }));
                 config.service(resource.wrap(from_fn(to_its_end)));
             )+
+            config.default_service(web::to(not_found).wrap(from_fn(to_its_end)));
         }
     };
 }
@@ -38,33 +44,35 @@ routes! {
     "/contact"                          => GET static_pages::contact;
     "/signup"                           => GET users::new;
     "/login"                            => GET sessions::new, POST sessions::create;
-    "/logout"                           => DELETE sessions::destroy;
-    "/other_sessions"                   => DELETE other_sessions::destroy;
+    "/logout"                           => GET form_addresses::show, DELETE sessions::destroy;
+    "/other_sessions"                   => GET form_addresses::show, DELETE other_sessions::destroy;
     "/users"                            => GET users::index, POST users::create;
     "/users/{id}"                       => GET users::show, PATCH users::update, DELETE users::destroy;
     "/users/{id}/edit"                  => GET users::edit;
+    "/users/{id}/delete"                => GET users::delete;
     "/users/{id}/following"             => GET relationships::following;
     "/users/{id}/followers"             => GET relationships::followers;
-    "/account_activations"              => POST account_activations::create;
+    "/account_activations"              => GET form_addresses::show, POST account_activations::create;
     "/account_activations/new"          => GET account_activations::new;
-    "/account_activations/{token}"      => PATCH account_activations::update;
+    "/account_activations/{token}"      => GET form_addresses::show, PATCH account_activations::update;
     "/account_activations/{token}/edit" => GET account_activations::edit;
-    "/password_resets"                  => POST password_resets::create;
+    "/password_resets"                  => GET form_addresses::show, POST password_resets::create;
     "/password_resets/new"              => GET password_resets::new;
-    "/password_resets/{token}"          => PATCH password_resets::update;
+    "/password_resets/{token}"          => GET form_addresses::show, PATCH password_resets::update;
     "/password_resets/{token}/edit"     => GET password_resets::edit;
-    "/email_changes/{token}"            => PATCH email_changes::update;
+    "/email_changes/{token}"            => GET form_addresses::show, PATCH email_changes::update;
     "/email_changes/{token}/edit"       => GET email_changes::edit;
-    "/microposts"                       => POST microposts::create;
-    "/microposts/{id}"                  => DELETE microposts::destroy;
-    "/relationships"                    => POST relationships::create;
-    "/relationships/{id}"               => DELETE relationships::destroy;
+    "/microposts"                       => GET form_addresses::show, POST microposts::create;
+    "/microposts/{id}"                  => GET form_addresses::show, DELETE microposts::destroy;
+    "/microposts/{id}/delete"           => GET microposts::delete;
+    "/relationships"                    => GET form_addresses::show, POST relationships::create;
+    "/relationships/{id}"               => GET form_addresses::show, DELETE relationships::destroy;
     "/pictures/{key}"                   => GET pictures::show;
     "/avatars/{id}"                     => GET pictures::avatar;
     "/admin/outbox"                     => GET outbox::index;
-    "/admin/outbox/{id}"                => PATCH outbox::update;
+    "/admin/outbox/{id}"                => GET form_addresses::show, PATCH outbox::update;
     "/admin/suppressions"               => GET suppressions::index;
-    "/admin/suppressions/{id}"          => DELETE suppressions::destroy;
+    "/admin/suppressions/{id}"          => GET form_addresses::show, DELETE suppressions::destroy;
     "/inbox"                            => GET inbox::index;
     "/inbox/{name}"                     => GET inbox::show;
     "/stack"                            => GET stack::show;
@@ -90,8 +98,20 @@ fn route(verb: &'static str) -> Route {
     }
 }
 
-async fn not_allowed(verbs: &'static [&'static str]) -> HttpResponse {
-    HttpResponse::MethodNotAllowed()
+/// Like [`not_found`], asks who is there for the error page alone, which is shown to strangers if that cannot be told.
+async fn not_allowed(
+    _visitor: Result<Visitor>,
+    req: HttpRequest,
+    verbs: &'static [&'static str],
+) -> Result<HttpResponse> {
+    if let Some(error) = Form::unreadable(&req) {
+        return Err(error);
+    }
+    Ok(HttpResponse::MethodNotAllowed()
         .insert_header((ALLOW, verbs.join(", ").replace("GET", "GET, HEAD")))
-        .finish()
+        .finish())
+}
+
+async fn not_found(_visitor: Result<Visitor>) -> Result<HttpResponse> {
+    Err(Error::NotFound)
 }

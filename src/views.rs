@@ -97,5 +97,10 @@ fn in_tab(title: &str) -> String {
 
 /// "1 follower", "2 followers".
 pub fn pluralize(count: &i64, one: &str) -> String {
-    format!("{count} {one}{}", if *count == 1 { "" } else { "s" })
+    format!("{count} {}", noun(count, one))
+}
+
+/// "follower", "followers": where the count stands in an element of its own.
+pub fn noun(count: &i64, one: &str) -> String {
+    format!("{one}{}", if *count == 1 { "" } else { "s" })
 }

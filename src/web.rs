@@ -2,6 +2,8 @@
 
 pub mod client_address;
 pub mod cookies;
+pub mod disposition;
+pub mod draft;
 pub mod error_pages;
 pub mod flash;
 pub mod form;

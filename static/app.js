@@ -1,10 +1,13 @@
 // What a browser without JavaScript does as well, only less comfortably.
 "use strict";
 
-// Deleting asks first: <form data-confirm="Delete this post?">.
+// Deleting asks first: <form data-confirm="Delete this post?">. Without JavaScript its button leads to a page that asks;
+// submit() sends the form itself, whatever its button says.
 document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
+  const form = event.target;
+  if (!form.dataset.confirm) return;
+  event.preventDefault();
+  if (window.confirm(form.dataset.confirm)) form.submit();
 });
 
 // A picture that is too large is not sent at all: <input type="file" data-max-bytes="5242880">.

@@ -3,52 +3,80 @@
 use std::io::BufReader;
 
 use actix_web::http::StatusCode;
-use actix_web::web::Payload;
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
 
 use super::static_pages::Feed;
+use crate::app::App;
 use crate::error::{Error, Result};
+use crate::models::idempotency_key;
 use crate::models::micropost::{Content, Micropost};
 use crate::models::page::PageNumber;
 use crate::models::picture;
 use crate::models::picture_deletion;
-use crate::models::validation::Errors;
+use crate::models::validation::{BASE, Errors};
 use crate::services::images;
 use crate::services::limits::POST;
+use crate::views::Layout;
+use crate::web::draft::Draft;
 use crate::web::error_pages::with_retry_after;
 use crate::web::flash::Kind;
+use crate::web::form::Form;
 use crate::web::params::{Id, page_number};
+use crate::web::return_to;
 use crate::web::roles::SignedIn;
 use crate::web::upload::{PostForm, Upload};
 
-/// POST /microposts. The picture is stored before the post is written, so that no post lacks its picture; and before that
-/// its deletion is foreseen, so that no picture lacks its post for longer than a day.
-pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
-    let app = &me.app;
-    let form = PostForm::read(&req, body).await?;
+/// POST /microposts. Whatever stands in the way, what was typed is read first: it comes back on an error page, and after a
+/// log-in.
+pub async fn create(me: Result<SignedIn>, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
+    let form = PostForm::read(&req, body, me.is_ok()).await?;
+    form.draft.attach(&req);
+    match me {
+        Ok(me) => post(&me, form).await,
+        Err(error) => {
+            if let (Error::LogInFirst, Some(app)) = (&error, req.app_data::<Data<App>>()) {
+                form.draft.store(&app.cookies, &req, None);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The picture is stored before the post is written, so that no post lacks its picture; and before that its deletion is
+/// foreseen, so that no picture lacks its post for longer than a day.
+async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
+    let (app, draft) = (&me.app, form.draft);
     if let Err(Error::TooMany { retry_after }) = me.count(&POST, &me.me.id.to_string()).await {
-        let errors = Errors::one("content", "follows too many others; please wait a minute");
-        let page = Feed::with_rejected_post(&me, form.content, errors).await?;
+        let errors = Errors::one(BASE, "You are posting too fast. Please wait a minute.");
+        let page = Feed::with_rejected_post(me, draft, errors).await?;
         return Ok(with_retry_after(me.page_as(StatusCode::TOO_MANY_REQUESTS, &page)?, retry_after));
     }
     let mut errors = Errors::default();
-    let content = errors.check("content", Content::parse(&form.content));
+    let content = errors.check("content", Content::parse(&draft.content));
     let too_large = matches!(form.picture, Upload::TooLarge);
+    let mut picture_digest = None;
     let picture = match form.picture {
         Upload::None => None,
+        Upload::Empty => {
+            errors.add("picture", "is an empty file; please choose another one");
+            None
+        }
         Upload::TooLarge => {
             errors.add("picture", "should be less than 5MB");
             None
         }
-        Upload::NotKept => return try_again(&me, form.content).await,
-        Upload::File(file) => {
+        Upload::NotKept => return try_again(me, draft).await,
+        Upload::File(file, digest) => {
+            picture_digest = Some(digest);
             let read = app.threads.run(move || picture::read(BufReader::new(file))).await?;
             errors.check("picture", read.map_err(|refusal| refusal.to_string()))
         }
     };
     let (Some(content), true) = (content, errors.is_empty()) else {
         let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
-        return me.page_as(status, &Feed::with_rejected_post(&me, form.content, errors).await?);
+        return me.page_as(status, &Feed::with_rejected_post(me, draft, errors).await?);
     };
     let stored = match picture {
         Some(picture) => {
@@ -59,7 +87,7 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
                 Ok(()) => Some((key, deletion)),
                 Err(error @ Error::Unavailable(_)) => {
                     tracing::error!(%error, "a picture was not stored");
-                    return try_again(&me, form.content).await;
+                    return try_again(me, draft).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -67,18 +95,24 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
         None => None,
     };
     let (user_id, now) = (me.me.id, app.clock.now());
+    let claim = draft.idempotency_key.map(|key| key.bind(user_id, content.as_str(), picture_digest));
     let written = app
         .db
         .transaction(async |db| {
+            if let Some(claim) = claim
+                && !idempotency_key::claim(db, claim, now).await?
+            {
+                return Ok(false);
+            }
             let key = stored.as_ref().map(|(key, _)| key.as_str());
             Micropost::create(db, user_id, &content, key, now).await?;
-            match &stored {
-                Some((_, deletion)) => deletion.call_off(db).await,
-                None => Ok(()),
+            if let Some((_, deletion)) = &stored {
+                deletion.call_off(db).await?;
             }
+            Ok(true)
         })
         .await;
-    if let (Err(_), Some((_, deletion))) = (&written, stored) {
+    if let (Ok(false) | Err(_), Some((_, deletion))) = (&written, stored) {
         // Whatever becomes of this, the picture goes tomorrow.
         if let Ok(mut db) = app.db.conn().await
             && deletion.hasten(&mut db, now).await.is_ok()
@@ -87,30 +121,47 @@ pub async fn create(me: SignedIn, req: HttpRequest, body: Payload) -> Result<Htt
         }
     }
     written?;
+    me.forget_draft();
     me.go_saying("/", Kind::Success, "Micropost created!")
 }
 
 /// The text is as good as it was: it stays in the form until pictures can be stored again.
-async fn try_again(me: &SignedIn, content: String) -> Result<HttpResponse> {
+async fn try_again(me: &SignedIn, draft: Draft) -> Result<HttpResponse> {
     let errors = Errors::one("picture", "cannot be stored at the moment; please try again soon");
-    me.unavailable(&Feed::with_rejected_post(me, content, errors).await?)
+    me.unavailable(&Feed::with_rejected_post(me, draft, errors).await?)
+}
+
+#[derive(Template)]
+#[template(path = "microposts/delete.html")]
+struct Delete {
+    layout: Layout,
+    post: Micropost,
+    return_to: String,
+}
+
+/// GET /microposts/{id}/delete: asks first, where no JavaScript does.
+pub async fn delete(me: SignedIn, id: Id) -> Result<HttpResponse> {
+    let post = Micropost::find_by(&mut me.app.db.conn().await?, id.0, &me.me).await?;
+    let return_to = me.referring_page().unwrap_or_else(|| "/".into());
+    me.page(&Delete { layout: me.layout("Delete post"), post, return_to })
 }
 
 /// DELETE /microposts/{id}. Somebody else's is not found.
-pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
+pub async fn destroy(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
     let app = &me.app;
     let (user_id, now) = (me.me.id, app.clock.now());
     app.db.transaction(async |db| Micropost::delete(db, id.0, user_id, now).await).await?;
     app.picture_deletion_wakeup.wake();
-    me.go_saying(&page_it_was_on(&me).await?, Kind::Success, "Micropost deleted")
+    let from = return_to::own_path(form.get("return_to")).or_else(|| me.referring_page());
+    me.go_saying(&page_it_was_on(&me, from).await?, Kind::Success, "Micropost deleted")
 }
 
 /// The page of ours with the button that was pressed; the page before it, if the post was the last one there.
-async fn page_it_was_on(me: &SignedIn) -> Result<String> {
-    let Some(path) = me.referring_page() else { return Ok("/".into()) };
+async fn page_it_was_on(me: &SignedIn, from: Option<String>) -> Result<String> {
+    let Some(path) = from else { return Ok("/".into()) };
     let (list, query) = path.split_once('?').unwrap_or((&path, ""));
-    // The home page with a post that was refused; it cannot be asked for.
-    if list == "/microposts" {
+    // The home page with a post that was refused, or the page that asked first.
+    if list.starts_with("/microposts") {
         return Ok("/".into());
     }
     let page = page_number(query).unwrap_or(PageNumber::FIRST);

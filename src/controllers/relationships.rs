@@ -1,10 +1,12 @@
 //! Following: who follows whom, follow, unfollow. Where JavaScript runs, the button and the counts change in place: htmx
 //! picks them out of the page that the answer leads to, so there is one answer for all browsers.
 
-use actix_web::HttpResponse;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::most_followed;
+use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::page::{Page, PageNumber};
 use crate::models::person::Person;
@@ -14,12 +16,19 @@ use crate::services::bookmarks;
 use crate::views::Layout;
 use crate::web::form::Form;
 use crate::web::params::{Id, parse_id};
+use crate::web::return_to;
 use crate::web::roles::SignedIn;
 
-/// POST /relationships
-pub async fn create(me: SignedIn, form: Form) -> Result<HttpResponse> {
-    let followed_id = parse_id(form.get("followed_id"))
-        .ok_or_else(|| Error::BadRequest("The form does not say whom to follow.".into()))?;
+/// POST /relationships. A log-in that is necessary first leads on to the profile with the button.
+pub async fn create(me: Result<SignedIn>, req: HttpRequest) -> Result<HttpResponse> {
+    let form = Form::of(&req);
+    let followed_id = form.as_ref().ok().and_then(|form| parse_id(form.get("followed_id")));
+    if let (Err(Error::LogInFirst), Some(id), Some(app)) = (&me, followed_id, req.app_data::<Data<App>>()) {
+        return_to::remember_path(&app.cookies, &req, &format!("/users/{id}"));
+    }
+    let (me, _) = (me?, form?);
+    let followed_id =
+        followed_id.ok_or_else(|| Error::BadRequest("The form does not say whom to follow.".into()))?;
     relationship::follow(&me.app.db, me.me.id, followed_id, me.app.clock.now()).await?;
     most_followed::note(&me.app, followed_id).await?;
     me.go(&format!("/users/{followed_id}"))

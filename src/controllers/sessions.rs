@@ -64,6 +64,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
 
 /// DELETE /logout. Twice in a row is fine: a second window.
 pub async fn destroy(visitor: Visitor) -> Result<HttpResponse> {
+    visitor.forget_draft();
     visitor.log_out().await?;
     if let Some(me) = &visitor.me {
         audit("log_out", Some(me.id));

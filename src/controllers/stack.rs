@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::models::outbox;
 use crate::services::vitals::{Pulse, STEPS, Vitals};
-use crate::views::Layout;
+use crate::views::{Layout, pluralize};
 use crate::web::roles::Operator;
 
 /// A service that was asked so recently is not asked again.
@@ -83,9 +83,13 @@ async fn services(app: &App) -> Vec<Service> {
     if let Some(lines) = app.logs.shipping() {
         shipping = vec![
             if lines.connected { "connected".to_owned() } else { "not connected".to_owned() },
-            format!("{} lines shipped, {} waiting in memory", lines.shipped, lines.waiting),
-            format!("{} lines ({} kB) spooled on disk", lines.spooled_lines, lines.spooled_bytes / 1000),
-            format!("{} lines dropped", lines.dropped),
+            format!("{} shipped, {} waiting in memory", count(lines.shipped, "line"), lines.waiting),
+            format!(
+                "{} ({} kB) spooled on disk",
+                count(lines.spooled_lines, "line"),
+                lines.spooled_bytes / 1000
+            ),
+            format!("{} dropped", count(lines.dropped, "line")),
         ];
     }
     let pictures = app.images.in_use().map(|(used, most)| format!("{used} of {most} transfers under way"));
@@ -130,9 +134,15 @@ async fn services(app: &App) -> Vec<Service> {
 async fn outbox_depth(app: &App) -> Vec<String> {
     let depth = async { outbox::depth(&mut app.db.conn().await?).await };
     match depth.await {
-        Ok((waiting, parked)) => vec![format!("{waiting} mails waiting"), format!("{parked} parked")],
+        Ok((waiting, parked)) => {
+            vec![format!("{} waiting", pluralize(&waiting, "mail")), format!("{parked} parked")]
+        }
         Err(_) => vec!["the outbox is in the database, which does not answer".to_owned()],
     }
+}
+
+fn count(number: u64, one: &str) -> String {
+    pluralize(&number.cast_signed(), one)
 }
 
 /// `slow`: milliseconds from which an answer counts as slow.

@@ -10,6 +10,7 @@ use crate::models::page::{Page, PageNumber};
 use crate::models::user::User;
 use crate::models::validation::Errors;
 use crate::views::Layout;
+use crate::web::draft::Draft;
 use crate::web::roles::SignedIn;
 use crate::web::visitor::Visitor;
 
@@ -27,14 +28,15 @@ pub struct Feed {
     layout: Layout,
     feed: Page<Micropost>,
     errors: Errors,
-    content: String,
+    draft: Draft,
 }
 
 /// GET /
 pub async fn home(visitor: Visitor, page: PageNumber) -> Result<HttpResponse> {
     match visitor.me {
         Some(ref me) => {
-            let feed = Feed::load(&visitor, me, page).await?;
+            let mut feed = Feed::load(&visitor, me, page).await?;
+            feed.draft = visitor.draft().unwrap_or_default().with_key();
             visitor.page(&feed)
         }
         None => visitor.page(&Welcome { layout: visitor.layout(""), services: visitor.app.service_names() }),
@@ -45,16 +47,16 @@ impl Feed {
     async fn load(visitor: &Visitor, user: &User, page: PageNumber) -> Result<Feed> {
         let mut db = visitor.app.db.conn().await?;
         let feed = Micropost::feed(&mut db, user, page).await?.or_not_found()?;
-        Ok(Feed { layout: visitor.layout(""), feed, errors: Errors::default(), content: String::new() })
+        Ok(Feed { layout: visitor.layout(""), feed, errors: Errors::default(), draft: Draft::default() })
     }
 
     /// The same page, with a post that was not accepted.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn with_rejected_post(me: &SignedIn, content: String, errors: Errors) -> Result<Feed> {
+    pub async fn with_rejected_post(me: &SignedIn, draft: Draft, errors: Errors) -> Result<Feed> {
         let feed = Feed::load(me, &me.me, PageNumber::FIRST).await?;
-        Ok(Feed { errors, content, ..feed })
+        Ok(Feed { errors, draft: draft.with_key(), ..feed })
     }
 }
 

@@ -20,6 +20,7 @@ use crate::models::validation::Errors;
 use crate::services::bookmarks;
 use crate::services::limits::{LOG_IN, MAIL, SIGN_UP};
 use crate::views::Layout;
+use crate::web::draft::Draft;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
 use crate::web::params::Id;
@@ -52,6 +53,9 @@ struct Show {
     microposts: Page<Micropost>,
     /// Id of the visitor's follow of this person.
     follow: Option<i64>,
+    /// What the visitor was about to post before logging in: one's own profile is where a log-in leads.
+    draft: Option<Draft>,
+    errors: Errors,
 }
 
 /// GET /users/{id}
@@ -64,7 +68,10 @@ pub async fn show(visitor: Visitor, id: Id, page: PageNumber) -> Result<HttpResp
         Some(me) => relationship::find(&mut db, me.id, user.id).await?,
         None => None,
     };
-    visitor.page(&Show { layout: visitor.layout(&user.name), user, microposts, follow })
+    let draft =
+        visitor.draft().filter(|_| visitor.me.as_ref().is_some_and(|me| me.is(user.id))).map(Draft::with_key);
+    let (layout, errors) = (visitor.layout(&user.name), Errors::default());
+    visitor.page(&Show { layout, user, microposts, follow, draft, errors })
 }
 
 /// The form for a new account, and the settings.
@@ -214,9 +221,23 @@ async fn ask_new_address(me: &SignedIn, db: &mut crate::db::Conn, email: &Email)
     outbox::push(db, &mails::email_is_changing(&app.config, user, email.as_str())?, now).await
 }
 
+#[derive(Template)]
+#[template(path = "users/delete.html")]
+struct Delete {
+    layout: Layout,
+    user: User,
+}
+
+/// GET /users/{id}/delete: asks first, where no JavaScript does.
+pub async fn delete(admin: Admin, id: Id) -> Result<HttpResponse> {
+    let user = User::find(&mut admin.app.db.conn().await?, id.0).await?.ok_or(Error::NotFound)?;
+    admin.page(&Delete { layout: admin.layout("Delete user"), user })
+}
+
 /// DELETE /users/{id}
 pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     let app = &admin.app;
+    let user = User::find(&mut app.db.conn().await?, id.0).await?.ok_or(Error::NotFound)?;
     let now = app.clock.now();
     if !app.db.transaction(async |db| User::delete(db, id.0, now).await).await? {
         audit_admin("user_not_deleted", id.0, admin.me.id);
@@ -225,7 +246,7 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     app.picture_deletion_wakeup.wake();
     most_followed::deleted(app, id.0).await;
     audit_admin("user_deleted", id.0, admin.me.id);
-    admin.go_saying("/users", Kind::Success, "User deleted")
+    admin.go_saying("/users", Kind::Success, &format!("User deleted: {}", user.name))
 }
 
 /// Somebody else's settings: home, as in the original.

@@ -15,6 +15,7 @@ use x509_cert::der::Decode;
 
 use super::Trouble;
 use super::network::Server;
+use crate::views::pluralize;
 
 /// What a certificate says about itself.
 pub(super) struct Certificate {
@@ -134,7 +135,7 @@ impl Certificate {
 
     /// Without a word about whom it is made out to.
     pub(super) fn issued(&self) -> String {
-        let days = if self.days_left == 1 { "1 day".to_owned() } else { format!("{} days", self.days_left) };
+        let days = pluralize(&self.days_left, "day");
         format!("issued by {}, {days} left", self.issuer)
     }
 }

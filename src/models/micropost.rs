@@ -6,7 +6,7 @@ use super::page::{Key, Page, PageNumber, Position};
 use super::picture_deletion;
 use super::timeline;
 use super::user::User;
-use super::validation::{BLANK, UNUSABLE, has_unusable_characters, too_long};
+use super::validation::{BLANK, UNUSABLE, has_unusable_characters, is_blank, too_long};
 use crate::db::{Conn, execute, fetch_all, fetch_one, row};
 use crate::error::{Error, Result};
 
@@ -81,7 +81,7 @@ impl Content {
     pub fn parse(typed: &str) -> Result<Content, String> {
         let content = typed.replace("\r\n", "\n");
         let content = content.trim();
-        if content.is_empty() {
+        if is_blank(content) {
             return Err(BLANK.into());
         }
         if has_unusable_characters(content, true) {
@@ -91,6 +91,11 @@ impl Content {
             return Err(too_long(MAX));
         }
         Ok(Content(content.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -117,6 +122,20 @@ impl Micropost {
             now,
         )?;
         timeline::add(db, post.id).await
+    }
+
+    /// Finds a post of this author.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such post, or it is somebody else's.
+    pub async fn find_by(db: &mut Conn, id: i64, author: &User) -> Result<Micropost> {
+        let written: Written = fetch_one!(
+            db,
+            "SELECT id, content, picture, created_at FROM microposts WHERE id = ? AND user_id = ?",
+            id,
+            author.id
+        )?;
+        Ok(written.by(author))
     }
 
     /// Deletes a post of this author, and has its picture deleted.

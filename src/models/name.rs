@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::validation::{BLANK, UNUSABLE, has_unusable_characters, too_long};
+use super::validation::{BLANK, UNUSABLE, has_unusable_characters, is_blank, too_long};
 
 /// Longest name, in characters.
 pub const MAX: usize = 50;
@@ -18,7 +18,7 @@ impl Name {
     /// What is wrong with it, to follow the word "Name".
     pub fn parse(typed: &str) -> Result<Name, String> {
         let name: String = typed.trim().nfc().collect();
-        if name.is_empty() {
+        if is_blank(&name) {
             return Err(BLANK.into());
         }
         if has_unusable_characters(&name, false) {

@@ -44,6 +44,11 @@ impl Digest {
         Digest(Sha256::digest(text.as_bytes()).into())
     }
 
+    /// Digest of what arrived piece by piece.
+    pub fn finish(hasher: Sha256) -> Digest {
+        Digest(hasher.finalize().into())
+    }
+
     /// For keys that are text.
     pub fn to_hex(self) -> String {
         hex(&self.0)

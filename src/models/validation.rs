@@ -1,5 +1,8 @@
 //! What is wrong with a form, field by field, in the sentences of the original.
 
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
+
 /// Errors of a form, in the order of its fields.
 #[derive(Debug, Default, Clone)]
 pub struct Errors(Vec<(&'static str, String)>);
@@ -39,14 +42,21 @@ impl Errors {
 
     /// Whole sentences: "Password is too short (minimum is 8 characters)".
     pub fn sentences(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(field, message)| format!("{} {message}", humanize(field)))
+        self.0.iter().map(|(field, message)| sentence(field, message))
     }
 
     /// The sentences of one field.
     pub fn sentences_on(&self, field: &str) -> impl Iterator<Item = String> {
         let of_field = self.0.iter().filter(move |(name, _)| *name == field);
-        of_field.map(|(name, message)| format!("{} {message}", humanize(name)))
+        of_field.map(|(name, message)| sentence(name, message))
     }
+}
+
+/// In place of a field, for what concerns the whole form: its message is a sentence by itself.
+pub const BASE: &str = "base";
+
+fn sentence(field: &str, message: &str) -> String {
+    if field == BASE { message.to_owned() } else { format!("{} {message}", humanize(field)) }
 }
 
 /// `password_confirmation` -> "Password confirmation".
@@ -54,6 +64,19 @@ fn humanize(field: &str) -> String {
     let words = field.replace('_', " ");
     let mut letters = words.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Whether a text shows nothing: white space, what Unicode says is to be ignored in display (Default_Ignorable_Code_Point:
+/// zero-width spaces, soft hyphens, Hangul fillers, tags; joiners and variation selectors count as nothing only if they are
+/// alone), and the few characters that are drawn as nothing without being either.
+pub fn is_blank(text: &str) -> bool {
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    text.chars().all(|c| {
+        c.is_whitespace()
+            || ignorable.contains(c)
+            // Braille blank, interlinear annotation, null notehead, Khitan filler, blanks of Egyptian hieroglyphs.
+            || matches!(c, '\u{2800}' | '\u{FFF9}'..='\u{FFFB}' | '\u{1D159}' | '\u{16FE4}' | '\u{13441}' | '\u{13442}')
+    })
 }
 
 /// Whether a text holds what nobody types: control characters (line breaks and tabs where `multiline`), characters that

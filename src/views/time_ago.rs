@@ -2,21 +2,19 @@
 
 use chrono::{DateTime, Utc};
 
+use super::pluralize;
+
 /// How long ago something was: "less than a minute", "5 minutes", "about 2 hours", "3 days".
 pub fn time_ago(then: &DateTime<Utc>, now: &DateTime<Utc>) -> String {
     let minutes = ((*now - *then).num_seconds().max(0) + 30) / 60;
     let months = (minutes + 21_600) / 43_200;
     match minutes {
         0 => "less than a minute".to_owned(),
-        1 => "1 minute".to_owned(),
-        2..=44 => format!("{minutes} minutes"),
-        45..=89 => "about 1 hour".to_owned(),
-        90..=1_439 => format!("about {} hours", (minutes + 30) / 60),
-        1_440..=2_519 => "1 day".to_owned(),
-        2_520..=43_199 => format!("{} days", (minutes + 720) / 1_440),
-        43_200..=86_399 if months < 2 => "about 1 month".to_owned(),
-        43_200..=86_399 => format!("about {months} months"),
-        86_400..=525_599 => format!("{months} months"),
+        1..=44 => pluralize(&minutes, "minute"),
+        45..=1_439 => format!("about {}", pluralize(&((minutes + 30) / 60), "hour")),
+        1_440..=43_199 => pluralize(&((minutes + 720) / 1_440), "day"),
+        43_200..=86_399 => format!("about {}", pluralize(&months, "month")),
+        86_400..=525_599 => pluralize(&months, "month"),
         _ => years(minutes),
     }
 }
@@ -24,7 +22,7 @@ pub fn time_ago(then: &DateTime<Utc>, now: &DateTime<Utc>) -> String {
 fn years(minutes: i64) -> String {
     const YEAR: i64 = 525_960;
     let years = minutes / YEAR;
-    let plural = |count: i64| if count == 1 { "1 year".to_owned() } else { format!("{count} years") };
+    let plural = |count: i64| pluralize(&count, "year");
     match minutes % YEAR {
         0..=131_399 => format!("about {}", plural(years.max(1))),
         131_400..=394_199 => format!("over {}", plural(years.max(1))),

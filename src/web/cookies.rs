@@ -25,6 +25,8 @@ pub enum Name {
     ReturnTo,
     /// A link from a mail, between following it and pressing the button.
     MailLink,
+    /// A post that was refused for want of a log-in.
+    Draft,
 }
 
 impl Name {
@@ -35,6 +37,7 @@ impl Name {
             Name::Flash => "__Host-flash",
             Name::ReturnTo => "__Host-return_to",
             Name::MailLink => "__Host-mail_link",
+            Name::Draft => "__Host-draft",
         }
     }
 
@@ -43,7 +46,7 @@ impl Name {
             Name::Session => None,
             Name::RememberMe => Some(Duration::days(30)),
             Name::Flash => Some(Duration::minutes(5)),
-            Name::ReturnTo | Name::MailLink => Some(Duration::minutes(30)),
+            Name::ReturnTo | Name::MailLink | Name::Draft => Some(Duration::minutes(30)),
         }
     }
 }

@@ -11,10 +11,12 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, ResponseError};
 use askama::Template;
 
+use super::draft::Draft;
 use super::sign_in::audit;
 use super::visitor::Visitor;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::models::validation::Errors;
 use crate::services::logs::request_id::RequestId;
 use crate::views::Layout;
 
@@ -29,6 +31,8 @@ struct ErrorPage {
     heading: &'static str,
     explanation: String,
     request_id: String,
+    errors: Errors,
+    draft: Option<Draft>,
 }
 
 /// Turns errors into answers.
@@ -45,7 +49,7 @@ pub async fn dress(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Resul
     let allow = res.headers().get(ALLOW).cloned();
     let answer = match res.response().error().and_then(|error| error.as_error::<Error>()) {
         Some(error) => answer(app, res.request(), error),
-        None => page(app, res.request(), status, sentence(status)),
+        None => page(app, res.request(), status, &explanation(res.request(), status)),
     };
     let mut res = res.into_response(answer);
     if let Some(allow) = allow {
@@ -79,8 +83,10 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
         Error::TooMany { retry_after } => {
             with_retry_after(page(app, req, status, sentence(status)), *retry_after)
         }
-        Error::Unavailable(_) => with_retry_after(page(app, req, status, sentence(status)), RETRY_SECONDS),
-        _ => page(app, req, status, sentence(status)),
+        Error::Unavailable(_) => {
+            with_retry_after(page(app, req, status, &explanation(req, status)), RETRY_SECONDS)
+        }
+        _ => page(app, req, status, &explanation(req, status)),
     }
 }
 
@@ -93,8 +99,34 @@ fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str
         heading,
         explanation: explanation.to_owned(),
         request_id: RequestId::current().map_or_else(String::new, |id| id.as_str().to_owned()),
+        errors: Errors::default(),
+        draft: Draft::attached(req).filter(|_| status.is_server_error()).map(Draft::with_key),
     };
     visitor.page_as(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
+}
+
+/// What happened, and what is not known: a request that was to change something may have done so, whatever failed
+/// afterwards.
+fn explanation(req: &HttpRequest, status: StatusCode) -> String {
+    let after = match Draft::attached(req) {
+        _ if !status.is_server_error() || req.method().is_safe() => "",
+        Some(Draft { idempotency_key: Some(_), .. }) => {
+            " We do not know whether your post was saved. Press Post again in a moment: it will not be posted twice."
+        }
+        Some(_) => {
+            " We do not know whether your post was saved. Look at your profile before you press Post again."
+        }
+        None => uncertain(status),
+    };
+    format!("{}{after}", sentence(status))
+}
+
+/// Follows the sentence on what happened, where a form may have been sent.
+fn uncertain(status: StatusCode) -> &'static str {
+    match status.is_server_error() {
+        true => " If you sent a form, check whether it was saved before you send it again.",
+        false => "",
+    }
 }
 
 /// The pages for what a proxy in front refuses, or has nobody to ask about: status and HTML.
@@ -108,8 +140,10 @@ pub fn for_proxies() -> Result<Vec<(u16, String)>> {
             layout: Layout::for_anybody(heading),
             status: status.as_u16(),
             heading,
-            explanation: sentence(status).to_owned(),
+            explanation: format!("{}{}", sentence(status), uncertain(status)),
             request_id: String::new(),
+            errors: Errors::default(),
+            draft: None,
         };
         Ok((status.as_u16(), page.render().map_err(Error::internal)?))
     };
@@ -160,14 +194,10 @@ fn sentence(status: StatusCode) -> &'static str {
         405 => "This address does not take that kind of request.",
         408 => "Your request did not arrive in time. Please try again.",
         413 => "That is more than is taken in here.",
-        429 => "That was a little fast. Please wait a moment and try again.",
-        503 => {
-            "One of the services behind this site does not answer. Please try again in a moment; nothing is lost."
-        }
-        504 => {
-            "The answer did not come in time. What you sent may have arrived: have a look before you send it again."
-        }
+        429 => "You are sending too many requests. Please wait a moment and try again.",
+        503 => "One of the services behind this site does not answer. Please try again in a moment.",
+        504 => "The answer did not come in time.",
         400..=499 => "The request could not be understood.",
-        _ => "We are sorry: this is our fault. It has been noted, and nothing of yours was changed.",
+        _ => "We are sorry: this is our fault. It has been noted.",
     }
 }

@@ -24,6 +24,23 @@ const MAX: usize = 8 * 1024;
 /// How long a form may take to arrive (slow senders, ASVS 15.2.2).
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Fields of all forms of ours, by what stands before the bracket.
+const FIELDS: &[&str] = &[
+    "_method",
+    "account_activation",
+    "email",
+    "followed_id",
+    "idempotency_key",
+    "micropost",
+    "password_reset",
+    "return_to",
+    "session",
+    "user",
+];
+
+/// Why the form could not be read; kept until it is known who sent it.
+struct Unreadable(Error);
+
 /// The fields of the form that was sent; empty when there was none.
 #[derive(Debug, Clone, Default)]
 pub struct Form(pub Params);
@@ -34,6 +51,9 @@ impl Form {
     /// # Errors
     /// [`Error::BadRequest`] when the body is something else than a form.
     pub fn of(req: &HttpRequest) -> Result<Form> {
+        if let Some(error) = Form::unreadable(req) {
+            return Err(error);
+        }
         match req.extensions().get::<Form>() {
             Some(form) => Ok(form.clone()),
             None if has_body(req.headers()) => {
@@ -41,6 +61,11 @@ impl Form {
             }
             None => Ok(Form::default()),
         }
+    }
+
+    /// Why the form could not be read, and with it the verb.
+    pub fn unreadable(req: &HttpRequest) -> Option<Error> {
+        req.extensions_mut().remove::<Unreadable>().map(|unreadable| unreadable.0)
     }
 
     /// A value; what is missing is empty.
@@ -66,12 +91,18 @@ pub async fn read(
     mut req: ServiceRequest,
     next: Next<BoxBody>,
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
-    if req.method() != Method::GET && req.content_type() == "application/x-www-form-urlencoded" {
+    // Media types are compared without regard to case (RFC 9110 8.3.1).
+    if req.method() != Method::GET
+        && req.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    {
         let payload = req.take_payload();
         let read = body(req.headers(), payload, MAX).await;
-        let form = match read.and_then(|body| Params::parse(&body)) {
+        let form = match read.and_then(|body| Params::parse(&body, FIELDS)) {
             Ok(params) => Form(params),
-            Err(error) => return Ok(req.error_response(error)),
+            Err(error) => {
+                req.extensions_mut().insert(Unreadable(error));
+                return next.call(req).await;
+            }
         };
         if req.method() == Method::POST {
             let verb = match form.get("_method").to_ascii_lowercase().as_str() {

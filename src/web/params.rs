@@ -1,4 +1,5 @@
-//! Parameters: of a form, of the query, of the path. Read strictly: what cannot be understood is refused by name.
+//! Parameters: of a form, of the query, of the path. Those that the program uses are read strictly: what cannot be understood
+//! is refused by name. All others are nobody's business (links come with `?utm_source=..`, `?tag[]=..`).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,8 +12,8 @@ use super::visitor::once_identified;
 use crate::error::{Error, Result};
 use crate::models::page::{Page, PageNumber};
 
-/// More than any form of ours has by far.
-const MOST: usize = 64;
+/// Parameters that are kept although nobody may ask for them.
+const MAX_OTHERS: usize = 64;
 
 /// Names and values as they were sent; a name counts once.
 #[derive(Debug, Clone, Default)]
@@ -20,35 +21,35 @@ pub struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads `application/x-www-form-urlencoded`. Bytes that are not UTF-8 become U+FFFD, which every field refuses
-    /// (models/validation.rs), so that the form comes back with what was typed.
+    /// (models/validation.rs), so that the form comes back with what was typed. `used`: the parameters that the program uses,
+    /// named by what stands before the bracket.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when a name comes twice, or nested deeper than `user[name]`, or there are too many.
-    pub fn parse(encoded: &[u8]) -> Result<Params> {
+    /// [`Error::BadRequest`] when one of these comes twice, or nested deeper than `user[name]`.
+    pub fn parse(encoded: &[u8], used: &[&str]) -> Result<Params> {
         let mut params = Params::default();
         for pair in encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             let split = pair.iter().position(|byte| *byte == b'=');
             let (name, value) = split.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
-            params.add(decode(name), decode(value))?;
+            let name = decode(name);
+            let is_used = name.split('[').next().is_some_and(|root| used.contains(&root));
+            if is_used {
+                params.check(&name)?;
+            }
+            if is_used || params.0.len() < MAX_OTHERS {
+                params.0.push((name, decode(value)));
+            }
         }
         Ok(params)
     }
 
-    /// Adds a parameter.
-    ///
-    /// # Errors
-    /// As [`parse`](Self::parse).
-    pub fn add(&mut self, name: String, value: String) -> Result<()> {
+    fn check(&self, name: &str) -> Result<()> {
         if name.matches('[').count() > 1 || name.ends_with("[]") {
             return Err(Error::BadRequest("A field of the form holds a list or is nested too deep.".into()));
         }
-        if self.0.iter().any(|(other, _)| *other == name) {
+        if self.0.iter().any(|(other, _)| other == name) {
             return Err(Error::BadRequest("A field of the form was sent more than once.".into()));
         }
-        if self.0.len() == MOST {
-            return Err(Error::BadRequest("There are too many fields in the form.".into()));
-        }
-        self.0.push((name, value));
         Ok(())
     }
 
@@ -63,7 +64,7 @@ fn decode(part: &[u8]) -> String {
     percent_decode(&spaced).decode_utf8_lossy().into_owned()
 }
 
-/// Parameters of the query string.
+/// Parameters of the query string of a link in a mail.
 pub struct Query(pub Params);
 
 impl FromRequest for Query {
@@ -71,7 +72,7 @@ impl FromRequest for Query {
     type Future = Pin<Box<dyn Future<Output = Result<Query>>>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        once_identified(req, Params::parse(req.query_string().as_bytes()).map(Query))
+        once_identified(req, Params::parse(req.query_string().as_bytes(), &["email"]).map(Query))
     }
 }
 
@@ -109,7 +110,7 @@ impl FromRequest for PageNumber {
 /// # Errors
 /// [`Error::BadRequest`] when that is no page.
 pub fn page_number(query: &str) -> Result<PageNumber> {
-    let params = Params::parse(query.as_bytes())?;
+    let params = Params::parse(query.as_bytes(), &["page"])?;
     let is_nested = params.0.iter().any(|(name, _)| name.starts_with("page["));
     let typed = if is_nested { "[]" } else { params.get("page") };
     if typed.is_empty() {
@@ -136,7 +137,8 @@ mod tests {
 
     #[test]
     fn reads_a_form() {
-        let params = Params::parse(b"user[name]=a+b%26c&user%5Bemail%5D=x%40y&empty=&alone&&").unwrap();
+        let form = b"user[name]=a+b%26c&user%5Bemail%5D=x%40y&empty=&alone&&";
+        let params = Params::parse(form, &["user", "empty"]).unwrap();
         assert_eq!(params.get("user[name]"), "a b&c");
         assert_eq!(params.get("user[email]"), "x@y");
         assert_eq!((params.get("empty"), params.get("alone"), params.get("missing")), ("", "", ""));
@@ -144,18 +146,22 @@ mod tests {
 
     #[test]
     fn marks_what_is_not_utf8() {
-        assert_eq!(Params::parse(b"a=x%FFy").unwrap().get("a"), "x\u{FFFD}y");
-        assert_eq!(Params::parse(b"a=x%ED%A0%80").unwrap().get("a").chars().nth(1), Some('\u{FFFD}'));
-        assert_eq!(Params::parse(b"a=%zz%").unwrap().get("a"), "%zz%");
+        let get = |encoded: &[u8]| Params::parse(encoded, &["a"]).unwrap().get("a").to_owned();
+        assert_eq!(get(b"a=x%FFy"), "x\u{FFFD}y");
+        assert_eq!(get(b"a=x%ED%A0%80").chars().nth(1), Some('\u{FFFD}'));
+        assert_eq!(get(b"a=%zz%"), "%zz%");
     }
 
     #[test]
-    fn refuses_lists_nesting_repetition_and_floods() {
-        for bad in ["a=1&a=2", "a[]=1", "a[b][c]=1", "a%5B%5D=1"] {
-            assert!(Params::parse(bad.as_bytes()).is_err(), "{bad}");
+    fn refuses_lists_nesting_and_repetition_of_what_is_used_and_of_nothing_else() {
+        for bad in ["a=1&a=2", "a[]=1", "a[b][c]=1", "a%5B%5D=1", "a[b]=1&a[b]=1"] {
+            assert!(Params::parse(bad.as_bytes(), &["a"]).is_err(), "{bad}");
+            assert!(Params::parse(bad.as_bytes(), &["b"]).is_ok(), "{bad}");
         }
-        let flood: String = (0..MOST + 1).map(|n| format!("p{n}=1&")).collect();
-        assert!(Params::parse(flood.as_bytes()).is_err());
+        let mut flood: String = (0..10_000).map(|n| format!("p{n}=1&")).collect();
+        flood.push_str("a=1");
+        let params = Params::parse(flood.as_bytes(), &["a"]).unwrap();
+        assert_eq!((params.get("a"), params.0.len()), ("1", MAX_OTHERS + 1));
     }
 
     #[test]

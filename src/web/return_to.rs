@@ -15,8 +15,13 @@ const LONGEST: usize = 1000;
 pub fn remember(cookies: &Cookies, req: &HttpRequest) {
     let path = req.uri().path_and_query().map_or("/", |path| path.as_str());
     if req.method() == Method::GET && path.len() <= LONGEST {
-        cookies.set_signed(req, Name::ReturnTo, path.to_owned());
+        remember_path(cookies, req, path);
     }
+}
+
+/// Remembers the page that a form belongs to, which was sent too late.
+pub fn remember_path(cookies: &Cookies, req: &HttpRequest, path: &str) {
+    cookies.set_signed(req, Name::ReturnTo, path.to_owned());
 }
 
 /// Takes the page that asked for a log-in.
@@ -32,6 +37,11 @@ pub fn referring_page(app_url: &AppUrl, req: &HttpRequest) -> Option<String> {
     let own = referer.origin().ascii_serialization() == app_url.origin();
     let path = referer[url::Position::BeforePath..url::Position::AfterQuery].to_owned();
     (own && is_own_path(&path)).then_some(path)
+}
+
+/// The path that a form names, if it is one of ours.
+pub fn own_path(path: &str) -> Option<String> {
+    (path.len() <= LONGEST && is_own_path(path)).then(|| path.to_owned())
 }
 
 /// A path on this host as a browser understands it: `//evil` and `/\evil` name another host, and browsers drop tabs

@@ -6,28 +6,40 @@ use std::io::{Seek, SeekFrom};
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
-use actix_web::HttpRequest;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::Payload;
+use actix_web::{HttpMessage, HttpRequest};
 use futures_util::StreamExt;
+use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
 
+use super::disposition::Disposition;
+use super::draft::Draft;
 use super::form::{Form, in_time};
 use crate::error::{Error, Result};
+use crate::models::idempotency_key::IdempotencyKey;
+use crate::models::secret::Digest;
 
 /// Largest picture, in bytes.
 pub const MAX_PICTURE: usize = 5 * 1024 * 1024;
-/// Everything around the picture, in bytes.
-const MAX_REST: usize = 16 * 1024;
-/// Parts of a form; ours has two.
-const MOST_PARTS: usize = 16;
+/// Largest field but for the picture, in bytes.
+const MAX_TEXT: usize = 16 * 1024;
+/// Parts of a form; ours has three.
+const MAX_PARTS: usize = 64;
 /// How long a picture may take to arrive: 5 MB at 700 kbit/s.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The fields of the form.
+const FIELDS: [&str; 3] = [CONTENT, KEY, PICTURE];
+const CONTENT: &str = "micropost[content]";
+const KEY: &str = "idempotency_key";
+const PICTURE: &str = "micropost[picture]";
 
 /// What was sent.
 #[derive(Default)]
 pub struct PostForm {
-    /// The text, as typed.
-    pub content: String,
+    /// All but the picture.
+    pub draft: Draft,
     /// The picture.
     pub picture: Upload,
 }
@@ -38,8 +50,10 @@ pub enum Upload {
     /// None.
     #[default]
     None,
-    /// In a file without a name, which is gone when it is closed.
-    File(File),
+    /// In a file without a name, which is gone when it is closed; and the digest of what is in it.
+    File(File, Digest),
+    /// A file was chosen, and there is nothing in it.
+    Empty,
     /// Larger than [`MAX_PICTURE`]; the rest was not read.
     TooLarge,
     /// There was no room to keep it while it arrives; the rest was not read.
@@ -47,57 +61,77 @@ pub enum Upload {
 }
 
 impl PostForm {
-    /// Reads the form from a multipart body; a form without a picture may as well come in the plain encoding.
+    /// Reads the form from a multipart body; a form without a picture may as well come in the plain encoding. Pictures of
+    /// visitors who may not post are read and dropped.
     ///
     /// # Errors
     /// [`Error::BadRequest`], [`Error::TooLarge`] and [`Error::TooSlow`], as the names say.
-    pub async fn read(req: &HttpRequest, body: Payload) -> Result<PostForm> {
-        let is_multipart = req
-            .headers()
-            .get("content-type")
-            .is_some_and(|value| value.as_bytes().starts_with(b"multipart/form-data"));
-        if !is_multipart {
-            let content = Form::of(req)?.get("micropost[content]").to_owned();
-            return Ok(PostForm { content, picture: Upload::None });
+    pub async fn read(req: &HttpRequest, body: Payload, keep_picture: bool) -> Result<PostForm> {
+        if !req.content_type().eq_ignore_ascii_case("multipart/form-data") {
+            let form = Form::of(req)?;
+            let draft = Draft {
+                content: form.get(CONTENT).to_owned(),
+                idempotency_key: IdempotencyKey::parse(form.get(KEY)),
+                has_picture: false,
+            };
+            return Ok(PostForm { draft, picture: Upload::None });
         }
-        in_time(TIMEOUT, read_parts(Multipart::new(req.headers(), body))).await
+        in_time(TIMEOUT, read_parts(parts(req, body)?, keep_picture)).await
     }
 }
 
-async fn read_parts(mut parts: Multipart) -> Result<PostForm> {
+/// The parts of the body, by actix's reader for any multipart body. Its reader for `form-data` refuses a part whose
+/// Content-Disposition, file name included, is not UTF-8.
+fn parts(req: &HttpRequest, body: Payload) -> Result<Multipart> {
+    let content_type =
+        req.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let parameters = content_type.find(';').map_or("", |at| &content_type[at..]);
+    let content_type =
+        HeaderValue::from_str(&format!("multipart/mixed{parameters}")).map_err(Error::internal)?;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, content_type);
+    Ok(Multipart::new(&headers, body))
+}
+
+async fn read_parts(mut parts: Multipart, keep_picture: bool) -> Result<PostForm> {
     let mut form = PostForm::default();
-    let (mut has_content, mut has_picture) = (false, false);
+    let mut seen = [false; FIELDS.len()];
     let mut count = 0;
     while let Some(part) = parts.next().await {
         let part = part.map_err(broken)?;
         count += 1;
-        if count > MOST_PARTS {
+        if count > MAX_PARTS {
             return Err(Error::BadRequest("There are too many fields in the form.".into()));
         }
-        let (twice, picture) = match part.name() {
-            Some("micropost[content]") => (std::mem::replace(&mut has_content, true), false),
-            Some("micropost[picture]") => (std::mem::replace(&mut has_picture, true), true),
-            _ => (false, false),
+        let header = part.headers().get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes).unwrap_or_default();
+        let Some(field) = Disposition::parse(header) else {
+            return Err(Error::BadRequest("A field of the form has no name.".into()));
         };
-        if twice {
+        if let Some(index) = FIELDS.iter().position(|name| *name == field.name)
+            && std::mem::replace(&mut seen[index], true)
+        {
             return Err(Error::BadRequest("A field of the form was sent more than once.".into()));
         }
-        if picture {
-            form.picture = match read_picture(part).await {
-                Err(Error::Unavailable(error)) => {
-                    tracing::error!(error, "no room to keep a picture while it arrives");
-                    Upload::NotKept
+        match field.name.as_str() {
+            CONTENT => form.draft.content = read_text(part).await?,
+            KEY => form.draft.idempotency_key = IdempotencyKey::parse(&read_text(part).await?),
+            PICTURE if keep_picture => {
+                form.draft.has_picture = field.has_file;
+                form.picture = match read_picture(part).await {
+                    Err(Error::Unavailable(error)) => {
+                        tracing::error!(error, "no room to keep a picture while it arrives");
+                        Upload::NotKept
+                    }
+                    Ok(Upload::None) if field.has_file => Upload::Empty,
+                    read => read?,
+                };
+                if matches!(form.picture, Upload::TooLarge | Upload::NotKept) {
+                    return Ok(form);
                 }
-                read => read?,
-            };
-            if matches!(form.picture, Upload::TooLarge | Upload::NotKept) {
-                return Ok(form);
             }
-        } else {
-            let is_content = part.name() == Some("micropost[content]");
-            let text = read_text(part).await?;
-            if is_content {
-                form.content = text;
+            name => {
+                form.draft.has_picture |= name == PICTURE && field.has_file;
+                skip(part).await?;
             }
         }
     }
@@ -108,7 +142,7 @@ async fn read_text(mut part: Field) -> Result<String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = part.next().await {
         let chunk = chunk.map_err(broken)?;
-        if bytes.len() + chunk.len() > MAX_REST {
+        if bytes.len() + chunk.len() > MAX_TEXT {
             return Err(Error::TooLarge("The text of a form may hold 16 kB at most.".into()));
         }
         bytes.extend_from_slice(&chunk);
@@ -119,13 +153,14 @@ async fn read_text(mut part: Field) -> Result<String> {
 /// A browser sends an empty part when no file was chosen.
 async fn read_picture(mut part: Field) -> Result<Upload> {
     let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(Error::unavailable)?);
-    let mut size = 0;
+    let (mut size, mut hasher) = (0, Sha256::new());
     while let Some(chunk) = part.next().await {
         let chunk = chunk.map_err(broken)?;
         size += chunk.len();
         if size > MAX_PICTURE {
             return Ok(Upload::TooLarge);
         }
+        hasher.update(&chunk);
         file.write_all(&chunk).await.map_err(Error::unavailable)?;
     }
     if size == 0 {
@@ -134,7 +169,19 @@ async fn read_picture(mut part: Field) -> Result<Upload> {
     file.flush().await.map_err(Error::unavailable)?;
     let mut file = file.into_std().await;
     file.seek(SeekFrom::Start(0)).map_err(Error::unavailable)?;
-    Ok(Upload::File(file))
+    Ok(Upload::File(file, Digest::finish(hasher)))
+}
+
+/// Reads past a field that is not used.
+async fn skip(mut part: Field) -> Result<()> {
+    let mut size = 0;
+    while let Some(chunk) = part.next().await {
+        size += chunk.map_err(broken)?.len();
+        if size > MAX_PICTURE {
+            return Err(Error::TooLarge("The form is larger than any form of this site.".into()));
+        }
+    }
+    Ok(())
 }
 
 fn broken(error: MultipartError) -> Error {

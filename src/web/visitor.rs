@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::client_address::{client_address, network};
 use super::cookies::Name;
+use super::draft::Draft;
 use super::error_pages::{RETRY_SECONDS, with_retry_after};
 use super::flash::{Flash, Kind};
 use super::return_to;
@@ -208,6 +209,16 @@ impl Visitor {
     /// The page that asked for a log-in, once.
     pub fn take_return_path(&self) -> Option<String> {
         return_to::take(&self.app.cookies, &self.req)
+    }
+
+    /// The post that was refused for want of a log-in, until it is posted.
+    pub fn draft(&self) -> Option<Draft> {
+        Draft::stored(&self.app.cookies, &self.req, self.me.as_ref()?.id)
+    }
+
+    /// Forgets the post that was refused.
+    pub fn forget_draft(&self) {
+        self.app.cookies.remove(&self.req, Name::Draft);
     }
 
     /// Keeps the link from a mail until its button is pressed.

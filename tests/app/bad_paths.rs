@@ -121,7 +121,7 @@ async fn no_query_parameter_takes_what_it_must_not() {
         let values =
             NOT_NUMBERS.iter().copied().chain(["0", "4294967296", "%FF", "%00", "1%0a", "%20", "[]"]);
         let queries = values.map(|value| format!("page={value}")).chain(structures.map(str::to_owned));
-        for query in queries.chain([flood.clone(), format!("page={}", "1".repeat(5000))]) {
+        for query in queries.chain([format!("page={}", "1".repeat(5000))]) {
             let page = browser.get(&format!("{list}?{query}")).await;
             assert_eq!(page.status, 400, "{list}?{query:.60}");
             assert!(page.one("section.error_page").len() > 40);
@@ -129,7 +129,20 @@ async fn no_query_parameter_takes_what_it_must_not() {
         for far in ["2", "1000000", "4294967295"] {
             assert_eq!(browser.get(&format!("{list}?page={far}")).await.status, 404, "{list}?page={far}");
         }
-        for fine in ["page=1", "page=", "utm_source=%FF", "x=%00", "page=1&y[z]=1"] {
+        for fine in [
+            "page=1",
+            "page=",
+            "utm_source=%FF",
+            "x=%00",
+            "page=1&y[z]=1",
+            "tag[]=x",
+            "tag[]=x&tag[]=y&page=1",
+            "a=1&a=2",
+            "a[b][c]=1",
+            "pages[]=1",
+            "email[]=a",
+            &flood,
+        ] {
             assert_eq!(browser.get(&format!("{list}?{fine}")).await.status, 200, "{list}?{fine}");
         }
     }
@@ -137,10 +150,20 @@ async fn no_query_parameter_takes_what_it_must_not() {
         ["/account_activations/{token}/edit", "/password_resets/{token}/edit", "/email_changes/{token}/edit"]
     {
         let link = filled(link, &owner);
-        for query in ["email=a@b.com&email=a@b.com", "email[]=a@b.com", "email[x][y]=a@b.com", &flood] {
+        for query in ["email=a@b.com&email=a@b.com", "email[]=a@b.com", "email[x][y]=a@b.com"] {
             assert_eq!(browser.get(&format!("{link}?{query}")).await.status, 400, "{link}?{query}");
         }
-        for query in ["", "email=", "email=%FF", "email=%00", "email[x]=1", "email=-1", &"x".repeat(5000)] {
+        for query in [
+            "",
+            "email=",
+            "email=%FF",
+            "email=%00",
+            "email[x]=1",
+            "email=-1",
+            "a=1&a=2",
+            &flood,
+            &"x".repeat(5000),
+        ] {
             let page = browser.get(&format!("{link}?{query}")).await;
             assert_eq!(
                 (page.status, page.flash().unwrap().0.as_str()),
@@ -155,7 +178,7 @@ async fn no_query_parameter_takes_what_it_must_not() {
 #[actix_web::test]
 async fn no_cookie_does_harm() {
     let app = TestApp::start().await;
-    for name in ["session", "remember_me", "flash", "return_to", "mail_link", "other", ""] {
+    for name in ["session", "remember_me", "flash", "return_to", "mail_link", "draft", "other", ""] {
         for value in
             ["", "x", "%FF", "%00", "=", "a=b=c", "\"", "a b", &"x".repeat(5000), "0:0", ":", "-1", "[]", "%"]
         {

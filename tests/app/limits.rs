@@ -185,7 +185,7 @@ async fn s25_thirty_posts_a_minute_and_no_text_is_lost() {
     assert_eq!(page.status, 429);
     assert!(!page.header("retry-after").is_empty());
     assert_eq!(page.one("#micropost_content"), "my words");
-    assert_eq!(page.errors(), ["Content follows too many others; please wait a minute"]);
+    assert_eq!(page.errors(), ["You are posting too fast. Please wait a minute."]);
     app.pass(TimeDelta::minutes(1));
     post("my words").await.assert_redirect("/");
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 31);

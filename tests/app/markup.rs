@@ -93,7 +93,7 @@ async fn pages(app: &TestApp, browsers: &mut [Browser; 2], id: i64, words: &str)
     assert_eq!(profile.title(), format!("{} | Sample App", fold(words)));
     assert_eq!(profile.one("section.user_info h1 bdi"), fold(words));
     assert_eq!(profile.one("ol.microposts span.content"), fold(words));
-    own.submit(profile.form("delete")).await;
+    own.press_delete(&profile).await;
     assert_eq!(app.database.db_text(&format!("SELECT name FROM users WHERE id = {id}")).await, words.trim());
     pages
 }

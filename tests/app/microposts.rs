@@ -51,9 +51,7 @@ async fn the_interface_from_the_first_post_to_its_end() {
     let served = app.browser().get(&picture).await;
     assert_eq!((served.status, served.header("content-type")), (200, "image/png"));
 
-    let delete = page.form("delete");
-    assert_eq!(delete.action, format!("/microposts/{newest}"));
-    let page = browser.submit(delete).await;
+    let page = browser.press_delete(&page).await;
     page.assert_flash("success", "Micropost deleted");
     assert!(!page.microposts().contains(&newest));
 

@@ -46,6 +46,7 @@ async fn broken_bodies_are_400() {
         "multipart/form-data, boundary=limit",
         "multipart/mixed; boundary=limit",
         "Multipart/Form-Data",
+        "multipart/form-database; boundary=limit",
         &format!("multipart/form-data; boundary={}", "x".repeat(5000)),
     ] {
         let page = post(&browser, encoding, good.clone()).await;
@@ -162,4 +163,65 @@ async fn no_room_for_what_arrives_is_a_503_and_the_text_kept() {
     let page = post(&browser, TYPE, form(&[content(b"my words")])).await;
     page.assert_redirect("/");
     serving.stop();
+}
+
+/// What the program does not use refuses nothing: the name of a file, in whatever encoding; fields of browser extensions.
+#[actix_web::test]
+async fn file_names_and_fields_that_are_not_used_refuse_no_form() {
+    let app = TestApp::start().await;
+    let mut browser = app.logged_in(&app.db_person("michael").await).await;
+    let shiftjis = include_bytes!("inputs/multipart_filename_shiftjis.body");
+    post(&browser, "multipart/form-data; boundary=XyZ", shiftjis.to_vec()).await.assert_redirect("/");
+    let page = browser.get("/").await;
+    assert_eq!((page.one("span.content").as_str(), page.count("ol.microposts img.picture")), ("field", 1));
+    let png = crate::support::posts::png(2, 2);
+    for file_name in
+        [&b"\x83\x5c"[..], b"\xff", b"a\\\"b;c.png", b"..\\..\\a.png", b"a%22b%0D%0A.png", &[b'x'; 5000]]
+    {
+        let disposition = [b"form-data; name=\"micropost[picture]\"; filename=\"", file_name, b"\""].concat();
+        let head = [b"--limit\r\nContent-Disposition: ", &disposition[..], b"\r\n\r\n"].concat();
+        let picture = [&head[..], &png, b"\r\n"].concat();
+        let others = [
+            part("form-data; name=\"extension\"", b"x"),
+            part("form-data; name=\"extension\"", b"y"),
+            part("form-data; name=\"list[]\"", b"x"),
+            part("form-data; name=\"notes\"; filename=\"notes.txt\"", &[b'x'; 100_000]),
+        ];
+        let body = form(&[&others[..], &[content(b"A post"), picture]].concat());
+        let page = post(&browser, TYPE, body).await;
+        assert_eq!(page.status, 303, "{}: {}", file_name.escape_ascii(), page.text());
+    }
+    let pictures = "SELECT COUNT(*) FROM microposts WHERE picture IS NOT NULL";
+    assert_eq!(app.database.db_number(pictures).await, 7);
+}
+
+/// Media types and the names of their parameters have no case (RFC 9110 8.3.1).
+#[actix_web::test]
+async fn the_media_type_may_be_written_in_any_case() {
+    let app = TestApp::start().await;
+    let browser = app.logged_in(&app.db_person("michael").await).await;
+    let multipart = form(&[content(b"A post")]);
+    for encoding in ["Multipart/Form-Data; boundary=limit", "MULTIPART/FORM-DATA;BOUNDARY=\"limit\""] {
+        assert_eq!(post(&browser, encoding, multipart.clone()).await.status, 303, "{encoding}");
+    }
+    for encoding in ["Application/X-WWW-Form-URLEncoded", "application/x-www-form-urlencoded ; Charset=UTF-8"]
+    {
+        let page = post(&browser, encoding, b"micropost[content]=A+post".to_vec()).await;
+        assert_eq!(page.status, 303, "{encoding}");
+    }
+}
+
+/// A file that was chosen and is empty: a phone that could not read it, a full disk. An input left alone is no file.
+#[actix_web::test]
+async fn a_chosen_file_of_no_bytes_is_named_and_the_text_kept() {
+    let app = TestApp::start().await;
+    let browser = app.logged_in(&app.db_person("michael").await).await;
+    let body = include_bytes!("inputs/multipart_empty_file_chosen.body");
+    let page = post(&browser, "multipart/form-data; boundary=XyZ", body.to_vec()).await;
+    assert_eq!((page.status, page.one("#micropost_content").as_str()), (422, "field"));
+    assert_eq!(page.errors(), ["Picture is an empty file; please choose another one"]);
+    assert_eq!(page.one("#micropost_picture_hint"), "Please choose the picture again.");
+    let none = part("form-data; name=\"micropost[picture]\"; filename=\"\"", b"");
+    assert_eq!(post(&browser, TYPE, form(&[content(b"A post"), none])).await.status, 303);
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 1);
 }

@@ -42,7 +42,7 @@ async fn a_picture_has_a_day_to_get_its_post() {
     let mut browser = app.logged_in(&app.db_person("berta").await).await;
     let page = browser.post_picture("Look").await;
     assert_eq!(app.stored_pictures().len(), 4);
-    browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
+    browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
     until(async || app.stored_pictures().len() < 4).await;
     assert_eq!(app.stored_pictures().len(), 3, "the worker was here, and took only what was deleted");
     app.pass(TimeDelta::hours(2));

@@ -44,7 +44,7 @@ async fn the_picture_goes_with_the_post() {
     let picture = page.attrs("img.picture", "src").concat();
     assert_eq!(app.browser().get(&picture).await.status, 200);
     assert_eq!(app.stored_pictures().len(), 1);
-    browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
+    browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
     app.stored_pictures_are(&[]).await;
     assert_eq!(app.browser().get(&picture).await.status, 404);
 }
@@ -100,7 +100,7 @@ async fn a_page_that_is_gone_with_its_last_post_is_not_returned_to() {
     for list in [format!("/users/{}", michael.id), "/".to_owned()] {
         let page = browser.get(&format!("{list}?page=2")).await;
         assert_eq!(page.microposts().len(), 1);
-        let page = browser.submit(page.form("delete")).await;
+        let page = browser.press_delete(&page).await;
         assert_eq!(page.status, 200);
         page.assert_flash("success", "Micropost deleted");
         assert_eq!(page.microposts().len(), 30);
@@ -118,7 +118,7 @@ async fn from_a_refused_post_it_leads_home() {
     let form = browser.get("/").await.form("Post");
     let page = browser.submit(form).await;
     page.assert_at(422, "/microposts");
-    let page = browser.submit(page.form("delete")).await;
+    let page = browser.press_delete(&page).await;
     page.assert_at(200, "/");
     page.assert_flash("success", "Micropost deleted");
 }
@@ -139,4 +139,35 @@ async fn twenty_parallel_deletes_of_one_post_count_once() {
     statuses.sort_unstable();
     assert_eq!((statuses[0], &statuses[1..]), (303, &[404; 19][..]));
     app.db_assert_counts().await;
+}
+
+/// Where no JavaScript asks, a page does, shows what goes, and leads back to where the button was.
+#[actix_web::test]
+async fn deleting_asks_first() {
+    let app = TestApp::start().await;
+    let (michael, archer) = (app.db_person("michael").await, app.db_person("archer").await);
+    app.db_post(&michael, "<b>mine</b>").await;
+    let id = app.database.db_number(IDS).await;
+    let profile = format!("/users/{}", michael.id);
+    let mut browser = app.logged_in(&michael).await;
+    let before = app.database.db_dump().await;
+    let list = browser.get(&profile).await;
+    let page = browser.submit(list.form("delete")).await;
+    assert_eq!((page.status, page.one("h1").as_str()), (200, "Delete this post?"));
+    assert_eq!(page.one("blockquote"), "<b>mine</b>");
+    assert_eq!(page.attrs("article a", "href"), [profile.as_str()], "the way back");
+    assert_eq!(app.database.db_dump().await, before);
+    let asks = format!("/microposts/{id}/delete");
+    assert_eq!(app.logged_in(&archer).await.get(&asks).await.status, 404, "not theirs");
+
+    for elsewhere in ["//evil.example", "https://evil.example", "/\\evil.example", "", "/microposts/1/delete"]
+    {
+        app.db_post(&michael, "another").await;
+        let mut form = page.form("Delete").set("return_to", elsewhere);
+        form.action = format!("/microposts/{}", app.database.db_number(IDS).await);
+        browser.submit_only(form).await.assert_redirect("/");
+    }
+    let page = browser.submit(page.form("Delete")).await;
+    page.assert_at(200, &profile);
+    page.assert_flash("success", "Micropost deleted");
 }

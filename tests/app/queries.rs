@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use chrono::TimeDelta;
 use sample_app::mails::Mail;
 use sample_app::models::email::Email;
+use sample_app::models::idempotency_key::{self, IdempotencyKey};
 use sample_app::models::mail_token::{MailToken, Purpose};
 use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::name::Name;
@@ -137,6 +138,11 @@ async fn posts_and_follows() {
         let again = Micropost::feed(db, reader, FIRST).await.unwrap();
         assert!(again.rows.iter().map(|post| post.id).eq(feed.rows.iter().map(|post| post.id)));
     }
+    let claim = IdempotencyKey::random().unwrap().bind(anna, "post 0", None);
+    assert!(idempotency_key::claim(db, claim, now).await.unwrap());
+    assert!(!idempotency_key::claim(db, claim, now).await.unwrap(), "once");
+    assert_eq!(Micropost::find_by(db, feed.rows[2].id, &a).await.unwrap().content, "post 0");
+    assert!(Micropost::find_by(db, feed.rows[2].id, &b).await.is_err(), "not hers");
     timeline::unfollow(db, anna, berta).await.unwrap();
     assert_eq!(Micropost::feed(db, &a, FIRST).await.unwrap().rows.len(), 1, "her own");
     drop(conn);

@@ -6,6 +6,7 @@ use reqwest::header::ORIGIN;
 
 use crate::support::TestApp;
 use crate::support::app::APP_URL;
+use crate::support::people::PASSWORD;
 
 const FOLLOWS: &str = "SELECT COUNT(*) FROM relationships";
 
@@ -141,7 +142,7 @@ async fn follow_and_unfollow_in_place() {
         let page = browser.get(&profile).await;
         let form = page.form(button);
         assert_eq!(page.attrs("#follow_form form", "hx-post"), [form.action.as_str()]);
-        for (attribute, value) in [("hx-target", "#follow_form"), ("hx-select-oob", "#followers")] {
+        for (attribute, value) in [("hx-target", "#follow_form"), ("hx-select-oob", "#followers_link")] {
             assert_eq!(page.attrs("#follow_form form", attribute), [value]);
         }
         let request = browser.request(Method::POST, &form.action).form(&form.fields);
@@ -231,4 +232,23 @@ async fn a_hundred_parallel_follows_are_counted_exactly() {
     assert_eq!(app.database.db_number(FOLLOWS).await, 110);
     assert_eq!(app.database.db_number("SELECT MIN(followers_count + following_count) FROM users").await, 20);
     app.db_assert_counts().await;
+}
+
+/// The button stands on a page that was opened before the session ended.
+#[actix_web::test]
+async fn a_follow_without_a_log_in_leads_through_it_to_the_person() {
+    let app = TestApp::start().await;
+    let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
+    let mut browser = app.browser();
+    let lanas = lana.id.to_string();
+    browser.post("/relationships", &[("followed_id", &lanas)]).await.assert_redirect("/login");
+    let page = browser.log_in(&michael.email, PASSWORD).await;
+    page.assert_at(200, &format!("/users/{}", lana.id));
+    assert!(page.has("#follow_form") && page.one("#followers") == "0", "pressed again, not done unasked");
+    for nobody in ["", "abc", "-1", "//evil.example", "9223372036854775808"] {
+        let mut browser = app.browser();
+        browser.post("/relationships", &[("followed_id", nobody)]).await.assert_redirect("/login");
+        let page = browser.log_in(&michael.email, PASSWORD).await;
+        page.assert_at(200, &format!("/users/{}", michael.id));
+    }
 }

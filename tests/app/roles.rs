@@ -46,6 +46,7 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("GET",    "/users/{id}",                       [Shown, Shown, Shown, Shown]),
     ("PATCH",  "/users/{id}",                       [LogIn, Home, PROFILE, Home]),
     ("DELETE", "/users/{id}",                       [LogIn, Home, Home, Done("/users")]),
+    ("GET",    "/users/{id}/delete",                [LogIn, Home, Home, Shown]),
     ("GET",    "/users/{id}/edit",                  [LogIn, Home, Shown, Home]),
     ("GET",    "/users/{id}/following",             [LogIn, Shown, Shown, Shown]),
     ("GET",    "/users/{id}/followers",             [LogIn, Shown, Shown, Shown]),
@@ -61,6 +62,20 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("GET",    "/email_changes/{token}/edit",       [Done("/email_changes/kept/edit"); 4]),
     ("POST",   "/microposts",                       [LogIn, Done("/"), Done("/"), Done("/")]),
     ("DELETE", "/microposts/{id}",                  [LogIn, Nothing, PROFILE, Nothing]),
+    ("GET",    "/microposts/{id}/delete",           [LogIn, Nothing, Shown, Nothing]),
+    ("GET",    "/microposts",                       [Done("/"); 4]),
+    ("GET",    "/microposts/{id}",                  [Done("/microposts/N/delete"); 4]),
+    ("GET",    "/relationships",                    [Done("/"); 4]),
+    ("GET",    "/relationships/{id}",               [Done("/"); 4]),
+    ("GET",    "/logout",                           [Done("/"); 4]),
+    ("GET",    "/other_sessions",                   [Done("/"); 4]),
+    ("GET",    "/account_activations",              [Done("/account_activations/new"); 4]),
+    ("GET",    "/account_activations/{token}",      [Done("/account_activations/N/edit"); 4]),
+    ("GET",    "/password_resets",                  [Done("/password_resets/new"); 4]),
+    ("GET",    "/password_resets/{token}",          [Done("/password_resets/N/edit"); 4]),
+    ("GET",    "/email_changes/{token}",            [Done("/email_changes/N/edit"); 4]),
+    ("GET",    "/admin/outbox/{id}",                [Done("/admin/outbox"); 4]),
+    ("GET",    "/admin/suppressions/{id}",          [Done("/admin/suppressions"); 4]),
     ("POST",   "/relationships",                    [LogIn, PROFILE, Refused, PROFILE]),
     ("DELETE", "/relationships/{id}",               [LogIn, Nothing, PROFILE, Nothing]),
     ("GET",    "/pictures/{key}",                   [Shown, Shown, Shown, Shown]),
@@ -175,10 +190,8 @@ async fn a_deleted_person_is_out_at_once() {
     bobs_phone.log_in_remembered(&bob.email, crate::support::people::PASSWORD).await;
     assert_eq!(bobs.get("/users").await.status, 200);
     let mut admins = app.logged_in(&admin).await;
-    admins
-        .submit(admins.clone().get("/users").await.form("delete"))
-        .await
-        .assert_flash("success", "User deleted");
+    let page = admins.get("/users").await;
+    admins.press_delete(&page).await.assert_flash("success", "User deleted: bob");
     for browser in [&mut bobs, &mut bobs_phone] {
         assert_eq!(browser.get("/users").await.path, "/login");
         let page = browser.post("/microposts", &[("micropost[content]", "from beyond")]).await;

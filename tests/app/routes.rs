@@ -23,7 +23,8 @@ const ORIGINAL: &str = "
     POST /microposts  DELETE /microposts/{id}  POST /relationships  DELETE /relationships/{id}";
 
 /// What the port adds: the button of the activation link and another mail, the confirmation of a new address, logging out
-/// elsewhere, pictures and files, what admins see of the mails, the inbox, what SES tells, the documents, health.
+/// elsewhere, pictures and files, what admins see of the mails, the inbox, what SES tells, the documents, health; the pages
+/// that ask before something is deleted; and the way from the address of a refused form to the form.
 const OURS: &str = "
     GET /account_activations/new  POST /account_activations  PATCH /account_activations/{token}
     GET /email_changes/{token}/edit  PATCH /email_changes/{token}
@@ -33,7 +34,11 @@ const OURS: &str = "
     GET /inbox  GET /inbox/{name}  GET /stack
     POST /webhooks/ses
     GET /README.md  GET /ARCHITECTURE.md  GET /CHANGELOG.md  GET /LICENSE
-    GET /livez  GET /readyz";
+    GET /livez  GET /readyz
+    GET /users/{id}/delete  GET /microposts/{id}/delete
+    GET /logout  GET /other_sessions  GET /account_activations  GET /account_activations/{token}  GET /password_resets
+    GET /password_resets/{token}  GET /email_changes/{token}  GET /microposts  GET /microposts/{id}  GET /relationships
+    GET /relationships/{id}  GET /admin/outbox/{id}  GET /admin/suppressions/{id}";
 
 #[test]
 fn the_table_is_that_of_the_original_and_ours() {

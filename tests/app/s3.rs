@@ -38,7 +38,7 @@ async fn a_picture_goes_into_the_bucket_and_comes_back_and_goes_with_its_post() 
     }
     assert_partial(&mut serving.browser(), &address, &bytes).await;
 
-    browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
+    browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
     bucket.objects_are(0).await;
     assert_eq!(browser.get(&address).await.status, 404);
     serving.stop();

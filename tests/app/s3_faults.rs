@@ -126,7 +126,7 @@ async fn while_the_store_is_away_there_are_texts_and_all_is_well_when_it_returns
     assert_eq!(serving.browser().get(&picture).await.status, 200);
 
     bucket.server.freeze();
-    browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
+    browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
     let start = Instant::now();
     while program.database.db_number("SELECT COALESCE(MAX(attempts), 0) FROM picture_deletions").await == 0 {
         assert!(start.elapsed() < PATIENCE, "nobody takes it up");
@@ -221,7 +221,7 @@ async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
     let mut serving = program.serve();
     let mut browser = serving.browser_of_a_writer().await;
     let page = browser.post_picture("Look again").await;
-    browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
+    browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
     bucket.objects_are(2).await;
     assert_eq!(program.database.db_number(waiting).await, 1, "that of the picture without a post");
     serving.stop();

@@ -42,7 +42,6 @@ fn both_databases_have_the_same_files_tables_and_columns() {
     let (mysql, sqlite) = (migrations("mysql"), migrations("sqlite"));
     assert_eq!(mysql.0, sqlite.0, "files");
     assert_eq!(mysql.1, sqlite.1, "tables and columns, in their order");
-    assert_eq!(mysql.1.len(), 9);
     for column in ["sign_in_epoch", "read_through"] {
         assert!(mysql.1["users"].contains(&column.to_owned()), "the files were understood");
     }
@@ -81,8 +80,12 @@ async fn mysql_states_character_set_collation_and_microseconds() {
     let columns = "FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name <> '_sqlx_migrations'";
     let count =
         async |from: &str, and: &str| app.database.db_number(&format!("SELECT COUNT(*) {from} {and}")).await;
-    assert_eq!(count(tables, "").await, 9);
-    assert_eq!(count(tables, "AND table_collation = 'utf8mb4_unicode_ci' AND engine = 'InnoDB'").await, 9);
+    let files = i64::try_from(migrations("mysql").1.len()).unwrap();
+    assert_eq!(count(tables, "").await, files);
+    assert_eq!(
+        count(tables, "AND table_collation = 'utf8mb4_unicode_ci' AND engine = 'InnoDB'").await,
+        files
+    );
     assert!(count(columns, "AND character_set_name IS NOT NULL").await > 10);
     let stated = "AND character_set_name IS NOT NULL AND collation_name NOT IN \
                   ('utf8mb4_unicode_ci', 'utf8mb4_bin', 'ascii_bin')";

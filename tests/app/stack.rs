@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+use sample_app::mails::Mail;
+use sample_app::models::outbox;
 use sample_app::models::user::User;
 
 use crate::support::people::PASSWORD;
@@ -31,6 +34,18 @@ async fn everything_embedded() {
     assert!(page.text().contains(&format!("{folder}/mail")) && page.text().contains("0 mails waiting"));
     assert_eq!(page.attrs("#stack", "hx-get"), ["/stack"], "it looks again by itself");
     assert!(page.count(".plot rect") >= 4, "{}", page.text());
+}
+
+#[actix_web::test]
+async fn one_mail_is_no_mails() {
+    let app = TestApp::start().await;
+    let text = || "x".to_owned();
+    let mail =
+        Mail { to: "a@example.com".into(), subject: text(), text: text(), html: text(), domain: text() };
+    // Tomorrow, so that no worker takes it away.
+    let due = app.app.clock.now() + TimeDelta::days(1);
+    outbox::push(&mut app.app.db.conn().await.unwrap(), &mail, due).await.unwrap();
+    assert!(app.browser().get("/stack").await.text().contains("1 mail waiting"));
 }
 
 #[actix_web::test]

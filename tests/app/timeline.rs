@@ -109,7 +109,7 @@ async fn every_act_leaves_every_feed_as_it_is_defined() {
     assert_eq!(all[0].feed().await.len(), 44);
     assert_feeds(&app, &mut all, "a follow again").await;
     let page = all[1].browser.get("/").await;
-    all[1].browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
+    all[1].browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
     assert_eq!(all[0].feed().await.len(), 43);
     assert_feeds(&app, &mut all, "a deleted post").await;
     app.db_assert_counts().await;
@@ -179,7 +179,7 @@ async fn somebody_with_very_many_followers_is_read_through() {
     all[0].follow(star).await;
     assert_feeds(&app, &mut all, "a follow again").await;
     let page = all[2].browser.get("/").await;
-    all[2].browser.submit(page.form("delete")).await.assert_flash("success", "Micropost deleted");
+    all[2].browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
     assert_feeds(&app, &mut all, "a deleted post of somebody read through").await;
 }
 

@@ -85,3 +85,53 @@ async fn s80_names_and_posts_survive_the_round_trip() {
     let form = browser.get(&settings).await.form("Save changes").set("user[name]", "Jose\u{301}");
     assert_eq!(browser.submit(form).await.one("section.user_info h1"), "José");
 }
+
+/// A link with nothing to click, a post with nothing to read.
+#[actix_web::test]
+async fn what_shows_nothing_is_blank() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut browser = app.logged_in(&michael).await;
+    for invisible in [
+        "\u{200B}",
+        "\u{3164}",
+        "\u{FFA0}",
+        "\u{115F}\u{1160}",
+        "\u{2800}",
+        "\u{AD}",
+        "\u{FEFF}",
+        "\u{E0041}",
+        "\u{200D}",
+        "\u{FE0F}",
+        "\u{34F}",
+        "\u{2060}",
+        "\u{180E}",
+        "\u{17B4}",
+        "\u{1D173}",
+        "\u{E0100}",
+        "\u{FFF9}",
+        " \u{200B}\u{A0}\u{3164}\u{2003} ",
+    ] {
+        let page = app.browser().sign_up(invisible, "archer@example.com", PASSWORD).await;
+        assert_eq!(page.errors(), ["Name can't be blank"], "{}", invisible.escape_unicode());
+        let form = browser.get(&format!("/users/{}/edit", michael.id)).await.form("Save changes");
+        let page = browser.submit(form.set("user[name]", invisible)).await;
+        assert_eq!(page.errors(), ["Name can't be blank"], "{}", invisible.escape_unicode());
+        let form = browser.get("/").await.form("Post").set("micropost[content]", invisible);
+        let page = browser.submit(form).await;
+        assert_eq!(page.errors(), ["Content can't be blank"], "{}", invisible.escape_unicode());
+    }
+    for visible in [
+        "👩\u{200D}👩\u{200D}👧",
+        "❤\u{FE0F}",
+        "🏴\u{E0067}\u{E0062}\u{E007F}",
+        "می\u{200C}خواهم",
+        ".",
+        "\u{28FF}",
+    ] {
+        let form = browser.get("/").await.form("Post").set("micropost[content]", visible);
+        let page = browser.submit(form).await;
+        page.assert_flash("success", "Micropost created!");
+        assert_eq!(page.all("ol.microposts span.content")[0], visible);
+    }
+}

@@ -58,7 +58,7 @@ async fn all_that_is_theirs_goes_with_them() {
     let page = browser.get("/users").await;
     assert_eq!(page.all("form[action^='/users/'] button"), ["delete", "delete"]);
     browser.delete(&format!("/users/{}", lana.id)).await.assert_redirect("/users");
-    browser.get("/users").await.assert_flash("success", "User deleted");
+    browser.get("/users").await.assert_flash("success", "User deleted: lana");
 
     for (rows, left) in
         [("users", 2), ("microposts", 1), ("relationships", 1), ("mail_tokens", 0), ("remembered_devices", 0)]

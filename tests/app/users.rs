@@ -37,9 +37,9 @@ async fn an_admin_sees_pages_and_delete_buttons() {
     assert!(page.has(&format!("ul.users > li a[href='/users/{}']", admin.id)));
     assert!(!page.has(&format!("form[action='/users/{}']", admin.id)), "not oneself");
 
-    let page = browser.submit(page.form("delete")).await;
+    let page = browser.press_delete(&page).await;
     page.assert_at(200, "/users");
-    page.assert_flash("success", "User deleted");
+    page.assert_flash("success", &format!("User deleted: {}", people[0].name));
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 30);
 }
 
@@ -166,4 +166,44 @@ async fn departure_10_avatars_are_drawn_here_unless_gravatar_is_asked_for() {
     let page = app.logged_in(&michael).await.get("/users").await;
     let src = page.attrs("img.gravatar", "src").concat();
     assert!(src.starts_with("https://secure.gravatar.com/avatar/"), "{src}");
+}
+
+/// Where no JavaScript asks, a page does, and says what goes.
+#[actix_web::test]
+async fn deleting_a_person_asks_first_and_names_them() {
+    let app = TestApp::start().await;
+    let (admin, lana) = (app.db_admin("michael").await, app.db_person("Lana Kane").await);
+    app.db_follow(&admin, &lana).await;
+    app.db_post(&lana, "Hello").await;
+    let mut browser = app.logged_in(&admin).await;
+    let before = app.database.db_dump().await;
+    let list = browser.get("/users").await;
+    let page = browser.submit(list.form("delete")).await;
+    assert_eq!((page.status, page.one("h1").as_str()), (200, "Delete Lana Kane?"));
+    let said = page.one("article > p:first-of-type");
+    assert!(said.contains("1 micropost with") && said.contains("1 follower, and 0 following"), "{said}");
+    assert_eq!(page.attrs("article a", "href"), ["/users"], "the way back");
+    assert_eq!(app.database.db_dump().await, before);
+    let page = browser.submit(page.form("Delete")).await;
+    page.assert_at(200, "/users");
+    page.assert_flash("success", "User deleted: Lana Kane");
+    let gone = format!("/users/{}/delete", lana.id);
+    assert_eq!(browser.get(&gone).await.status, 404);
+}
+
+/// A count and its noun agree, wherever they stand.
+#[actix_web::test]
+async fn one_follower_is_no_followers() {
+    let app = TestApp::start().await;
+    let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
+    let mut browser = app.logged_in(&michael).await;
+    for (followers, said) in [(0, "0 followers"), (1, "1 follower")] {
+        if followers == 1 {
+            app.db_follow(&michael, &lana).await;
+        }
+        for path in ["", "/following", "/followers"] {
+            let page = browser.get(&format!("/users/{}{path}", lana.id)).await;
+            assert_eq!(page.one("#followers_link"), said);
+        }
+    }
 }

@@ -59,6 +59,13 @@ impl Browser {
     /// Sends a form and shows the answer itself.
     pub async fn submit_only(&mut self, form: Form) -> Page {
         let action = form.action.clone();
+        if form.is_get {
+            let query =
+                url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&form.fields).finish();
+            let path = format!("{action}?{query}");
+            let request = self.on_this_page(self.request(Method::GET, &path));
+            return self.send(request, &path).await;
+        }
         let request = self.request(Method::POST, &action);
         let request = self.on_this_page(request);
         let request = if form.is_multipart {
@@ -67,6 +74,12 @@ impl Browser {
             request.form(&form.fields)
         };
         self.send(request, &action).await
+    }
+
+    /// Presses "delete" on this page, and the button of the page that asks whether that is meant.
+    pub async fn press_delete(&mut self, page: &Page) -> Page {
+        let page = self.submit(page.form("delete")).await;
+        self.submit(page.form("Delete")).await
     }
 
     /// Sends fields by POST without looking at a form first, and shows the answer itself. The verb that the fields mean

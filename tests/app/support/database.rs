@@ -135,7 +135,7 @@ impl TestDatabase {
 }
 
 /// Every table and its columns that pages can change.
-const TABLES: [(&str, &str); 9] = [
+const TABLES: [(&str, &str); 10] = [
     (
         "users",
         "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count, read_through, follows_read_through",
@@ -148,7 +148,14 @@ const TABLES: [(&str, &str); 9] = [
     ("outbox", "id, message_id, recipient, subject, parked_at"),
     ("picture_deletions", "id, picture, attempts, next_attempt_at"),
     ("suppressions", "id, email, reason, lifted_at"),
+    ("idempotency_keys", "HEX(digest)"),
 ];
+
+/// How many migrations there are.
+pub fn migrations() -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    folder.read_dir().unwrap().count()
+}
 
 /// The server that TEST_DATABASE_URL names, without a schema.
 fn server() -> Option<String> {

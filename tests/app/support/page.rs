@@ -22,6 +22,8 @@ pub struct Form {
     pub action: String,
     pub fields: Vec<(String, String)>,
     pub is_multipart: bool,
+    /// The button asks for a page: `formmethod="get"`.
+    pub is_get: bool,
     file: Option<(String, String, Vec<u8>)>,
 }
 
@@ -132,12 +134,11 @@ impl Page {
     /// The form with this button, as a browser would send it untouched.
     pub fn form(&self, button: &str) -> Form {
         let forms = self.select("form");
-        let form = forms
+        let buttons = Selector::parse("button").unwrap();
+        let is_wanted = |found: &ElementRef| fold(&found.text().collect::<String>()) == button;
+        let (form, pressed) = forms
             .iter()
-            .find(|form| {
-                let buttons = Selector::parse("button").unwrap();
-                form.select(&buttons).any(|found| fold(&found.text().collect::<String>()) == button)
-            })
+            .find_map(|form| form.select(&buttons).find(is_wanted).map(|pressed| (form, pressed.value())))
             .unwrap_or_else(|| panic!("no form with the button {button} on {}:\n{}", self.path, self.text()));
         assert_eq!(form.value().attr("method"), Some("post"), "{button}");
         let fields = Selector::parse("input, textarea").unwrap();
@@ -155,7 +156,8 @@ impl Page {
             filled.push((name.to_owned(), value));
         }
         Form {
-            action: form.value().attr("action").unwrap().to_owned(),
+            action: pressed.attr("formaction").or(form.value().attr("action")).unwrap().to_owned(),
+            is_get: pressed.attr("formmethod") == Some("get"),
             fields: filled,
             is_multipart: form.value().attr("enctype") == Some("multipart/form-data"),
             file: None,
@@ -170,7 +172,7 @@ impl Page {
 impl Form {
     /// A form that is on no page.
     pub fn to(action: &str, fields: Vec<(String, String)>) -> Form {
-        Form { action: action.to_owned(), fields, is_multipart: false, file: None }
+        Form { action: action.to_owned(), fields, is_multipart: false, is_get: false, file: None }
     }
 
     /// Types a value into a field; ticks a box that is not ticked.
