@@ -50,6 +50,8 @@ pub struct App {
     pub logs: Logs,
     /// Wakes the worker that delivers mails.
     pub mail_wakeup: Wakeup,
+    /// Wakes the worker that does jobs: deletions of people, clean-up.
+    pub jobs_wakeup: Wakeup,
     /// Wakes the worker that deletes pictures.
     pub picture_deletion_wakeup: Wakeup,
     /// What SES tells, if it tells us.
@@ -95,6 +97,7 @@ impl App {
             mailer: Mailer::open(&config)?,
             logs: Logs::new(&config)?,
             mail_wakeup: Wakeup::default(),
+            jobs_wakeup: Wakeup::default(),
             picture_deletion_wakeup: Wakeup::default(),
             sns: config.ses_topic.clone().map(Sns::new).transpose()?,
             passwords: Passwords::new()?,

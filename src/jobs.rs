@@ -1,9 +1,11 @@
 //! Work that outlives requests. It is written down as a row of a table, in the transaction that causes it, and a worker
-//! does it later: mails (models/outbox.rs), pictures to delete (models/picture_deletion.rs).
+//! does it later: mails (models/outbox.rs), pictures to delete (models/picture_deletion.rs), and everything else, in the
+//! table `jobs` (models/job.rs).
 //!
 //! Every instance runs every worker. A [`Lease`] on a row keeps them apart, and hands the row on when a worker dies.
 
 pub mod lease;
+pub mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

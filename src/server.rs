@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::config::Listen;
 use crate::controllers::metrics;
 use crate::error::{Error, Result};
+use crate::jobs::worker::Worker;
 use crate::routes;
 use crate::services::{cleaner, post_office};
 use crate::web::{cookies, error_pages, form, headers, request_log, same_origin, target};
@@ -46,6 +47,7 @@ pub struct Running {
     stop_workers: watch::Sender<bool>,
     post_office: JoinHandle<()>,
     cleaner: JoinHandle<()>,
+    jobs: JoinHandle<()>,
 }
 
 /// Starts serving.
@@ -67,8 +69,15 @@ pub async fn start(app: App) -> Result<Running> {
         app.mailer.clone(),
         app.clock.clone(),
         app.mail_wakeup.clone(),
-        stopped,
+        stopped.clone(),
     ));
+    let worker = Worker {
+        db: app.db.clone(),
+        clock: app.clock.clone(),
+        wakeup: app.jobs_wakeup.clone(),
+        picture_deletion_wakeup: app.picture_deletion_wakeup.clone(),
+    };
+    let jobs = rt::spawn(worker.run(stopped));
     let data = app.clone();
     let server = HttpServer::new(move || around(data.clone(), routes::configure))
         .client_request_timeout(HEAD_TIMEOUT)
@@ -114,6 +123,7 @@ pub async fn start(app: App) -> Result<Running> {
         stop_workers,
         post_office,
         cleaner,
+        jobs,
     })
 }
 
@@ -187,6 +197,7 @@ impl Running {
         // A mail server that does not answer is not waited for; the mail in hand goes to the next worker.
         let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), self.post_office).await;
         let _ = self.cleaner.await;
+        let _ = self.jobs.await;
         let _ = self.serving.await;
     }
 }

@@ -104,7 +104,7 @@ impl Micropost {
     /// (foreign key), and two posts at once would then wait for each other's lock for ever.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// [`Error::LogInFirst`] when the author was deleted meanwhile.
     pub async fn create(
         db: &mut Conn,
         user_id: i64,
@@ -112,7 +112,7 @@ impl Micropost {
         picture: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        execute!(db, "UPDATE users SET microposts_count = microposts_count + 1 WHERE id = ?", user_id)?;
+        Self::count(db, user_id, 1).await?;
         let post = execute!(
             db,
             "INSERT INTO microposts (user_id, content, picture, created_at) VALUES (?, ?, ?, ?)",
@@ -143,7 +143,7 @@ impl Micropost {
     /// # Errors
     /// [`Error::NotFound`] when there is no such post, or it is somebody else's.
     pub async fn delete(db: &mut Conn, id: i64, user_id: i64, now: DateTime<Utc>) -> Result<()> {
-        execute!(db, "UPDATE users SET microposts_count = microposts_count - 1 WHERE id = ?", user_id)?;
+        Self::count(db, user_id, -1).await?;
         let (picture,): (Option<String>,) =
             fetch_one!(db, "SELECT picture FROM microposts WHERE id = ? AND user_id = ?", id, user_id)?;
         if execute!(db, "DELETE FROM microposts WHERE id = ?", id)?.rows == 0 {
@@ -153,6 +153,13 @@ impl Micropost {
             Some(picture) => picture_deletion::push(db, &picture, now).await,
             None => Ok(()),
         }
+    }
+
+    /// Keeps the author's count, and holds the author until the transaction ends.
+    async fn count(db: &mut Conn, user_id: i64, by: i64) -> Result<()> {
+        let count =
+            "UPDATE users SET microposts_count = microposts_count + ? WHERE id = ? AND deleted_at IS NULL";
+        if execute!(db, count, by, user_id)?.rows == 1 { Ok(()) } else { Err(Error::LogInFirst) }
     }
 
     /// What one person wrote, newest first.
@@ -203,13 +210,14 @@ impl Micropost {
                 db,
                 select_micropost!(
                     "FROM (SELECT id FROM ( \
-                     SELECT id, created_at FROM (SELECT micropost_id AS id, created_at FROM timeline_entries \
-                       WHERE user_id = ? ORDER BY created_at DESC, micropost_id DESC LIMIT ?) written \
+                     SELECT id, created_at FROM (SELECT /*! STRAIGHT_JOIN */ t.micropost_id AS id, t.created_at FROM timeline_entries t \
+                       JOIN users ON users.id = t.author_id AND users.deleted_at IS NULL \
+                       WHERE t.user_id = ? ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ?) written \
                      UNION \
                      SELECT id, created_at FROM (SELECT microposts.id, microposts.created_at FROM users \
                        JOIN relationships ON relationships.followed_id = users.id \
                        JOIN microposts ON microposts.user_id = users.id \
-                       WHERE users.read_through = TRUE AND relationships.follower_id = ? \
+                       WHERE users.read_through = TRUE AND users.deleted_at IS NULL AND relationships.follower_id = ? \
                        ORDER BY microposts.created_at DESC, microposts.id DESC LIMIT ?) read_through \
                      ) feed ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) newest \
                      JOIN microposts m ON m.id = newest.id JOIN users ON users.id = m.user_id \
@@ -227,7 +235,7 @@ impl Micropost {
                 db,
                 select_micropost!(
                     "FROM timeline_entries t JOIN microposts m ON m.id = t.micropost_id \
-                     JOIN users ON users.id = t.author_id WHERE t.user_id = ? \
+                     JOIN users ON users.id = t.author_id AND users.deleted_at IS NULL WHERE t.user_id = ? \
                      ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ? OFFSET ?"
                 ),
                 user.id,

@@ -38,22 +38,6 @@ pub async fn push(db: &mut Conn, picture: &str, now: DateTime<Utc>) -> Result<()
     Ok(())
 }
 
-/// Has the pictures of all posts of a person deleted; part of the transaction that takes the posts away.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn push_all_of(db: &mut Conn, user_id: i64, now: DateTime<Utc>) -> Result<()> {
-    execute!(
-        db,
-        "INSERT INTO picture_deletions (picture, next_attempt_at, created_at) \
-         SELECT picture, ?, ? FROM microposts WHERE user_id = ? AND picture IS NOT NULL",
-        now,
-        now,
-        user_id,
-    )?;
-    Ok(())
-}
-
 /// Notes a picture that is about to be stored.
 ///
 /// # Errors

@@ -31,28 +31,29 @@ pub async fn follow(db: &Db, follower_id: i64, followed_id: i64, now: DateTime<U
     if follower_id == followed_id {
         return Err(Error::BadRequest("You cannot follow yourself.".into()));
     }
-    match db.transaction(async |db| insert(db, follower_id, followed_id, now).await).await {
-        // Already there: the transaction is undone, and with it the counts.
-        Err(error) if error.is_unique_violation() => Ok(()),
-        other => other,
-    }
+    db.transaction(async |db| insert(db, follower_id, followed_id, now).await).await
 }
 
 /// Follows somebody as part of a transaction, which has to be undone when this fails.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is nobody to be followed; a unique violation when that is already so.
+/// [`Error::NotFound`] when there is nobody to be followed.
 pub async fn insert(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
     User::find_activated(db, followed_id).await?;
     count(db, follower_id, followed_id, 1).await?;
-    execute!(
+    let inserted = execute!(
         db,
         "INSERT INTO relationships (follower_id, followed_id, created_at) VALUES (?, ?, ?)",
         follower_id,
         followed_id,
         now
-    )?;
-    timeline::follow(db, follower_id, followed_id).await
+    );
+    match inserted {
+        Ok(_) => timeline::follow(db, follower_id, followed_id, now).await,
+        // Already there. Only this statement can say so: what else fails is an error.
+        Err(error) if error.is_unique_violation() => count(db, follower_id, followed_id, -1).await,
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends a follow of this person. Gives who was followed.
@@ -77,36 +78,37 @@ pub async fn unfollow(db: &Db, id: i64, follower_id: i64) -> Result<i64> {
     .await
 }
 
-/// Keeps the counts of both people. Always before the follow itself, and the lower id first: that way two transactions
+/// Keeps the counts of both people, neither of whom may be deleted. Always before the follow itself, and the lower id first: that way two transactions
 /// ask for the same locks in the same order.
 async fn count(db: &mut Conn, follower_id: i64, followed_id: i64, by: i64) -> Result<()> {
-    let following = "UPDATE users SET following_count = following_count + ? WHERE id = ?";
-    let followers = "UPDATE users SET followers_count = followers_count + ? WHERE id = ?";
+    let following =
+        "UPDATE users SET following_count = following_count + ? WHERE id = ? AND deleted_at IS NULL";
+    let followers =
+        "UPDATE users SET followers_count = followers_count + ? WHERE id = ? AND deleted_at IS NULL";
     let mut updates = [(follower_id, following), (followed_id, followers)];
     updates.sort();
     for (id, update) in updates {
-        execute!(db, update, by, id)?;
+        if execute!(db, update, by, id)?.rows == 0 {
+            return Err(if id == follower_id { Error::LogInFirst } else { Error::NotFound });
+        }
     }
     Ok(())
 }
 
-/// A page of people, found by their follows, latest first. Ids of follows are picked from one index alone, and only the
-/// rows of the winners are read. The index has to be named, in a comment that SQLite does not read: MySQL and MariaDB may
-/// otherwise go through everybody's follows, by their ids, until they have met enough of this person's.
+/// A page of people, found by their follows, latest first. The follows lead, along one index, so that no more rows are read
+/// than are shown. The index has to be named, in a comment that SQLite does not read: MySQL and MariaDB may otherwise go
+/// through everybody's follows, by their ids, until they have met enough of this person's.
 macro_rules! select_follows {
     ($of:literal, $other:literal) => {
         concat!(
-            "SELECT relationships.id AS follow_id, users.id, name, email FROM users ",
-            "JOIN relationships ON relationships.",
+            "SELECT /*! STRAIGHT_JOIN */ relationships.id AS follow_id, users.id, name, email FROM relationships ",
+            "/*! FORCE INDEX (index_relationships_on_",
+            $of,
+            ") */ JOIN users ON users.id = relationships.",
             $other,
-            " = users.id ",
-            "JOIN (SELECT id FROM relationships /*! FORCE INDEX (index_relationships_on_",
+            " AND users.deleted_at IS NULL WHERE ",
             $of,
-            ") */ ",
-            "WHERE ",
-            $of,
-            " = ? AND id <= ? ORDER BY id DESC LIMIT ? OFFSET ?) latest ",
-            "ON latest.id = relationships.id ORDER BY relationships.id DESC"
+            " = ? AND relationships.id <= ? ORDER BY relationships.id DESC LIMIT ? OFFSET ?"
         )
     };
 }

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::email::Email;
+use super::job::{self, Kind};
 use super::mail_token::MailToken;
 use super::name::Name;
-use super::picture_deletion;
-use super::timeline;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 
@@ -51,7 +50,8 @@ row!(User {
     follows_read_through,
 });
 
-/// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them.
+/// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them. Deleted people, who are
+/// not activated either, must not be among the rows.
 macro_rules! select_user {
     ($rest:literal) => {
         concat!(
@@ -73,12 +73,12 @@ pub enum SignedUp {
 }
 
 impl User {
-    /// Finds anybody.
+    /// Finds anybody who is not deleted.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn find(db: &mut Conn, id: i64) -> Result<Option<User>> {
-        fetch_optional!(db, select_user!("WHERE id = ?"), id)
+        fetch_optional!(db, select_user!("WHERE id = ? AND deleted_at IS NULL"), id)
     }
 
     /// Finds somebody whom others may see.
@@ -135,10 +135,13 @@ impl User {
         }
         let inserted = execute!(
             db,
-            "INSERT INTO users (name, email, password_digest, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO users (name, email, password_digest, sign_in_epoch, created_at, updated_at) \
+             VALUES (?, ?, ?, ?, ?, ?)",
             name.as_str(),
             email.as_str(),
             password_digest,
+            // Not 0: MySQL 5.7 may give the id of somebody who was deleted, whose sessions must not count for this person.
+            now.timestamp_micros(),
             now,
             now,
         );
@@ -154,7 +157,13 @@ impl User {
     /// # Errors
     /// When the database does not answer.
     pub async fn activate(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<()> {
-        execute!(db, "UPDATE users SET activated_at = ?, updated_at = ? WHERE id = ?", now, now, id)?;
+        execute!(
+            db,
+            "UPDATE users SET activated_at = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL",
+            now,
+            now,
+            id
+        )?;
         Ok(())
     }
 
@@ -163,7 +172,13 @@ impl User {
     /// # Errors
     /// When the database does not answer.
     pub async fn rename(db: &mut Conn, id: i64, name: &Name, now: DateTime<Utc>) -> Result<()> {
-        execute!(db, "UPDATE users SET name = ?, updated_at = ? WHERE id = ?", name.as_str(), now, id)?;
+        execute!(
+            db,
+            "UPDATE users SET name = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL",
+            name.as_str(),
+            now,
+            id
+        )?;
         Ok(())
     }
 
@@ -175,8 +190,15 @@ impl User {
     pub async fn change_email(db: &mut Conn, id: i64, email: &str, now: DateTime<Utc>) -> Result<bool> {
         MailToken::revoke_all(db, id).await?;
         execute!(db, "DELETE FROM users WHERE email = ? AND activated_at IS NULL", email)?;
-        match execute!(db, "UPDATE users SET email = ?, updated_at = ? WHERE id = ?", email, now, id) {
-            Ok(_) => Ok(true),
+        let changed = execute!(
+            db,
+            "UPDATE users SET email = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL",
+            email,
+            now,
+            id
+        );
+        match changed {
+            Ok(changed) => Ok(changed.rows == 1),
             Err(error) if error.is_unique_violation() => Ok(false),
             Err(error) => Err(error),
         }
@@ -188,7 +210,13 @@ impl User {
     /// # Errors
     /// When the database does not answer.
     pub async fn change_password(db: &mut Conn, id: i64, digest: &str, now: DateTime<Utc>) -> Result<()> {
-        execute!(db, "UPDATE users SET password_digest = ?, updated_at = ? WHERE id = ?", digest, now, id)?;
+        execute!(
+            db,
+            "UPDATE users SET password_digest = ?, updated_at = ? WHERE id = ? AND deleted_at IS NULL",
+            digest,
+            now,
+            id
+        )?;
         MailToken::revoke_all(db, id).await?;
         Self::log_out_everywhere(db, id).await
     }
@@ -218,43 +246,33 @@ impl User {
         Ok(())
     }
 
-    /// Deletes a person with all that is theirs, and has the pictures of their posts deleted. `false`: that is the last
-    /// admin, who stays.
+    /// Marks a person as deleted: nobody sees them any more, their sessions are over and their address is free. What is
+    /// theirs goes afterwards, by a job (models/user_deletion.rs). `false`: that is the last admin, who stays.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such person.
     pub async fn delete(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
-        // Holds the person: the picture of a post that came in between would be left behind.
-        if execute!(db, "UPDATE users SET updated_at = updated_at WHERE id = ?", id)?.rows == 0 {
+        // Holds the person: what somebody writes for them at this moment comes before the mark, or not at all.
+        if execute!(db, "UPDATE users SET updated_at = ? WHERE id = ? AND deleted_at IS NULL", now, id)?.rows
+            == 0
+        {
             return Err(Error::NotFound);
         }
         let user = Self::find(db, id).await?.ok_or(Error::NotFound)?;
         if user.admin && !Self::has_other_admin(db, id).await? {
             return Ok(false);
         }
-        picture_deletion::push_all_of(db, id, now).await?;
+        // The version before does not know `deleted_at`; to it this is an account that was never activated.
         execute!(
             db,
-            "UPDATE users SET followers_count = followers_count - 1 \
-             WHERE id IN (SELECT followed_id FROM relationships WHERE follower_id = ?)",
+            "UPDATE users SET deleted_at = ?, activated_at = NULL, admin = FALSE, name = '', email = ?, \
+             password_digest = '', sign_in_epoch = sign_in_epoch + 1 WHERE id = ?",
+            now,
+            format!("deleted {id}"),
             id
         )?;
-        execute!(
-            db,
-            "UPDATE users SET following_count = following_count - 1 \
-             WHERE id IN (SELECT follower_id FROM relationships WHERE followed_id = ?)",
-            id
-        )?;
-        // After the counts: they hold the rows of all who could still post into this feed.
-        timeline::clear(db, id).await?;
-        // Post by post: a thousand entries of timelines may go with each, and with all of them in one statement it could
-        // take longer than a statement may (db/pool.rs).
-        let posts: Vec<(i64,)> = fetch_all!(db, "SELECT id FROM microposts WHERE user_id = ?", id)?;
-        for (post_id,) in posts {
-            execute!(db, "DELETE FROM microposts WHERE id = ?", post_id)?;
-        }
-        // Follows, links and devices go by their foreign keys.
-        execute!(db, "DELETE FROM users WHERE id = ?", id)?;
+        MailToken::revoke_all(db, id).await?;
+        job::push(db, Kind::UserDeletion, id, now).await?;
         Ok(true)
     }
 
@@ -266,7 +284,7 @@ impl User {
         if !admin && !Self::has_other_admin(db, id).await? {
             return Ok(false);
         }
-        execute!(db, "UPDATE users SET admin = ? WHERE id = ?", admin, id)?;
+        execute!(db, "UPDATE users SET admin = ? WHERE id = ? AND deleted_at IS NULL", admin, id)?;
         Ok(true)
     }
 

@@ -1,5 +1,5 @@
 //! F16: the program is killed at any moment, as by a power failure, and started again. Every sign-up that reached the
-//! database has its mail in the end.
+//! database has its mail in the end, and of a deleted person nothing is left.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -101,4 +101,112 @@ async fn f16_every_committed_sign_up_has_its_mail_though_the_program_is_killed_2
         assert_eq!(ids.len(), 1, "{email}: what came twice is one mail");
     }
     assert_eq!(mails.len(), committed.len(), "and nobody has one who did not sign up");
+}
+
+/// The worker is killed in the midst of a large deletion, again and again: TEST_KILLS says how often.
+#[actix_web::test]
+async fn nothing_is_left_of_a_deleted_person_though_the_program_is_killed_all_the_time() {
+    let kills: usize = std::env::var("TEST_KILLS").map_or(10, |number| number.parse().unwrap());
+    let program = Program::development().await;
+    program.succeed(&["seed"]);
+    let database = &program.database;
+    // So many follows in each direction that every kill can meet some of them.
+    let follows = (60 * kills).min(10_000);
+    database.db_crowd(follows).await;
+    let star = "(SELECT id FROM users WHERE email = 'example-1@railstutorial.org')";
+    for sql in [
+        format!(
+            "INSERT INTO relationships (follower_id, followed_id, created_at) \
+             SELECT id, {star}, created_at FROM users WHERE name = 'Crowd'"
+        ),
+        format!(
+            "INSERT INTO relationships (follower_id, followed_id, created_at) \
+             SELECT {star}, id, created_at FROM users WHERE name = 'Crowd'"
+        ),
+        "UPDATE users SET followers_count = 1, following_count = 1 WHERE name = 'Crowd'".to_owned(),
+        format!(
+            "INSERT INTO microposts (user_id, content, created_at) \
+             SELECT {star}, 'of many', created_at FROM users WHERE name = 'Crowd' ORDER BY id LIMIT {kills}"
+        ),
+        format!(
+            "INSERT INTO timeline_entries (user_id, created_at, micropost_id, author_id) \
+             SELECT users.id, microposts.created_at, microposts.id, microposts.user_id FROM microposts, users \
+             WHERE microposts.content = 'of many' AND users.email LIKE '00%'"
+        ),
+    ] {
+        database.db_execute(&sql).await;
+    }
+    let of_others = [
+        format!("SELECT COUNT(*) FROM users WHERE id <> {star}"),
+        format!("SELECT COUNT(*) FROM microposts WHERE user_id <> {star}"),
+        format!("SELECT COUNT(*) FROM relationships WHERE follower_id <> {star} AND followed_id <> {star}"),
+        format!("SELECT COUNT(*) FROM timeline_entries WHERE user_id <> {star} AND author_id <> {star}"),
+    ];
+    let mut before = Vec::new();
+    for sql in &of_others {
+        before.push(database.db_number(sql).await);
+    }
+    let id = database.db_number(&format!("SELECT {star}")).await;
+    let mut serving = program.serve();
+    let mut admin = serving.browser();
+    admin.log_in("example@railstutorial.org", "foobar").await;
+    admin.delete(&format!("/users/{id}")).await.assert_redirect("/users");
+    serving.child.kill().unwrap();
+    serving.child.wait().unwrap();
+
+    let left = format!(
+        "SELECT (SELECT COUNT(*) FROM relationships WHERE follower_id = {id} OR followed_id = {id}) \
+         + (SELECT COUNT(*) FROM microposts WHERE user_id = {id}) + (SELECT COUNT(*) FROM users WHERE id = {id})"
+    );
+    let again = "UPDATE jobs SET next_attempt_at = created_at WHERE kind = 'user_deletion'";
+    let (start, mut window) = (Instant::now(), Duration::from_millis(300));
+    let (mut remaining, mut done, mut in_between) = (database.db_number(&left).await, 0, 0);
+    while in_between < kills && done < 10 * kills && remaining > 0 {
+        // The lease of who was killed ends after a minute; so long nobody waits here.
+        database.db_execute(again).await;
+        let mut serving = program.serve();
+        tokio::time::sleep(moment(window)).await;
+        serving.child.kill().unwrap();
+        serving.child.wait().unwrap();
+        let now = database.db_number(&left).await;
+        in_between += usize::from(now > 0 && now < remaining);
+        window = window.mul_f64(if now < remaining { 0.8 } else { 1.4 });
+        (remaining, done) = (now, done + 1);
+    }
+    writeln!(
+        std::io::stderr(),
+        "{done} kills in {} s, {in_between} of them after a part of the deletion; {remaining} rows were left",
+        start.elapsed().as_secs()
+    )
+    .unwrap();
+    assert!(in_between > kills / 4, "the kills came before or after everything");
+    database.db_execute(again).await;
+    let _serving = program.serve();
+    while database.db_number(&format!("SELECT COUNT(*) FROM users WHERE id = {id}")).await > 0 {
+        assert!(start.elapsed() < Duration::from_secs(900), "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for (table, columns) in [
+        ("relationships", "follower_id = ? OR followed_id = ?"),
+        ("microposts", "user_id = ?"),
+        ("timeline_entries", "user_id = ? OR author_id = ?"),
+        ("remembered_devices", "user_id = ?"),
+        ("mail_tokens", "user_id = ?"),
+        ("jobs", "subject_id = ?"),
+    ] {
+        let rows = format!("SELECT COUNT(*) FROM {table} WHERE {}", columns.replace('?', &id.to_string()));
+        assert_eq!(database.db_number(&rows).await, 0, "{table}");
+    }
+    for (sql, before) in of_others.iter().zip(before) {
+        assert_eq!(database.db_number(&sql.replace(star, &id.to_string())).await, before, "{sql}");
+    }
+    for (column, rows) in [
+        ("microposts_count", "microposts WHERE user_id"),
+        ("following_count", "relationships WHERE follower_id"),
+        ("followers_count", "relationships WHERE followed_id"),
+    ] {
+        let wrong =
+            format!("SELECT COUNT(*) FROM users WHERE {column} <> (SELECT COUNT(*) FROM {rows} = users.id)");
+        assert_eq!(database.db_number(&wrong).await, 0, "{column}");
+    }
 }

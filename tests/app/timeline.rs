@@ -4,6 +4,7 @@
 use futures_util::future::join_all;
 use sample_app::models::timeline::READ_THROUGH_FROM;
 
+use crate::support::outbox::until;
 use crate::support::people::Person;
 use crate::support::{Browser, TestApp};
 
@@ -117,6 +118,7 @@ async fn every_act_leaves_every_feed_as_it_is_defined() {
     app.logged_in(&admin).await.delete(&format!("/users/{}", berta.id)).await.assert_redirect("/users");
     all.remove(1);
     assert_eq!(all[0].feed().await.len(), 21);
+    app.is_removed(berta).await;
     assert_feeds(&app, &mut all, "a deleted author").await;
     app.db_assert_counts().await;
 }
@@ -148,7 +150,8 @@ async fn somebody_with_very_many_followers_is_read_through() {
     all[1].unfollow(star).await;
     app.database.db_execute(&almost).await;
     all[1].follow(star).await;
-    assert_eq!(app.database.db_number(&format!("{flags} read_through = TRUE")).await, star.id);
+    app.app.jobs_wakeup.wake();
+    until(&app, &format!("{flags} read_through = TRUE"), star.id).await;
     let both = anna.id + berta.id;
     assert_eq!(app.database.db_number(&format!("{flags} follows_read_through = TRUE")).await, both);
     assert_feeds(&app, &mut all, "the follower that was one too many").await;
@@ -231,16 +234,10 @@ async fn posts_and_follows_at_once_leave_exact_feeds() {
         }
     }
     let read_through = format!("SELECT COUNT(*) FROM users WHERE read_through = TRUE AND id = {}", berta.id);
-    assert_eq!(app.database.db_number(&read_through).await, 1);
-}
-
-/// For bulk data: an expression that is every text from 0000 to 9999, and the tables to take it from.
-fn four_digits(app: &TestApp) -> (&'static str, String) {
-    let digits = (1..=9).fold("SELECT 0 AS d".to_owned(), |sql, d| format!("{sql} UNION ALL SELECT {d}"));
-    let tables = ["a", "b", "c", "e"].map(|name| format!("({digits}) {name}")).join(", ");
-    let number =
-        if app.database.is_mysql() { "CONCAT(a.d, b.d, c.d, e.d)" } else { "a.d || b.d || c.d || e.d" };
-    (number, tables)
+    app.app.jobs_wakeup.wake();
+    until(&app, &read_through, 1).await;
+    all[1].post("read through").await;
+    assert_feeds(&app, &mut all, "a post that is read through").await;
 }
 
 /// Longer than what one statement takes out.
@@ -249,7 +246,7 @@ async fn a_long_feed_ends_with_its_reader() {
     let app = TestApp::start().await;
     let (admin, lana) = (app.db_admin("michael").await, app.db_person("lana").await);
     app.db_post(&admin, "once").await;
-    let (number, numbers) = four_digits(&app);
+    let (number, numbers) = app.database.four_digits();
     for half in ["2020-01-01 00:00:00.00", "2021-01-01 00:00:00.00"] {
         let time = if app.database.is_mysql() {
             format!("CONCAT('{half}', {number})")
@@ -266,6 +263,7 @@ async fn a_long_feed_ends_with_its_reader() {
     }
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM timeline_entries").await, 20_001);
     app.logged_in(&admin).await.delete(&format!("/users/{}", lana.id)).await.assert_redirect("/users");
+    app.is_removed(&lana).await;
     app.db_assert_counts().await;
 }
 
@@ -276,7 +274,7 @@ async fn the_migration_writes_the_feeds_of_what_is_there() {
     let mut all = readers(&app, &["anna", "berta", "star"]).await;
     let people: Vec<_> = all.iter().map(|reader| reader.person.clone()).collect();
     let [anna, berta, star] = &people[..] else { panic!() };
-    let (crowd, (number, numbers)) = (READ_THROUGH_FROM - 1, four_digits(&app));
+    let (crowd, (number, numbers)) = (READ_THROUGH_FROM - 1, app.database.four_digits());
     for sql in [
         format!(
             "INSERT INTO users (name, email, password_digest, activated_at, following_count, created_at, updated_at) \
@@ -294,6 +292,8 @@ async fn the_migration_writes_the_feeds_of_what_is_there() {
         app.database.db_execute(&sql).await;
     }
     all[0].follow(star).await;
+    app.app.jobs_wakeup.wake();
+    until(&app, "SELECT COUNT(*) FROM jobs WHERE kind = 'fanout_on_read'", 0).await;
     all[0].follow(berta).await;
     for (author, content) in [(anna, "mine"), (berta, "hers"), (star, "of the star"), (berta, "again")] {
         app.db_post(author, content).await;

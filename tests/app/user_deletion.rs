@@ -60,6 +60,7 @@ async fn all_that_is_theirs_goes_with_them() {
     browser.delete(&format!("/users/{}", lana.id)).await.assert_redirect("/users");
     browser.get("/users").await.assert_flash("success", "User deleted: lana");
 
+    app.is_removed(&lana).await;
     for (rows, left) in
         [("users", 2), ("microposts", 1), ("relationships", 1), ("mail_tokens", 0), ("remembered_devices", 0)]
     {
@@ -118,6 +119,7 @@ async fn deleting_in_the_middle_of_everything_keeps_the_counts() {
         for status in follows.into_iter().chain(her_follows).chain([post.status]) {
             assert!(status == 303 || status == 404, "{status}");
         }
+        app.is_removed(&lana).await;
         app.db_assert_counts().await;
     }
 }
@@ -147,6 +149,7 @@ async fn no_picture_is_left_of_somebody_deleted_while_posting() {
         let (statuses, deleted) = join(join_all(posts), delete).await;
         deleted.assert_redirect("/users");
         assert!(statuses.iter().all(|status| matches!(status, 303 | 404)), "{statuses:?}");
+        app.is_removed(&lana).await;
         app.stored_pictures_are(&[]).await;
     }
 }

@@ -1,6 +1,7 @@
 //! People as others see them: the list and the profile. Who is not activated is not there.
 
 use crate::support::TestApp;
+use crate::support::outbox::until;
 
 #[actix_web::test]
 async fn the_sign_up_page_opens() {
@@ -40,6 +41,7 @@ async fn an_admin_sees_pages_and_delete_buttons() {
     let page = browser.press_delete(&page).await;
     page.assert_at(200, "/users");
     page.assert_flash("success", &format!("User deleted: {}", people[0].name));
+    until(&app, "SELECT COUNT(*) FROM jobs WHERE kind = 'user_deletion'", 0).await;
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 30);
 }
 

@@ -121,6 +121,53 @@ impl TestDatabase {
         self.db_text(&format!("SELECT {whole}")).await
     }
 
+    /// Whether the counts that pages show are those of the rows, and timelines those of posts and follows.
+    pub async fn db_assert_counts(&self) {
+        for (column, rows) in [
+            ("microposts_count", "microposts WHERE user_id"),
+            ("following_count", "relationships WHERE follower_id"),
+            ("followers_count", "relationships WHERE followed_id"),
+        ] {
+            let wrong = format!(
+                "SELECT COUNT(*) FROM users WHERE {column} <> (SELECT COUNT(*) FROM {rows} = users.id)"
+            );
+            assert_eq!(self.db_number(&wrong).await, 0, "{column}");
+        }
+        let entries = "(SELECT user_id, created_at, micropost_id, author_id FROM timeline_entries)";
+        let feeds = "(SELECT follower_id AS user_id, microposts.created_at, microposts.id AS micropost_id, \
+                       followed_id AS author_id FROM relationships \
+                     JOIN users ON users.id = followed_id AND users.read_through = FALSE \
+                     JOIN microposts ON microposts.user_id = followed_id \
+                     UNION ALL SELECT user_id, created_at, id, user_id FROM microposts)";
+        for (some, others) in [(entries, feeds), (feeds, entries)] {
+            let wrong = format!(
+                "SELECT COUNT(*) FROM {some} some LEFT JOIN {others} others USING \
+                 (user_id, created_at, micropost_id, author_id) WHERE others.user_id IS NULL"
+            );
+            assert_eq!(self.db_number(&wrong).await, 0, "in {some}, but not in {others}");
+        }
+    }
+
+    /// So many activated people named Crowd, by one statement; 10,000 at most.
+    pub async fn db_crowd(&self, people: usize) {
+        let (number, numbers) = self.four_digits();
+        let now =
+            if self.is_mysql() { "UTC_TIMESTAMP(6)" } else { "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')" };
+        self.db_execute(&format!(
+            "INSERT INTO users (name, email, password_digest, activated_at, created_at, updated_at) \
+             SELECT 'Crowd', {number}, 'x', {now}, {now}, {now} FROM {numbers} ORDER BY {number} LIMIT {people}"
+        ))
+        .await;
+    }
+
+    /// For bulk data: an expression that is every text from 0000 to 9999, and the tables to take it from.
+    pub fn four_digits(&self) -> (&'static str, String) {
+        let digits = (1..=9).fold("SELECT 0 AS d".to_owned(), |sql, d| format!("{sql} UNION ALL SELECT {d}"));
+        let tables = ["a", "b", "c", "e"].map(|name| format!("({digits}) {name}")).join(", ");
+        let number = if self.is_mysql() { "CONCAT(a.d, b.d, c.d, e.d)" } else { "a.d || b.d || c.d || e.d" };
+        (number, tables)
+    }
+
     /// Drops the schema, from a thread of its own: a test that panics has no runtime left.
     pub fn drop_soon(&mut self) {
         let Some((server, name)) = self.server.take() else { return };
@@ -135,10 +182,10 @@ impl TestDatabase {
 }
 
 /// Every table and its columns that pages can change.
-const TABLES: [(&str, &str); 10] = [
+const TABLES: [(&str, &str); 11] = [
     (
         "users",
-        "id, name, email, password_digest, admin, activated_at, sign_in_epoch, microposts_count, following_count, followers_count, read_through, follows_read_through",
+        "id, name, email, password_digest, admin, activated_at, deleted_at, sign_in_epoch, microposts_count, following_count, followers_count, read_through, follows_read_through",
     ),
     ("remembered_devices", "id, user_id, selector, HEX(digest), expires_at"),
     ("mail_tokens", "id, user_id, purpose, HEX(digest), email, expires_at"),
@@ -147,6 +194,7 @@ const TABLES: [(&str, &str); 10] = [
     ("timeline_entries", "user_id, created_at, micropost_id, author_id"),
     ("outbox", "id, message_id, recipient, subject, parked_at"),
     ("picture_deletions", "id, picture, attempts, next_attempt_at"),
+    ("jobs", "id, kind, subject_id, position"),
     ("suppressions", "id, email, reason, lifted_at"),
     ("idempotency_keys", "HEX(digest)"),
 ];

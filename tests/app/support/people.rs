@@ -7,6 +7,7 @@ use sample_app::models::name::Name;
 use sample_app::models::password::Passwords;
 use sample_app::models::user::{SignedUp, User};
 
+use super::outbox::until;
 use super::{Browser, Page, TestApp};
 
 /// Everybody's password.
@@ -50,6 +51,12 @@ impl TestApp {
         let person = self.db_person(name).await;
         self.app.db.transaction(async |db| User::set_admin(db, person.id, true).await).await.unwrap();
         person
+    }
+
+    /// Waits until nothing is left of somebody who was deleted.
+    pub async fn is_removed(&self, person: &Person) {
+        let there = format!("SELECT COUNT(*) FROM users WHERE id = {}", person.id);
+        until(self, &there, 0).await;
     }
 
     /// A browser in which this person is logged in.

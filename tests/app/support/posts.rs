@@ -34,31 +34,9 @@ impl TestApp {
         people
     }
 
-    /// Whether the counts that pages show are those of the rows, and timelines those of posts and follows.
+    /// As [`TestDatabase::db_assert_counts`](super::TestDatabase::db_assert_counts).
     pub async fn db_assert_counts(&self) {
-        for (column, rows) in [
-            ("microposts_count", "microposts WHERE user_id"),
-            ("following_count", "relationships WHERE follower_id"),
-            ("followers_count", "relationships WHERE followed_id"),
-        ] {
-            let wrong = format!(
-                "SELECT COUNT(*) FROM users WHERE {column} <> (SELECT COUNT(*) FROM {rows} = users.id)"
-            );
-            assert_eq!(self.database.db_number(&wrong).await, 0, "{column}");
-        }
-        let entries = "(SELECT user_id, created_at, micropost_id, author_id FROM timeline_entries)";
-        let feeds = "(SELECT follower_id AS user_id, microposts.created_at, microposts.id AS micropost_id, \
-                       followed_id AS author_id FROM relationships \
-                     JOIN users ON users.id = followed_id AND users.read_through = FALSE \
-                     JOIN microposts ON microposts.user_id = followed_id \
-                     UNION ALL SELECT user_id, created_at, id, user_id FROM microposts)";
-        for (some, others) in [(entries, feeds), (feeds, entries)] {
-            let wrong = format!(
-                "SELECT COUNT(*) FROM {some} some LEFT JOIN {others} others USING \
-                 (user_id, created_at, micropost_id, author_id) WHERE others.user_id IS NULL"
-            );
-            assert_eq!(self.database.db_number(&wrong).await, 0, "in {some}, but not in {others}");
-        }
+        self.database.db_assert_counts().await;
     }
 
     /// Names of the pictures that are stored.

@@ -1,0 +1,92 @@
+//! The worker that does what stands in the table `jobs`.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::Wakeup;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::Result;
+use crate::models::job::{Job, Kind};
+use crate::models::{cleanup, timeline, timeline_repair, user_deletion};
+
+/// Jobs of other instances, and those that have become due, are noticed after so long.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// After so long a job gives way to others that are due; much shorter than its lease.
+const SLICE: Duration = Duration::from_secs(5);
+
+/// What the worker needs.
+pub struct Worker {
+    /// Where the jobs are.
+    pub db: Db,
+    /// The time.
+    pub clock: Clock,
+    /// Wakes this worker.
+    pub wakeup: Wakeup,
+    /// Wakes the worker that deletes pictures.
+    pub picture_deletion_wakeup: Wakeup,
+}
+
+impl Worker {
+    /// Does what is due until `stop` turns true; then gives back the job in hand.
+    pub async fn run(self, stop: watch::Receiver<bool>) {
+        let round = async || {
+            while !*stop.borrow() {
+                let now = self.clock.now();
+                let Some(mut job) = Job::take(&mut self.db.conn().await?, now).await? else { break };
+                if let Err(error) = self.work(&mut job, &stop).await {
+                    let (kind, subject_id) = (job.kind, job.subject_id);
+                    tracing::warn!(?kind, subject_id, %error, "a job could not go on; trying again later");
+                    job.postpone(&mut self.db.conn().await?, self.clock.now()).await?;
+                }
+            }
+            Ok(())
+        };
+        super::run("jobs", INTERVAL, &self.wakeup, stop.clone(), round).await;
+    }
+
+    /// Takes steps until the job is done, its slice is over or the worker has to stop.
+    async fn work(&self, job: &mut Job, stop: &watch::Receiver<bool>) -> Result<()> {
+        let start = Instant::now();
+        while !*stop.borrow() && start.elapsed() < SLICE {
+            if !self.step(job).await? {
+                return Ok(());
+            }
+        }
+        job.continue_at(&mut self.db.conn().await?, self.clock.now()).await
+    }
+
+    /// One bounded piece of the job. `false` when nothing is left for now.
+    async fn step(&self, job: &mut Job) -> Result<bool> {
+        let (db, now) = (&self.db, self.clock.now());
+        match job.kind {
+            Some(Kind::UserDeletion) => {
+                let more = user_deletion::step(db, job.subject_id, now).await?;
+                if !more {
+                    self.picture_deletion_wakeup.wake();
+                }
+                Ok(more)
+            }
+            Some(Kind::FanoutOnRead) => {
+                let next = timeline::fan_out_on_read(db, job.subject_id, job.position).await?;
+                job.advance(&mut db.conn().await?, next).await
+            }
+            Some(Kind::TimelineRepair) => {
+                let next = timeline_repair::step(db, job.position).await?;
+                job.advance(&mut db.conn().await?, next).await
+            }
+            Some(Kind::Cleanup) => {
+                let more = cleanup::step(db, now).await?;
+                if !more {
+                    job.continue_at(&mut db.conn().await?, now + cleanup::INTERVAL).await?;
+                }
+                Ok(more)
+            }
+            None => {
+                job.postpone(&mut db.conn().await?, now).await?;
+                Ok(false)
+            }
+        }
+    }
+}

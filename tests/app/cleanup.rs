@@ -1,0 +1,60 @@
+//! What is too old goes once a day (src/models/cleanup.rs), and nothing that is younger.
+
+use chrono::TimeDelta;
+
+use crate::support::TestApp;
+use crate::support::outbox::{self, until};
+use crate::support::people::PASSWORD;
+
+/// Lets time pass, and waits until the clean-up was there.
+async fn clean_up_after(app: &TestApp, time: TimeDelta) {
+    app.pass(time);
+    app.database.db_execute("UPDATE jobs SET next_attempt_at = created_at WHERE kind = 'cleanup'").await;
+    app.app.jobs_wakeup.wake();
+    let cleanup = "FROM jobs WHERE kind = 'cleanup'";
+    until(app, &format!("SELECT COUNT(*) {cleanup} AND next_attempt_at > created_at"), 1).await;
+    until(app, &format!("SELECT attempts {cleanup}"), 0).await;
+}
+
+#[actix_web::test]
+async fn what_is_too_old_goes_and_what_is_younger_stays() {
+    let app = TestApp::start().await;
+    let anna = app.db_person("anna").await;
+    app.db_post(&anna, "old, and kept").await;
+    app.db_unactivated("never came").await;
+    app.browser().sign_up("Late", "late@example.com", PASSWORD).await;
+    app.browser().ask_reset(&anna.email).await;
+    app.browser().log_in_remembered(&anna.email, PASSWORD).await;
+    until(&app, outbox::ALL, 0).await;
+    // Given up in 400 days.
+    let then = app.app.clock.now() + TimeDelta::days(400);
+    let mut db = app.app.db.conn().await.unwrap();
+    let mail = sample_app::mails::Mail {
+        to: "gone@example.com".into(),
+        subject: "Hello".into(),
+        text: "A secret link".into(),
+        html: "<p>A secret link</p>".into(),
+        domain: "sample.test".into(),
+    };
+    sample_app::models::outbox::push(&mut db, &mail, then).await.unwrap();
+    drop(db);
+    app.database.db_execute("UPDATE outbox SET parked_at = created_at").await;
+    let rows = async |table: &str| app.database.db_number(&format!("SELECT COUNT(*) FROM {table}")).await;
+    assert_eq!((rows("users").await, rows("remembered_devices").await, rows("mail_tokens").await), (3, 1, 2));
+
+    clean_up_after(&app, TimeDelta::days(29)).await;
+    assert_eq!((rows("users").await, rows("remembered_devices").await, rows("mail_tokens").await), (3, 1, 2));
+    // A sign-up again starts the time anew.
+    app.browser().sign_up("Late", "late@example.com", PASSWORD).await;
+    clean_up_after(&app, TimeDelta::days(2)).await;
+    assert_eq!(rows("users").await, 2, "who never came is gone");
+    assert_eq!(rows("remembered_devices").await, 0, "expired a day ago");
+    assert_eq!(rows("mail_tokens").await, 1, "the one of the second sign-up");
+    assert_eq!(rows("outbox WHERE parked_at IS NOT NULL").await, 1);
+    clean_up_after(&app, TimeDelta::days(31)).await;
+    assert_eq!((rows("users").await, rows("mail_tokens").await), (1, 0));
+    clean_up_after(&app, TimeDelta::days(400)).await;
+    assert_eq!(rows("outbox").await, 0, "with the text of the mail");
+    assert_eq!(rows("microposts").await, 1, "posts do not grow too old");
+    app.db_assert_counts().await;
+}
