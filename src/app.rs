@@ -86,6 +86,7 @@ impl App {
         tls::install();
         let redis = Redis::from_config(&config)?;
         Ok(App {
+            cookies: Cookies::new(&config, clock.clone()),
             clock,
             db: Db::open(&config.database)?,
             sessions: Sessions::new(redis.clone()),
@@ -102,7 +103,6 @@ impl App {
             sns: config.ses_topic.clone().map(Sns::new).transpose()?,
             passwords: Passwords::new()?,
             threads: Threads::new()?,
-            cookies: Cookies::new(&config),
             headers: Headers::new(&config),
             stopping: AtomicBool::new(false),
             config,

@@ -42,6 +42,9 @@ pub enum Error {
         /// For the header `Retry-After`.
         retry_after: u64,
     },
+    /// There is too much to do at the moment.
+    #[error("too busy")]
+    Busy,
     /// A service behind the application does not answer.
     #[error("unavailable: {0}")]
     Unavailable(Source),
@@ -123,7 +126,7 @@ impl ResponseError for Error {
             Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Busy | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Database(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

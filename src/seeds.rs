@@ -1,7 +1,7 @@
 //! The people of the tutorial: 100 of them, the first an admin; some post, some follow each other. Always the same.
 
 use chrono::TimeDelta;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::Clock;
 use crate::db::{Db, fetch_optional};
@@ -62,7 +62,9 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
     let passwords = Passwords::new()?;
     let digests =
         (0..PEOPLE).map(|n| passwords.hash_unchecked(if n == 0 { ADMIN_PASSWORD } else { PASSWORD }));
-    let digests = try_join_all(digests).await?;
+    // As many at a time as there are threads: a queue of all of them would be refused.
+    let digests: Vec<String> =
+        stream::iter(digests).buffered(passwords.threads().count()).try_collect().await?;
     db.transaction(async |db| {
         let now = clock.now();
         let mut ids = Vec::with_capacity(PEOPLE);

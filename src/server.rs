@@ -83,6 +83,8 @@ pub async fn start(app: App) -> Result<Running> {
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(DRAIN_SECONDS)
+        // A client that closes its side has gone: what it asked for leaves the queues (threads.rs).
+        .h1_allow_half_closed(false)
         .disable_signals();
     let listening = match &app.config.listen {
         Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),

@@ -3,21 +3,40 @@
 //!
 //! Not on tokio's threads for blocking work, however few of them at a time: what is freed on a thread stays with it for its
 //! next piece of work (glibc, "arenas"), and tokio takes another thread each time. A hundred small pictures left 150 MB.
+//!
+//! The queue is bounded, in length and in time, and a request whose client has gone gives its place back: a flood of
+//! log-ins must not make the log-in of somebody else wait for minutes. Passwords and pictures have a queue each, so that
+//! neither waits for the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 
 use crate::error::{Error, Result};
+use crate::web::guard::client_gone;
+
+/// Work that does not start within this time is refused.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+/// Work that waits, for each thread. A password takes some 20 ms, so that the last one in the queue waits for 2 s.
+const QUEUE_PER_THREAD: usize = 100;
 
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Threads that end when nobody can give them work any more. Clones share them.
 #[derive(Clone)]
-pub struct Threads(Sender<Work>);
+pub struct Threads {
+    give: Sender<Work>,
+    count: usize,
+    /// Threads without work.
+    free: Arc<Semaphore>,
+    /// Places in the queue that are not taken.
+    places: Arc<Semaphore>,
+}
 
 impl Threads {
     /// Half as many threads as there are cores, one at least.
@@ -27,7 +46,8 @@ impl Threads {
     pub fn new() -> Result<Threads> {
         let (give, take) = channel();
         let take = Arc::new(Mutex::new(take));
-        for _ in 0..thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)) {
+        let count = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        for _ in 0..count {
             let take = take.clone();
             let named = thread::Builder::new().name("busy".into());
             named
@@ -38,27 +58,51 @@ impl Threads {
                 })
                 .map_err(Error::internal)?;
         }
-        Ok(Threads(give))
+        let (free, places) = (Semaphore::new(count), Semaphore::new(count * QUEUE_PER_THREAD));
+        Ok(Threads { give, count, free: Arc::new(free), places: Arc::new(places) })
     }
 
-    /// Runs the work when a thread is free; not at all if nobody waits for it by then.
+    /// Runs the work when a thread is free, in the order of asking.
     ///
     /// # Errors
-    /// When the work panics.
+    /// [`Error::Busy`] when the work would not start within [`MAX_WAIT`], or the client of this request has gone; an
+    /// internal error when the work panics.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let (answer, answered) = oneshot::channel();
-        let work = move || {
-            if !answer.is_closed() {
-                // What the work had is dropped with the panic; the thread itself has nothing that could be left half-way.
-                let done = catch_unwind(AssertUnwindSafe(work));
-                // Nobody waits any more.
-                let _ = answer.send(done);
+        let thread = match self.free.clone().try_acquire_owned() {
+            Ok(thread) => thread,
+            Err(_none_is_free) => {
+                let _place = self.places.try_acquire().map_err(|_full| Error::Busy)?;
+                tokio::select! {
+                    free = timeout(MAX_WAIT, self.free.clone().acquire_owned()) => {
+                        free.map_err(|_late| Error::Busy)?.map_err(Error::internal)?
+                    }
+                    () = client_gone() => return Err(Error::Busy),
+                }
             }
         };
-        self.0.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
+        let (answer, answered) = oneshot::channel();
+        let work = move || {
+            // What the work had is dropped with the panic; the thread itself has nothing that could be left half-way.
+            let done = catch_unwind(AssertUnwindSafe(work));
+            drop(thread);
+            // An error if nobody waits any more.
+            let _ = answer.send(done);
+        };
+        self.give.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
         // Without the panic's message, as in web/guard.rs.
         let panicked = || Error::internal("work on a thread of its own panicked");
         answered.await.map_err(Error::internal)?.map_err(|_panic| panicked())
+    }
+
+    /// How many threads there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How much work waits for a thread, and how much can.
+    pub fn queue(&self) -> (usize, usize) {
+        let length = self.count * QUEUE_PER_THREAD;
+        (length.saturating_sub(self.places.available_permits()), length)
     }
 }
 
@@ -71,14 +115,16 @@ fn next(take: &Mutex<Receiver<Work>>) -> Option<Work> {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Poll;
 
     use futures_util::future::join_all;
+    use futures_util::poll;
 
     #[tokio::test]
     async fn no_more_at_a_time_than_there_are_cores() {
         let threads = Threads::new().unwrap();
         let running = Arc::new(AtomicUsize::new(0));
-        let works = (0..200).map(|_| {
+        let works = (0..threads.queue().1).map(|_| {
             let running = running.clone();
             threads.run(move || {
                 let at_once = running.fetch_add(1, Ordering::SeqCst) + 1;
@@ -88,7 +134,34 @@ mod tests {
             })
         });
         let most = join_all(works).await.into_iter().map(Result::unwrap).max().unwrap();
-        assert!(most <= std::thread::available_parallelism().unwrap().get(), "{most}");
+        assert!(most <= threads.count(), "{most}");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_a_dropped_wait_gives_its_place_back() {
+        let threads = Threads::new().unwrap();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let hold = || {
+            let released = released.clone();
+            threads.run(move || drop(released.lock().map(|released| released.recv())))
+        };
+        let mut held: Vec<_> = (0..threads.count()).map(|_| Box::pin(hold())).collect();
+        let (_, length) = threads.queue();
+        let mut waiting: Vec<_> = (0..length).map(|_| Box::pin(threads.run(|| 7))).collect();
+        for work in &mut held {
+            assert!(poll!(work).is_pending());
+        }
+        for work in &mut waiting {
+            assert!(poll!(work).is_pending());
+        }
+        assert_eq!(threads.queue(), (length, length));
+        assert!(matches!(poll!(Box::pin(threads.run(|| 7))), Poll::Ready(Err(Error::Busy))));
+        waiting.pop();
+        assert_eq!(threads.queue(), (length - 1, length));
+        assert!(poll!(Box::pin(threads.run(|| 7))).is_pending());
+        drop(release);
+        join_all(held).await.into_iter().for_each(Result::unwrap);
     }
 
     #[tokio::test]
@@ -98,5 +171,6 @@ mod tests {
             assert!(threads.run(|| panic!("on purpose")).await.is_err());
         }
         assert_eq!(threads.run(|| 7).await.unwrap(), 7);
+        assert_eq!(threads.queue().0, 0);
     }
 }

@@ -32,6 +32,11 @@ impl AppUrl {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// The port, where it is not the usual one.
+    pub fn port(&self) -> Option<u16> {
+        self.0.port()
+    }
+
     /// The absolute link to a path with its query, as mails need it.
     pub fn link(&self, path_and_query: &str) -> String {
         format!("{}/{}", self.origin(), path_and_query.strip_prefix('/').unwrap_or(path_and_query))

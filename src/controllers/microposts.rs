@@ -70,8 +70,10 @@ async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
         Upload::NotKept => return try_again(me, draft).await,
         Upload::File(file, digest) => {
             picture_digest = Some(digest);
-            let read = app.threads.run(move || picture::read(BufReader::new(file))).await?;
-            errors.check("picture", read.map_err(|refusal| refusal.to_string()))
+            match app.threads.run(move || picture::read(BufReader::new(file))).await {
+                Err(Error::Busy) => return try_again(me, draft).await,
+                read => errors.check("picture", read?.map_err(|refusal| refusal.to_string())),
+            }
         }
     };
     let (Some(content), true) = (content, errors.is_empty()) else {

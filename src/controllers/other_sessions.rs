@@ -14,6 +14,7 @@ pub async fn destroy(me: SignedIn) -> Result<HttpResponse> {
         .app
         .db
         .transaction(async |db| {
+            User::lock_current(db, &me.me).await?;
             User::log_out_everywhere(db, me.me.id).await?;
             User::find(db, me.me.id).await?.ok_or(Error::NotFound)
         })

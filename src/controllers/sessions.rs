@@ -1,10 +1,12 @@
 //! Logging in and out.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
-use crate::error::Result;
+use crate::app::App;
+use crate::error::{Error, Result};
 use crate::models::email::Email;
 use crate::models::user::User;
 use crate::services::limits::LOG_IN;
@@ -13,6 +15,10 @@ use crate::web::flash::Kind;
 use crate::web::form::Form;
 use crate::web::sign_in::audit;
 use crate::web::visitor::Visitor;
+
+/// After a log-out that the server could not note.
+const ONLY_HERE: &str = "You are logged out in this browser, but part of the site did not answer. If somebody else may have \
+    used your account here, log in again later and choose “Log out everywhere else” in your settings.";
 
 #[derive(Template)]
 #[template(path = "sessions/new.html")]
@@ -42,8 +48,9 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     };
     let digest = user.as_ref().map(|user| user.password_digest.as_str());
     let fits = app.passwords.matches(password, digest).await?;
+    let user_id = user.as_ref().map(|user| user.id);
     let Some(user) = user.filter(|_| fits) else {
-        audit("log_in_refused", None);
+        audit("log_in_refused", user_id);
         let layout = visitor.layout_with("Log in", Kind::Danger, "Invalid email/password combination");
         let page = New { layout, email: typed_email.to_owned(), remember_me };
         return visitor.page_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
@@ -62,12 +69,19 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     visitor.go(&next)
 }
 
-/// DELETE /logout. Twice in a row is fine: a second window.
-pub async fn destroy(visitor: Visitor) -> Result<HttpResponse> {
+/// DELETE /logout. Twice in a row is fine: a second window. Works whatever is away, even what says who is here.
+pub async fn destroy(app: Data<App>, req: HttpRequest, known: Result<Visitor>) -> Result<HttpResponse> {
+    let visitor = known.unwrap_or_else(|_| Visitor::as_known(app, req));
     visitor.forget_draft();
-    visitor.log_out().await?;
+    let ended = visitor.log_out().await;
     if let Some(me) = &visitor.me {
         audit("log_out", Some(me.id));
     }
-    visitor.go("/")
+    match ended {
+        Err(Error::Unavailable(error)) => {
+            tracing::error!(error, "a log-out was not noted by every store");
+            visitor.go_saying("/", Kind::Warning, ONLY_HERE)
+        }
+        ended => ended.and_then(|()| visitor.go("/")),
+    }
 }

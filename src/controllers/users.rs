@@ -158,6 +158,7 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
         me.count(&LOG_IN, &user.email).await?;
         let current = form.get("user[current_password]");
         if !app.passwords.matches(current, Some(&user.password_digest)).await? {
+            audit("password_refused", Some(user.id));
             errors.add("current_password", "is needed to change the password or the address");
         }
     }
@@ -176,6 +177,7 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
     let user = app
         .db
         .transaction(async |db| {
+            User::lock_current(db, user).await?;
             User::rename(db, user.id, &name, now).await?;
             if let Some(digest) = &digest {
                 User::change_password(db, user.id, digest, now).await?;

@@ -23,13 +23,13 @@ pub const MAX: usize = 128;
 static COMMON: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
-/// A password that somebody chose, checked against the rules; composed (NFC), so that every keyboard types the same.
+/// A password that somebody chose, checked against the rules and composed.
 pub struct NewPassword(String);
 
 impl NewPassword {
     /// Reads what was typed twice; adds what is wrong with it to `errors`.
     pub fn parse(typed: &str, confirmation: &str, errors: &mut Errors) -> Option<NewPassword> {
-        let password: String = typed.nfc().collect();
+        let password = composed(typed);
         let length = password.chars().count();
         let before = errors.len();
         if password.trim().is_empty() {
@@ -72,10 +72,15 @@ impl Passwords {
         Ok(Passwords { threads: Threads::new()?, hasher, nobody })
     }
 
+    /// The threads that hash.
+    pub fn threads(&self) -> &Threads {
+        &self.threads
+    }
+
     /// The PHC string of a password.
     ///
     /// # Errors
-    /// When hashing fails, which it does not for want of a good password.
+    /// [`Error::Busy`], or when hashing fails, which it does not for want of a good password.
     pub async fn hash(&self, password: &NewPassword) -> Result<String> {
         self.hash_unchecked(&password.0).await
     }
@@ -92,14 +97,15 @@ impl Passwords {
     /// Whether the password fits the digest. Without a digest it never does, and takes as long to say so.
     ///
     /// # Errors
-    /// When the thread fails.
+    /// [`Error::Busy`], or when the thread fails.
     pub async fn matches(&self, typed: &str, digest: Option<&str>) -> Result<bool> {
-        if typed.chars().count() > MAX {
+        let password = composed(typed);
+        if password.chars().count() > MAX {
             return Ok(false);
         }
         let known = digest.is_some();
         let digest = digest.unwrap_or(&self.nobody).to_owned();
-        let (hasher, password) = (self.hasher.clone(), typed.nfc().collect::<String>());
+        let hasher = self.hasher.clone();
         let fits = self
             .threads
             .run(move || {
@@ -122,9 +128,13 @@ impl Passwords {
         if current {
             return Ok(None);
         }
-        let password: String = password.nfc().collect();
-        self.hash_unchecked(&password).await.map(Some)
+        self.hash_unchecked(&composed(password)).await.map(Some)
     }
+}
+
+/// A password as it is hashed and counted: composed (NFC), so that every keyboard types the same.
+fn composed(typed: &str) -> String {
+    typed.nfc().collect()
 }
 
 fn same_cost(a: &Params, b: &Params) -> bool {

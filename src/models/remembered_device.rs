@@ -1,35 +1,39 @@
 //! "Remember me": one secret a device, rotated whenever it logs somebody in (ASVS 7.2; OWASP Session Management).
+//!
+//! The next secret is derived from the one that was shown, and that one stays valid until the next one was shown. So an
+//! answer that gets lost, or several tabs that reopen at once, all end at the same next secret, whatever the clocks say. A
+//! secret that is shown after its successor was shown has been copied.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::secret::{Digest, Secret, random_hex};
+use super::user::User;
+use crate::config;
 use crate::db::{Conn, execute, fetch_optional, row};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long a device is remembered after it was last used.
 pub const LIFETIME: TimeDelta = TimeDelta::days(30);
-/// A browser that opens several tabs at once sends the same secret several times; for so long the one before the last
-/// rotation still counts. After that it can only be a copy, and the device is forgotten.
-pub const ROTATION_GRACE: TimeDelta = TimeDelta::seconds(10);
 
 /// A device that was found by its cookie.
 pub struct RememberedDevice {
     id: i64,
     /// Whose it is.
     pub user_id: i64,
+    /// The owner's `sign_in_epoch` at the moment when the device was found.
+    pub epoch: i64,
     digest: Vec<u8>,
     previous_digest: Option<Vec<u8>>,
-    rotated_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
 }
 
-row!(RememberedDevice { id, user_id, digest, previous_digest, rotated_at, expires_at });
+row!(RememberedDevice { id, user_id, epoch, digest, previous_digest, expires_at });
 
 /// What the cookie of a device is worth.
 pub enum Recognition {
     /// Logs its owner in; its secret has to be [rotated](RememberedDevice::rotate) then.
     Known(RememberedDevice),
-    /// A secret that was replaced long ago: somebody has a copy. The device is forgotten now.
+    /// A secret whose successor is in use: somebody has a copy. The device is forgotten now.
     Replayed {
         /// The person's id.
         user_id: i64,
@@ -42,20 +46,22 @@ impl RememberedDevice {
     /// Remembers a device; gives its cookie.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn remember(db: &mut Conn, user_id: i64, now: DateTime<Utc>) -> Result<String> {
+    /// [`Error::LogInFirst`] when the person was logged out everywhere since this log-in was decided.
+    pub async fn remember(db: &mut Conn, user: &User, now: DateTime<Utc>) -> Result<String> {
         let selector = random_hex::<16>()?;
         let secret = Secret::random()?;
-        execute!(
+        let inserted = execute!(
             db,
-            "INSERT INTO remembered_devices (user_id, selector, digest, rotated_at, expires_at) VALUES (?, ?, ?, ?, ?)",
-            user_id,
+            "INSERT INTO remembered_devices (user_id, selector, digest, rotated_at, expires_at) \
+             SELECT id, ?, ?, ?, ? FROM users WHERE id = ? AND sign_in_epoch = ?",
             &selector,
             secret.digest().to_vec(),
             now,
             now + LIFETIME,
+            user.id,
+            user.sign_in_epoch,
         )?;
-        Ok(cookie(&selector, &secret))
+        if inserted.rows == 1 { Ok(cookie(&selector, secret.expose())) } else { Err(Error::LogInFirst) }
     }
 
     /// Says what a cookie is worth.
@@ -70,9 +76,7 @@ impl RememberedDevice {
             Self::forget(db, cookie).await?;
             return Ok(Recognition::Unknown);
         }
-        let just_replaced =
-            device.previous_digest.as_ref() == Some(&shown) && now < device.rotated_at + ROTATION_GRACE;
-        if device.digest == shown || just_replaced {
+        if device.digest == shown || device.previous_digest == Some(shown) {
             Ok(Recognition::Known(device))
         } else {
             Self::forget(db, cookie).await?;
@@ -83,32 +87,41 @@ impl RememberedDevice {
     async fn find(db: &mut Conn, selector: &str) -> Result<Option<RememberedDevice>> {
         fetch_optional!(
             db,
-            "SELECT id, user_id, digest, previous_digest, rotated_at, expires_at FROM remembered_devices \
-             WHERE selector = ?",
+            "SELECT d.id, d.user_id, u.sign_in_epoch AS epoch, d.digest, d.previous_digest, d.expires_at \
+             FROM remembered_devices d JOIN users u ON u.id = d.user_id WHERE d.selector = ?",
             selector
         )
     }
 
-    /// Replaces the secret in the cookie that was shown. Gives the new cookie; none when another request was first.
+    /// Replaces the secret in the cookie that was shown. Gives the new cookie; none if the shown secret was replaced by
+    /// another one than its successor: by a version of this program that chose at random, or under another key.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn rotate(&self, db: &mut Conn, shown: &str, now: DateTime<Utc>) -> Result<Option<String>> {
-        let Some((selector, shown)) = split(shown) else { return Ok(None) };
-        let shown = Digest::of(shown).to_vec();
-        let secret = Secret::random()?;
+    pub async fn rotate(
+        &self,
+        db: &mut Conn,
+        shown: &str,
+        key: &config::Secret,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>> {
+        let Some((selector, secret)) = split(shown) else { return Ok(None) };
+        let next = Secret::derived(key.expose(), &format!("remembered device {shown}"));
+        let (shown_digest, next_digest) = (Digest::of(secret).to_vec(), next.digest().to_vec());
         let rotated = execute!(
             db,
             "UPDATE remembered_devices SET digest = ?, previous_digest = ?, rotated_at = ?, expires_at = ? \
-             WHERE id = ? AND digest = ?",
-            secret.digest().to_vec(),
-            &shown,
+             WHERE id = ? AND (digest = ? OR (digest = ? AND previous_digest = ?))",
+            &next_digest,
+            &shown_digest,
             now,
             now + LIFETIME,
             self.id,
-            &shown,
+            &shown_digest,
+            &next_digest,
+            &shown_digest,
         )?;
-        Ok((rotated.rows == 1).then(|| cookie(selector, &secret)))
+        Ok((rotated.rows == 1).then(|| cookie(selector, next.expose())))
     }
 
     /// Forgets the device that a cookie belongs to.
@@ -122,8 +135,8 @@ impl RememberedDevice {
     }
 }
 
-fn cookie(selector: &str, secret: &Secret) -> String {
-    format!("{selector}.{}", secret.expose())
+fn cookie(selector: &str, secret: &str) -> String {
+    format!("{selector}.{secret}")
 }
 
 /// Selector and secret of a cookie that may be ours. MySQL refuses to compare an ASCII column with anything else.

@@ -1,6 +1,7 @@
 //! Secrets that travel to a browser or by mail: 256 random bits in the cookie or link, only their SHA-256 on our side,
 //! so that who reads the database or the session store can log in nowhere.
 
+use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
@@ -20,6 +21,12 @@ impl Secret {
     /// When the operating system gives no random numbers.
     pub fn random() -> Result<Secret> {
         Ok(Secret(random_hex::<32>()?))
+    }
+
+    /// The secret that follows from a text: the same one each time, and unknown without the key (HMAC, RFC 2104).
+    pub fn derived(key: &str, text: &str) -> Secret {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+        Secret(hex(hmac::sign(&key, text.as_bytes()).as_ref()))
     }
 
     /// Whether a text has the form of a secret; others need not be looked for.

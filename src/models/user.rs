@@ -236,6 +236,20 @@ impl User {
         Ok(())
     }
 
+    /// Locks a person's row until the transaction ends, for a change that was decided on what was read of it before.
+    ///
+    /// # Errors
+    /// [`Error::LogInFirst`] when the person was logged out everywhere since, by a new password for example.
+    pub async fn lock_current(db: &mut Conn, user: &User) -> Result<()> {
+        let locked = execute!(
+            db,
+            "UPDATE users SET updated_at = updated_at WHERE id = ? AND sign_in_epoch = ?",
+            user.id,
+            user.sign_in_epoch
+        )?;
+        if locked.rows == 1 { Ok(()) } else { Err(Error::LogInFirst) }
+    }
+
     /// Ends every session and remembered device of a person.
     ///
     /// # Errors

@@ -30,6 +30,14 @@ pub const POST: Limit = Limit { name: "post", most: 30, within: TimeDelta::minut
 /// Counters held in the process; some 100 bytes each.
 const CAPACITY: usize = 100_000;
 
+/// Counts an attempt and returns the count and the seconds that the window has left. A script, because it is atomic: with
+/// separate commands, a key that expires between them leaves a counter without expiry, which refuses for ever. A counter
+/// that has no expiry for whatever reason gets one.
+const COUNT: &str = "local count = redis.call('INCR', KEYS[1]) \
+    local seconds = redis.call('TTL', KEYS[1]) \
+    if seconds < 0 then seconds = tonumber(ARGV[1]) redis.call('EXPIRE', KEYS[1], seconds) end \
+    return {count, seconds}";
+
 /// Counts attempts. Clones share the counters.
 #[derive(Clone, Default)]
 pub struct Limits {
@@ -91,10 +99,8 @@ impl Limits {
 async fn count_in(redis: &Redis, limit: &Limit, key: &Digest) -> Result<(u32, u64)> {
     let key = format!("{PREFIX}limit:{}:{}", limit.name, key.to_hex());
     let mut count = redis::pipe();
-    // A new window begins with the first attempt after the last one ended.
-    count.cmd("SET").arg(&key).arg(0).arg("EX").arg(limit.within.num_seconds()).arg("NX").ignore();
-    count.incr(&key, 1).ttl(&key);
-    let (count, seconds_left): (u32, i64) = redis.run(&count).await?;
+    count.cmd("EVAL").arg(COUNT).arg(1).arg(key).arg(limit.within.num_seconds());
+    let ((count, seconds_left),): ((u32, i64),) = redis.run(&count).await?;
     Ok((count, seconds_left.max(1).unsigned_abs()))
 }
 

@@ -2,15 +2,22 @@
 //!
 //! All are HttpOnly, SameSite=Lax, for the whole site and no other host (ASVS 3.3). With an https address they are
 //! Secure and carry the prefix `__Host-`, which keeps other hosts of the domain from setting them (RFC 6265bis).
+//!
+//! Browsers send a cookie to every port of its host (RFC 6265, 8.5), so other programs on this host see our cookies and we
+//! see theirs: ours have names of their own, with the port if APP_URL has one, and theirs cannot make ours unreadable.
+
+use std::sync::Arc;
 
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, CookieJar, Key, SameSite};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderValue, SET_COOKIE};
+use actix_web::http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest, body::BoxBody};
+use percent_encoding::percent_decode;
 
-use crate::config::Config;
+use crate::clock::Clock;
+use crate::config::{AppUrl, Config};
 
 /// The cookies there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +37,22 @@ pub enum Name {
 }
 
 impl Name {
-    fn with_prefix(self) -> &'static str {
-        match self {
-            Name::Session => "__Host-session",
-            Name::RememberMe => "__Host-remember_me",
-            Name::Flash => "__Host-flash",
-            Name::ReturnTo => "__Host-return_to",
-            Name::MailLink => "__Host-mail_link",
-            Name::Draft => "__Host-draft",
-        }
+    const ALL: [Name; 6] =
+        [Name::Session, Name::RememberMe, Name::Flash, Name::ReturnTo, Name::MailLink, Name::Draft];
+
+    /// The name that browsers know it by.
+    fn in_full(self, app_url: &AppUrl) -> String {
+        let program = if app_url.is_https() { "__Host-" } else { "sample_app_" };
+        let port = app_url.port().map(|port| format!("{port}_")).unwrap_or_default();
+        let name = match self {
+            Name::Session => "session",
+            Name::RememberMe => "remember_me",
+            Name::Flash => "flash",
+            Name::ReturnTo => "return_to",
+            Name::MailLink => "mail_link",
+            Name::Draft => "draft",
+        };
+        format!("{program}{port}{name}")
     }
 
     fn lifetime(self) -> Option<Duration> {
@@ -55,7 +69,9 @@ impl Name {
 #[derive(Clone)]
 pub struct Cookies {
     https: bool,
+    names: Arc<[String; Name::ALL.len()]>,
     key: Key,
+    clock: Clock,
 }
 
 /// Cookies on their way into the answer; the last one of a name counts.
@@ -70,10 +86,12 @@ impl Outgoing {
 
 impl Cookies {
     /// For this configuration.
-    pub fn new(config: &Config) -> Cookies {
+    pub fn new(config: &Config, clock: Clock) -> Cookies {
         Cookies {
             https: config.app_url.is_https(),
+            names: Arc::new(Name::ALL.map(|name| name.in_full(&config.app_url))),
             key: Key::derive_from(config.secret_key_base.expose().as_bytes()),
+            clock,
         }
     }
 
@@ -85,14 +103,16 @@ impl Cookies {
             let is_taken_away = cookie.max_age() == Some(Duration::ZERO);
             return (!is_taken_away).then(|| cookie.value().to_owned());
         }
-        req.cookie(self.full_name(name)).map(|cookie| cookie.value().to_owned())
+        self.sent(req, name)
     }
 
-    /// What the browser sent, if it is what we once gave it.
+    /// What the browser sent, if we gave it that under this name, and not longer ago than the cookie's lifetime.
     pub fn get_signed(&self, req: &HttpRequest, name: Name) -> Option<String> {
-        let cookie = req.cookie(self.full_name(name))?;
+        let cookie = Cookie::new("", self.sent(req, name)?);
         let cookie = CookieJar::new().signed(&self.key).verify(cookie)?;
-        Some(cookie.value().to_owned())
+        let signed = cookie.value().strip_prefix(self.full_name(name))?;
+        let (expires, value) = signed.strip_prefix(' ')?.split_once(' ')?;
+        (self.clock.now().timestamp() < expires.parse().ok()?).then(|| value.to_owned())
     }
 
     /// Sends a cookie with the answer to this request.
@@ -102,9 +122,13 @@ impl Cookies {
 
     /// Sends a cookie that the browser cannot change.
     pub fn set_signed(&self, req: &HttpRequest, name: Name, value: String) {
-        let mut jar = CookieJar::new();
         let full_name = self.full_name(name);
-        jar.signed_mut(&self.key).add(Cookie::new(full_name, value));
+        let lifetime = name.lifetime().unwrap_or(Duration::ZERO).whole_seconds();
+        let expires = self.clock.now().timestamp() + lifetime;
+        // The signature alone would fit every other cookie, and for ever.
+        let bound = format!("{full_name} {expires} {value}");
+        let mut jar = CookieJar::new();
+        jar.signed_mut(&self.key).add(Cookie::new(full_name.to_owned(), bound));
         if let Some(signed) = jar.get(full_name) {
             self.set(req, name, signed.value().to_owned());
         }
@@ -115,13 +139,13 @@ impl Cookies {
         if let Some(outgoing) = req.extensions_mut().get_mut::<Outgoing>() {
             outgoing.0.retain(|(other, _)| *other != name);
         }
-        if req.cookie(self.full_name(name)).is_some() {
+        if sent(req, self.full_name(name)).next().is_some() {
             self.send(req, name, String::new(), Some(Duration::ZERO));
         }
     }
 
     fn send(&self, req: &HttpRequest, name: Name, value: String, lifetime: Option<Duration>) {
-        let mut cookie = Cookie::build(self.full_name(name), value)
+        let mut cookie = Cookie::build(self.full_name(name).to_owned(), value)
             .path("/")
             .http_only(true)
             .secure(self.https)
@@ -138,10 +162,25 @@ impl Cookies {
         }
     }
 
-    fn full_name(&self, name: Name) -> &'static str {
-        let name = name.with_prefix();
-        if self.https { name } else { name.strip_prefix("__Host-").unwrap_or(name) }
+    fn sent(&self, req: &HttpRequest, name: Name) -> Option<String> {
+        let decoded = |value| Some(percent_decode(value).decode_utf8().ok()?.into_owned());
+        sent(req, self.full_name(name)).find_map(decoded)
     }
+
+    fn full_name(&self, name: Name) -> &str {
+        &self.names[name as usize]
+    }
+}
+
+/// The values of this name that the browser sent. Reads no other cookie: one that is not UTF-8 makes actix's own reader
+/// fail for all of them.
+fn sent<'a>(req: &'a HttpRequest, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs =
+        req.headers().get_all(COOKIE).flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| {
+        let value = pair.trim_ascii().strip_prefix(name.as_bytes())?.trim_ascii_start();
+        Some(value.strip_prefix(b"=")?.trim_ascii())
+    })
 }
 
 /// Puts the cookies that were set along the way into the answer, whichever it is.
@@ -154,4 +193,50 @@ pub async fn send(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result
         }
     }
     Ok(res)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+    use chrono::TimeDelta;
+
+    fn cookies(app_url: &str) -> Cookies {
+        let app_url = app_url.parse().unwrap();
+        let names = Arc::new(Name::ALL.map(|name| name.in_full(&app_url)));
+        Cookies { https: app_url.is_https(), names, key: Key::derive_from(&[7; 32]), clock: Clock::default() }
+    }
+
+    /// What a browser that was given `value` as one cookie has to say as another.
+    fn presented(cookies: &Cookies, given_as: Name, value: &str, as_name: Name) -> HttpRequest {
+        let req = TestRequest::default().to_http_request();
+        cookies.set_signed(&req, given_as, value.to_owned());
+        let cookie = Cookie::new(cookies.full_name(as_name), cookies.get(&req, given_as).unwrap());
+        TestRequest::default().insert_header((COOKIE, cookie.encoded().to_string())).to_http_request()
+    }
+
+    #[test]
+    fn a_signature_is_good_for_one_name_and_for_its_time() {
+        let cookies = cookies("https://sample.example");
+        let req = presented(&cookies, Name::Flash, "info é; 1", Name::Flash);
+        assert_eq!(cookies.get_signed(&req, Name::Flash).as_deref(), Some("info é; 1"));
+        for other in [Name::ReturnTo, Name::MailLink] {
+            let req = presented(&cookies, Name::Flash, "info", other);
+            assert_eq!(cookies.get_signed(&req, other), None);
+        }
+        cookies.clock.advance(TimeDelta::minutes(5));
+        assert_eq!(cookies.get_signed(&req, Name::Flash), None);
+    }
+
+    #[test]
+    fn names_say_program_and_port() {
+        for (app_url, name) in [
+            ("https://sample.example", "__Host-session"),
+            ("https://sample.example:8443", "__Host-8443_session"),
+            ("http://localhost", "sample_app_session"),
+            ("http://localhost:3000", "sample_app_3000_session"),
+        ] {
+            assert_eq!(cookies(app_url).full_name(Name::Session), name);
+        }
+    }
 }

@@ -64,8 +64,11 @@ pub async fn dress(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Resul
 
 fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
     let status = error.status_code();
-    if status.is_server_error() {
-        // One place writes down what the visitor is not told.
+    // One place writes down what the visitor is not told.
+    if let Error::Busy = error {
+        // Anybody can cause it.
+        tracing::warn!(error = %error, "request refused");
+    } else if status.is_server_error() {
         tracing::error!(error = %error, "request failed");
     }
     match error {
@@ -82,6 +85,10 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
         }
         Error::TooMany { retry_after } => {
             with_retry_after(page(app, req, status, sentence(status)), *retry_after)
+        }
+        Error::Busy => {
+            let sentence = "Too many people are here at the moment. Please wait a few seconds and try again.";
+            with_retry_after(page(app, req, status, sentence), RETRY_SECONDS)
         }
         Error::Unavailable(_) => {
             with_retry_after(page(app, req, status, &explanation(req, status)), RETRY_SECONDS)

@@ -7,9 +7,22 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use futures_util::{FutureExt, poll};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::services::logs::request_id::RequestId;
+
+tokio::task_local! {
+    static CLIENT_GONE: CancellationToken;
+}
+
+/// Waits until the client of the request that this task works for has gone; for ever, where there is no such request.
+pub async fn client_gone() {
+    match CLIENT_GONE.try_with(CancellationToken::clone) {
+        Ok(gone) => gone.cancelled().await,
+        Err(_) => std::future::pending().await,
+    }
+}
 
 /// Runs the handler in a task of its own, unless it is done at once. A client that goes away then ends nothing half-way (a
 /// query, a transaction, a picture that is stored but not yet noted), and a panic ends the request with an answer, not the
@@ -20,7 +33,11 @@ pub async fn to_its_end(
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let request = req.request().clone();
     let id = RequestId::current().unwrap_or_else(RequestId::next);
-    let mut work = Box::pin(AssertUnwindSafe(id.around(next.call(req))).catch_unwind());
+    let gone = CancellationToken::new();
+    let work = CLIENT_GONE.scope(gone.clone(), next.call(req));
+    let mut work = Box::pin(AssertUnwindSafe(id.around(work)).catch_unwind());
+    // actix drops this future, and the guard with it, when the client goes away.
+    let _guard = gone.drop_guard();
     let answer = match poll!(&mut work) {
         Poll::Ready(answer) => Ok(answer),
         Poll::Pending => actix_web::rt::spawn(work).await,

@@ -1,11 +1,13 @@
 //! One line in the log for every request, without a secret in it: the query is left out (mail links carry addresses),
 //! and a token in the path is replaced by its name.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
@@ -14,40 +16,70 @@ use super::visitor::Visitor;
 use crate::app::App;
 use crate::services::logs::request_id::RequestId;
 
+/// The status that nginx's log gives a request whose client went away; nothing is sent.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
 /// Gives the request its id and writes its line.
 pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
-    let start = Instant::now();
     let app = req.app_data::<Data<App>>();
-    let client = app.and_then(|app| client_address(req.request(), app.config.trusted_proxies));
-    // As it was sent: a form may say another verb later.
-    let method = req.method().clone();
-    let id = RequestId::next();
-    let mut res = id.around(next.call(req)).await?;
+    let mut line = Line {
+        start: Instant::now(),
+        id: RequestId::next(),
+        // As it was sent: a form may say another verb later.
+        method: req.method().clone(),
+        uri: req.uri().clone(),
+        client: app.and_then(|app| client_address(req.request(), app.config.trusted_proxies)),
+        written: false,
+    };
+    let mut res = line.id.around(next.call(req)).await?;
 
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+    if let Ok(value) = HeaderValue::from_str(line.id.as_str()) {
         res.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
     }
-    let req = res.request();
+    let (req, status) = (res.request(), res.status().as_u16());
     let route = req.match_pattern();
-    let took = start.elapsed();
     if let Some(app) = req.app_data::<Data<App>>() {
-        app.traffic.note(route.as_deref(), res.status().as_u16(), took);
+        app.traffic.note(route.as_deref(), status, line.start.elapsed());
     }
-    let user_id = Visitor::known(req).map(|me| me.id);
-    id.around_sync(|| {
-        tracing::info!(
-            target: "request",
-            method = method.as_str(),
-            path = without_tokens(req.path(), route.as_deref()),
-            route,
-            status = res.status().as_u16(),
-            duration_ms = took.as_micros() as f64 / 1000.0,
-            user_id,
-            client = client.map(tracing::field::display),
-            "request",
-        );
-    });
+    line.write(route.as_deref(), status, Visitor::known(req).map(|me| me.id));
     Ok(res)
+}
+
+/// The line of a request. Dropped unwritten when the client goes away before there is an answer.
+struct Line {
+    start: Instant,
+    id: RequestId,
+    method: Method,
+    uri: Uri,
+    client: Option<IpAddr>,
+    written: bool,
+}
+
+impl Line {
+    fn write(&mut self, route: Option<&str>, status: u16, user_id: Option<i64>) {
+        self.written = true;
+        self.id.around_sync(|| {
+            tracing::info!(
+                target: "request",
+                method = self.method.as_str(),
+                path = without_tokens(self.uri.path(), route),
+                route,
+                status,
+                duration_ms = self.start.elapsed().as_micros() as f64 / 1000.0,
+                user_id,
+                client = self.client.map(tracing::field::display),
+                "request",
+            );
+        });
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.written {
+            self.write(None, CLIENT_CLOSED_REQUEST, None);
+        }
+    }
 }
 
 /// Hides what the route calls a token, whole or not; and wherever it stands, for links get mangled, what is as long as one

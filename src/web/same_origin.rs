@@ -5,12 +5,15 @@
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderMap, ORIGIN};
+use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use crate::app::App;
 use crate::error::Error;
+
+/// Characters of a header that the page and the log show.
+const MAX_SHOWN: usize = 100;
 
 /// Refuses unsafe requests from elsewhere.
 pub async fn check(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
@@ -18,8 +21,27 @@ pub async fn check(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Resul
     if req.method().is_safe() || is_same_origin(req.headers(), &own()) {
         return next.call(req).await;
     }
-    let reason = "This form was sent from another site. Open the page here and send it again.";
+    let own = own();
+    let header = |name| req.headers().get(name).map(shortened);
+    let (origin, host) = (header(ORIGIN), header(HOST));
+    // Another site, or this one under a name that APP_URL does not say.
+    tracing::warn!(
+        app_url = own,
+        origin,
+        host,
+        "refused a form from another site; if people open this site at that address, set APP_URL to it"
+    );
+    let from = origin.filter(|origin| *origin != own).or(host).unwrap_or_default();
+    let reason = format!(
+        "This form was sent from another site: from {from}, while this site is {own}. \
+         Open {own} and send the form from there."
+    );
     Ok(req.error_response(Error::Forbidden(reason.into())))
+}
+
+/// What a header says, for people: it may be anything.
+fn shortened(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_SHOWN).collect()
 }
 
 fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
@@ -33,7 +55,7 @@ fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderName;
 
     #[test]
     fn believes_the_browser() {

@@ -49,21 +49,25 @@ pub async fn log_in(app: &App, req: &HttpRequest, user: &User, remember: bool) -
     forget_device(app, req).await?;
     if remember {
         let mut db = app.db.conn().await?;
-        let cookie = RememberedDevice::remember(&mut db, user.id, app.clock.now()).await?;
+        let cookie = RememberedDevice::remember(&mut db, user, app.clock.now()).await?;
         app.cookies.set(req, Name::RememberMe, cookie);
     }
     audit("log_in", Some(user.id));
     Ok(())
 }
 
-/// Logs out: ends the session on the server and forgets this device.
+/// Logs out: takes the cookies away whatever happens, then forgets this device and ends the session on the server.
 ///
 /// # Errors
-/// When a store does not answer.
+/// When a store does not answer; the browser is logged out all the same.
 pub async fn log_out(app: &App, req: &HttpRequest) -> Result<()> {
-    end_session(app, req).await?;
+    let session = app.cookies.get(req, Name::Session);
     app.cookies.remove(req, Name::Session);
-    forget_device(app, req).await
+    let forgotten = forget_device(app, req).await;
+    if let Some(id) = session {
+        app.sessions.end(&id).await?;
+    }
+    forgotten
 }
 
 /// Whether this browser asked to be remembered.
@@ -115,13 +119,18 @@ async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<
             return Ok(None);
         }
     };
-    let Some(user) = User::find(&mut app.db.conn().await?, device.user_id).await? else { return Ok(None) };
+    // Logged out everywhere since the device was found: the new session must not carry the new epoch.
+    let user = User::find(&mut app.db.conn().await?, device.user_id)
+        .await?
+        .filter(|user| user.sign_in_epoch == device.epoch);
+    let Some(user) = user else { return Ok(None) };
     match start_session(app, req, &user).await {
         // Where no session can be kept the device counts for this request alone, and its secret stays as it is.
         Err(Error::Unavailable(_)) => {}
         started => {
             started?;
-            if let Some(cookie) = device.rotate(&mut app.db.conn().await?, cookie, now).await? {
+            let mut db = app.db.conn().await?;
+            if let Some(cookie) = device.rotate(&mut db, cookie, &app.config.secret_key_base, now).await? {
                 app.cookies.set(req, Name::RememberMe, cookie);
             }
             audit("remembered", Some(user.id));
@@ -146,12 +155,9 @@ async fn end_session(app: &App, req: &HttpRequest) -> Result<()> {
 }
 
 async fn forget_device(app: &App, req: &HttpRequest) -> Result<()> {
-    if let Some(cookie) = app.cookies.get(req, Name::RememberMe) {
-        let mut db = app.db.conn().await?;
-        RememberedDevice::forget(&mut db, &cookie).await?;
-        app.cookies.remove(req, Name::RememberMe);
-    }
-    Ok(())
+    let Some(cookie) = app.cookies.get(req, Name::RememberMe) else { return Ok(()) };
+    app.cookies.remove(req, Name::RememberMe);
+    RememberedDevice::forget(&mut app.db.conn().await?, &cookie).await
 }
 
 /// Notes what an auditor looks for (ASVS 16.3): who logged in, who was refused, what an admin did.

@@ -191,6 +191,28 @@ async fn s25_thirty_posts_a_minute_and_no_text_is_lost() {
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 31);
 }
 
+/// What a counter without expiry would do: refuse for ever. One can be left by a version that set expiry and count by
+/// commands of their own, when the key expired between the two.
+#[actix_web::test]
+async fn no_counter_in_redis_outlives_its_window() {
+    let server = redis::start();
+    let app = TestApp::start_with(&[("REDIS_URL", &redis::url(&server))]).await;
+    let mut browser = app.browser();
+    assert_eq!(try_password(&mut browser, "anna@example.com", "wrong").await.status, 422);
+    let counters: Vec<String> = redis::ask(&server, &["KEYS", "sample_app:limit:*"]);
+    assert_eq!(counters.len(), 2, "by client and by account: {counters:?}");
+    for counter in &counters {
+        let _: i64 = redis::ask(&server, &["PERSIST", counter]);
+    }
+    assert_eq!(try_password(&mut browser, "anna@example.com", "wrong").await.status, 422);
+    for counter in &counters {
+        let (count, seconds): (i64, i64) =
+            (redis::ask(&server, &["GET", counter]), redis::ask(&server, &["TTL", counter]));
+        assert_eq!(count, 2);
+        assert!((1..=300).contains(&seconds), "{seconds}");
+    }
+}
+
 /// In Redis all instances count together; while it is away each counts for itself (S26).
 #[actix_web::test]
 async fn s26_limits_hold_with_redis_and_without() {

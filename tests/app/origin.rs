@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use crate::support::app::APP_URL;
 use crate::support::table::{filled, form_for, gets, unsafe_routes};
-use crate::support::{Browser, Page, TestApp};
+use crate::support::{Browser, Page, Program, TestApp};
 
 /// What a browser says of a request that another site makes it send.
 const FROM_ELSEWHERE: [&[(&str, &str)]; 8] = [
@@ -53,6 +53,27 @@ async fn no_unsafe_route_takes_a_request_from_elsewhere() {
         let expected = if path == "/webhooks/ses" { 404 } else { 303 };
         assert_eq!(page.status, expected, "{verb} {path} from here");
     }
+}
+
+/// By the address of the machine, or 127.0.0.1 for localhost: whoever set the site up has to see why nothing works.
+#[actix_web::test]
+async fn a_form_from_a_name_that_is_not_the_sites_own_says_both() {
+    let program = Program::development().await;
+    let mut serving = program.serve();
+    let mut browser = serving.browser();
+    let markup = format!("http://<b>{}", "x".repeat(500));
+    for used in ["http://192.0.2.1:3000", &markup] {
+        let request = browser.request(Method::POST, "/login").header("origin", used);
+        let page = browser.send(request.form(&[("session[email]", "")]), "/login").await;
+        assert_eq!(page.status, 403);
+        let text = page.one("section.error_page");
+        let shown = &used[..used.len().min(100)];
+        assert!(text.contains(shown) && text.contains(&format!("Open {APP_URL}")), "{text}");
+        assert!(!text.contains(&"x".repeat(100)) && !page.has("section.error_page b"), "{text}");
+    }
+    let line = serving.wait_for("set APP_URL");
+    assert!(line.contains(APP_URL) && line.contains("http://192.0.2.1:3000"), "{line}");
+    serving.stop();
 }
 
 async fn send(

@@ -138,6 +138,18 @@ async fn s29_nothing_of_a_password_is_cut_off_or_changed() {
     assert_eq!(page.status, 200);
 }
 
+/// Macs type some letters in two parts; what counts is how many there are.
+#[actix_web::test]
+async fn s29_the_longest_password_logs_in_however_it_is_typed() {
+    let app = TestApp::start().await;
+    let in_parts = "e\u{301}".repeat(128);
+    app.browser().sign_up("Archer", "archer@example.com", &in_parts).await.assert_at(200, "/");
+    app.database.db_execute("UPDATE users SET activated_at = created_at").await;
+    for password in [&in_parts, &"é".repeat(128)] {
+        assert_eq!(app.browser().log_in("archer@example.com", password).await.status, 200);
+    }
+}
+
 #[actix_web::test]
 async fn s30_common_passwords_are_refused_wherever_one_is_chosen() {
     let app = TestApp::start().await;

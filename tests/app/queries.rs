@@ -195,17 +195,21 @@ async fn tokens_devices_and_mails() {
     MailToken::revoke_all(db, anna.id).await.unwrap();
     assert!(MailToken::find(db, purpose, fourth.expose(), &anna.email).await.unwrap().is_none());
 
-    let cookie = RememberedDevice::remember(db, anna.id, now).await.unwrap();
+    let user = User::find(db, anna.id).await.unwrap().unwrap();
+    User::lock_current(db, &user).await.unwrap();
+    let cookie = RememberedDevice::remember(db, &user, now).await.unwrap();
     let known = RememberedDevice::recognize(db, &cookie, now).await.unwrap();
     let Recognition::Known(device) = known else { panic!() };
-    assert_eq!(device.user_id, anna.id);
-    let rotated = device.rotate(db, &cookie, now).await.unwrap().unwrap();
-    assert!(device.rotate(db, &cookie, now).await.unwrap().is_none(), "once");
-    let later = now + TimeDelta::minutes(1);
-    let replayed = RememberedDevice::recognize(db, &cookie, later).await.unwrap();
+    assert_eq!((device.user_id, device.epoch), (anna.id, user.sign_in_epoch));
+    let key = &app.app.config.secret_key_base;
+    let second = device.rotate(db, &cookie, key, now).await.unwrap().unwrap();
+    assert!(device.rotate(db, &cookie, key, now).await.unwrap().as_ref() == Some(&second), "again the same");
+    let third = device.rotate(db, &second, key, now).await.unwrap().unwrap();
+    assert!(device.rotate(db, &cookie, key, now).await.unwrap().is_none(), "the second was seen");
+    let replayed = RememberedDevice::recognize(db, &cookie, now).await.unwrap();
     assert!(matches!(replayed, Recognition::Replayed { .. }));
-    assert!(matches!(RememberedDevice::recognize(db, &rotated, later).await.unwrap(), Recognition::Unknown));
-    let cookie = RememberedDevice::remember(db, anna.id, now).await.unwrap();
+    assert!(matches!(RememberedDevice::recognize(db, &third, now).await.unwrap(), Recognition::Unknown));
+    let cookie = RememberedDevice::remember(db, &user, now).await.unwrap();
     RememberedDevice::forget(db, &cookie).await.unwrap();
     assert!(matches!(RememberedDevice::recognize(db, &cookie, now).await.unwrap(), Recognition::Unknown));
 

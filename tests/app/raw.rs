@@ -266,9 +266,9 @@ async fn a_large_upload_is_refused_before_it_was_all_sent() {
     let app = TestApp::start().await;
     let browser = app.logged_in(&app.db_person("michael").await).await;
     let head = format!(
-        "POST /microposts HTTP/1.1\r\nHost: localhost\r\nCookie: session={}\r\nTransfer-Encoding: chunked\r\n\
+        "POST /microposts HTTP/1.1\r\nHost: localhost\r\nCookie: {}\r\nTransfer-Encoding: chunked\r\n\
          Content-Type: multipart/form-data; boundary=limit\r\n\r\n",
-        browser.cookies["session"]
+        browser.cookie_header()
     );
     let parts = "--limit\r\nContent-Disposition: form-data; name=\"micropost[content]\"\r\n\r\nmy words\r\n\
                  --limit\r\nContent-Disposition: form-data; name=\"micropost[picture]\"; filename=\"a.png\"\r\n\r\n";

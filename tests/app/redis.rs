@@ -126,6 +126,24 @@ async fn f21_killed() {
     assert!(remembered.is_logged_in().await);
 }
 
+/// The session itself cannot be ended; whatever else there is to a log-out happens.
+#[actix_web::test]
+async fn logging_out_works_while_the_sessions_are_away() {
+    let (mut server, app, anna) = start().await;
+    let (session, remembered) = two_browsers(&app, &anna).await;
+    server.kill();
+    for mut browser in [session, remembered] {
+        let page = browser.delete("/logout").await;
+        page.assert_redirect("/");
+        assert!(browser.session().is_none() && !browser.cookies.contains_key("remember_me"));
+        let (kind, message) = browser.get("/").await.flash().unwrap();
+        assert_eq!(kind, "warning");
+        assert!(message.starts_with("You are logged out in this browser, but"), "{message}");
+        assert!(!browser.is_logged_in().await);
+    }
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM remembered_devices").await, 0);
+}
+
 #[actix_web::test]
 async fn f22_frozen() {
     let (server, app, anna) = start().await;

@@ -1,6 +1,7 @@
 //! "Remember me": one secret a device, replaced whenever it is used.
 
 use chrono::TimeDelta;
+use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
 
 use crate::support::people::PASSWORD;
@@ -20,11 +21,13 @@ async fn remembered_for_thirty_days_where_it_was_asked_for() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let browser = remembered(&app, &michael.email).await;
-    let set = browser.set_cookies.iter().find(|cookie| cookie.starts_with(REMEMBER_ME)).unwrap();
+    let set =
+        browser.set_cookies.iter().find(|cookie| cookie.starts_with("sample_app_remember_me=")).unwrap();
     for part in ["Max-Age=2592000", "HttpOnly", "SameSite=Lax", "Path=/"] {
         assert!(set.contains(part), "{set}");
     }
-    let session = browser.set_cookies.iter().rfind(|cookie| cookie.starts_with("session=")).unwrap();
+    let session =
+        browser.set_cookies.iter().rfind(|cookie| cookie.starts_with("sample_app_session=")).unwrap();
     assert!(!session.contains("Max-Age") && !session.contains("Expires"), "{session}");
     assert!(session.contains("HttpOnly") && session.contains("SameSite=Lax"), "{session}");
 }
@@ -142,7 +145,11 @@ async fn s6_a_log_out_by_a_device_that_lost_its_session_holds() {
     assert!(!browser.cookies.contains_key(REMEMBER_ME));
     assert!(browser.session().is_none());
     assert!(!browser.is_logged_in().await);
-    assert!(browser.set_cookies.iter().all(|set| !set.starts_with("session=")), "{:?}", browser.set_cookies);
+    assert!(
+        browser.set_cookies.iter().all(|set| !set.starts_with("sample_app_session=")),
+        "{:?}",
+        browser.set_cookies
+    );
 }
 
 #[actix_web::test]
@@ -151,30 +158,117 @@ async fn s10_tabs_that_open_at_once_all_come_back() {
     let michael = app.db_person("michael").await;
     let mut browser = remembered(&app, &michael.email).await;
     browser.close();
-    let mut tab = browser.clone();
-    assert!(browser.is_logged_in().await);
-    assert!(tab.is_logged_in().await, "the secret before counts for a moment");
-    assert!(tab.session().is_some() && tab.session() != browser.session());
-    app.pass(TimeDelta::seconds(11));
-    assert!(tab.is_logged_in().await && browser.is_logged_in().await, "both have sessions");
+    let tabs = (0..6).map(|_| {
+        let mut tab = browser.clone();
+        async move {
+            assert!(tab.is_logged_in().await);
+            tab
+        }
+    });
+    let tabs = join_all(tabs).await;
+    let mut next: Vec<_> = tabs.iter().map(|tab| tab.cookies[REMEMBER_ME].clone()).collect();
+    next.dedup();
+    assert_eq!(next.len(), 1, "whichever answer comes last, the browser has the same secret");
+    let mut sessions: Vec<_> = tabs.iter().map(|tab| tab.session().unwrap().to_owned()).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    assert_eq!(sessions.len(), 6);
+    let mut browser = tabs.into_iter().next().unwrap();
     browser.close();
-    assert!(browser.is_logged_in().await, "the browser has the newer secret");
+    assert!(browser.is_logged_in().await);
 }
 
+/// A phone that lost its connection, a tab that was closed: the browser never hears of the new secret.
 #[actix_web::test]
-async fn s10_a_secret_used_again_later_ends_everything() {
+async fn an_answer_that_was_lost_is_no_theft() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = remembered(&app, &michael.email).await;
     let mut phone = remembered(&app, &michael.email).await;
+    for _ in 0..3 {
+        browser.close();
+        assert!(browser.clone().is_logged_in().await, "the answer goes to nobody");
+        app.pass(TimeDelta::days(20));
+        assert!(browser.is_logged_in().await);
+        assert!(browser.session().is_some());
+    }
+    phone.close();
     browser.close();
-    let mut thief = browser.clone();
-    assert!(browser.is_logged_in().await);
-    app.pass(TimeDelta::seconds(11));
-    assert!(!thief.is_logged_in().await, "a copy");
-    assert!(!browser.is_logged_in().await, "its owner as well, session and device");
-    assert!(!phone.is_logged_in().await);
-    browser.log_in(&michael.email, PASSWORD).await.assert_at(200, &format!("/users/{}", michael.id));
+    assert!(browser.is_logged_in().await, "with the secret that it got in the end");
+    app.pass(TimeDelta::days(29));
+    browser.close();
+    assert!(browser.is_logged_in().await, "remembered from its last use");
+    assert_eq!(
+        app.database.db_number("SELECT sign_in_epoch FROM users").await,
+        0,
+        "nobody took it for theft"
+    );
+}
+
+#[actix_web::test]
+async fn instances_whose_clocks_differ_take_nobody_for_a_thief() {
+    let key = ("SECRET_KEY_BASE", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+    let one = TestApp::start_with(&[key]).await;
+    let url = one.database.url.clone();
+    let ahead = TestApp::start_with(&[key, ("DATABASE_URL", &url)]).await;
+    ahead.pass(TimeDelta::minutes(5));
+    let michael = one.db_person("michael").await;
+    let mut browser = remembered(&one, &michael.email).await;
+    for (first, second) in [(&one, &ahead), (&ahead, &one)] {
+        browser.close();
+        let mut tab = browser.clone();
+        browser.move_to(first.address);
+        tab.move_to(second.address);
+        assert!(browser.is_logged_in().await && tab.is_logged_in().await);
+        assert_eq!(browser.cookies[REMEMBER_ME], tab.cookies[REMEMBER_ME]);
+    }
+}
+
+#[actix_web::test]
+async fn s10_a_secret_whose_successor_is_in_use_ends_everything() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    for thief_is_first in [false, true] {
+        let mut browser = remembered(&app, &michael.email).await;
+        let mut phone = remembered(&app, &michael.email).await;
+        browser.close();
+        let mut thief = browser.clone();
+        let (one, other) =
+            if thief_is_first { (&mut thief, &mut browser) } else { (&mut browser, &mut thief) };
+        for _ in 0..2 {
+            one.close();
+            assert!(one.is_logged_in().await);
+        }
+        assert!(!other.is_logged_in().await, "one of them has a copy");
+        assert!(!one.is_logged_in().await, "session and device");
+        assert!(!phone.is_logged_in().await);
+        browser.log_in(&michael.email, PASSWORD).await.assert_at(200, &format!("/users/{}", michael.id));
+    }
+}
+
+/// Whichever of the two is first: the device must not come back under what the person is after that.
+#[actix_web::test]
+async fn no_device_outruns_logging_out_everywhere() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    for round in 0..8 {
+        let mut owner = app.logged_in(&michael).await;
+        let mut device = remembered(&app, &michael.email).await;
+        device.close();
+        let returning = join_all((0..8).map(|_| {
+            let mut device = device.clone();
+            async move {
+                device.is_logged_in().await;
+                device
+            }
+        }));
+        let (devices, page) = tokio::join!(returning, owner.delete("/other_sessions"));
+        assert_eq!(page.status, 303);
+        for mut device in devices {
+            assert!(!device.is_logged_in().await, "round {round}");
+        }
+        assert!(owner.is_logged_in().await);
+    }
 }
 
 #[actix_web::test]

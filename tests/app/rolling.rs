@@ -31,9 +31,8 @@ impl Visitor {
             browser.log_in(&format!("example-{}@railstutorial.org", number + 1), "password").await;
         assert_eq!(page.status, 200);
         assert!(browser.is_logged_in().await);
-        let cookies: Vec<String> =
-            browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        Visitor { client: client_at(LOAD_BALANCER), address, cookies: cookies.join("; "), number, posted }
+        let cookies = browser.cookie_header();
+        Visitor { client: client_at(LOAD_BALANCER), address, cookies, number, posted }
     }
 
     /// One in ten of what people do is a post.

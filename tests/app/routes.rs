@@ -58,7 +58,7 @@ async fn every_get_answers_head_alike_without_a_body() {
     let app = TestApp::start().await;
     let owner = app.db_owner("michael").await;
     let browser = app.logged_in(&owner.person).await;
-    let cookie = format!("session={}", browser.cookies["session"]);
+    let cookie = browser.cookie_header();
     for path in gets() {
         let path = filled(path, &owner);
         let rest =

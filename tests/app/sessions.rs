@@ -1,10 +1,11 @@
 //! Logging in and out, and the sessions in between.
 
 use chrono::TimeDelta;
+use reqwest::header::HeaderValue;
 use sample_app::models::user::User;
 
-use crate::support::TestApp;
 use crate::support::people::PASSWORD;
+use crate::support::{Browser, TestApp};
 
 #[actix_web::test]
 async fn the_log_in_page_opens() {
@@ -107,6 +108,54 @@ async fn nobody_else_decides_where_the_log_in_leads() {
     }
 }
 
+/// A browser drops it after half an hour; a copy that it kept is no longer good either.
+#[actix_web::test]
+async fn the_page_that_asked_for_a_log_in_is_remembered_for_half_an_hour() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    for (minutes, leads_to) in [(29, "/users".to_owned()), (31, format!("/users/{}", michael.id))] {
+        let mut browser = app.browser();
+        browser.get("/users").await.assert_at(200, "/login");
+        app.pass(TimeDelta::minutes(minutes));
+        browser.log_in(&michael.email, PASSWORD).await.assert_at(200, &leads_to);
+    }
+}
+
+/// Browsers send a cookie to every port of its host.
+#[actix_web::test]
+async fn two_programs_on_one_host_log_nobody_out_of_the_other() {
+    let one = TestApp::start_with(&[("APP_URL", "http://sample.test:3000")]).await;
+    let two = TestApp::start_with(&[("APP_URL", "http://sample.test:3001")]).await;
+    let (mut at_one, mut at_two) = (
+        Browser::at("http://sample.test:3000", one.address),
+        Browser::at("http://sample.test:3001", two.address),
+    );
+    let (anna, berta) = (one.db_person("anna").await, two.db_person("berta").await);
+    assert_eq!(at_one.log_in(&anna.email, PASSWORD).await.status, 200);
+    at_two.cookies = at_one.cookies.clone();
+    assert_eq!(at_two.log_in(&berta.email, PASSWORD).await.status, 200);
+    at_one.cookies = at_two.cookies.clone();
+    assert!(at_one.is_logged_in().await && at_two.is_logged_in().await);
+}
+
+#[actix_web::test]
+async fn a_cookie_of_another_program_makes_ours_no_less_readable() {
+    let app = TestApp::start().await;
+    let mut browser = app.logged_in(&app.db_person("michael").await).await;
+    let ours = browser.cookie_header().into_bytes();
+    let of_others: [&[u8]; 6] =
+        [b"lang=\xff", b"\xe4=1", b"x=%FF", b"=", b"sample_app_session_2=\xff", b"sample_app_session=\xff"];
+    for other in of_others {
+        for both in [[other, &ours].join(&b"; "[..]), [&ours, other].join(&b";"[..])] {
+            let request = reqwest::Client::new().get(format!("http://{}/help", app.address));
+            let request = request.header("cookie", HeaderValue::from_bytes(&both).unwrap());
+            let page = browser.send(request, "/help").await;
+            assert!(!page.has("a[href='/login']"), "{}", String::from_utf8_lossy(&both));
+            assert!(page.headers.get("set-cookie").is_none());
+        }
+    }
+}
+
 #[actix_web::test]
 async fn s1_every_log_in_has_a_session_id_of_its_own() {
     let app = TestApp::start().await;
@@ -180,6 +229,23 @@ async fn s6_a_session_is_over_on_the_server_when_its_owner_logs_out() {
     browser.delete("/logout").await.assert_redirect("/");
     assert!(browser.session().is_none());
     copy.get("/users").await.assert_at(200, "/login");
+}
+
+/// A log-out needs nobody to know who it is that leaves.
+#[actix_web::test]
+async fn s6_logging_out_works_while_nobody_can_be_identified() {
+    let app = TestApp::start().await;
+    let michael = app.db_person("michael").await;
+    let mut browser = app.browser();
+    browser.log_in_remembered(&michael.email, PASSWORD).await;
+    let mut copy = browser.clone();
+    app.database.db_execute("ALTER TABLE users RENAME TO elsewhere").await;
+    assert_eq!(browser.get("/users").await.status, 500);
+    browser.delete("/logout").await.assert_redirect("/");
+    assert!(browser.session().is_none() && !browser.cookies.contains_key("remember_me"));
+    app.database.db_execute("ALTER TABLE elsewhere RENAME TO users").await;
+    assert!(!browser.is_logged_in().await);
+    assert!(!copy.is_logged_in().await, "on the server as well");
 }
 
 #[actix_web::test]

@@ -16,7 +16,7 @@ pub struct Browser {
     address: SocketAddr,
     /// The public address of the application, which is not where it really is.
     origin: String,
-    /// Names and values; flags are for tests that look at them.
+    /// Names and values; flags are for tests that look at them. Of the names of ours, what follows after "sample_app_".
     pub cookies: BTreeMap<String, String>,
     /// Every Set-Cookie there was.
     pub set_cookies: Vec<String>,
@@ -36,6 +36,11 @@ impl Browser {
         let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
         let (cookies, set_cookies, at) = (BTreeMap::new(), Vec::new(), "/".into());
         Browser { client, address, origin: origin.to_owned(), cookies, set_cookies, at, forwarded_for: None }
+    }
+
+    /// Talks to another instance of the application from now on.
+    pub fn move_to(&mut self, address: SocketAddr) {
+        self.address = address;
     }
 
     /// Opens a page, by its path or by its whole address, and follows redirects.
@@ -122,15 +127,21 @@ impl Browser {
     /// A bare request with this browser's cookies, for tests that need headers or bodies of their own.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let path = path.strip_prefix(self.origin.as_str()).unwrap_or(path);
-        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies = self.cookie_header();
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
         if !cookies.is_empty() {
-            request = request.header(COOKIE, cookies.join("; "));
+            request = request.header(COOKIE, cookies);
         }
         if let Some(addresses) = &self.forwarded_for {
             request = request.header("x-forwarded-for", addresses);
         }
         request
+    }
+
+    /// All cookies, as the header says them.
+    pub fn cookie_header(&self) -> String {
+        let cookies = self.cookies.iter().map(|(name, value)| format!("{}{name}={value}", prefix(name)));
+        cookies.collect::<Vec<_>>().join("; ")
     }
 
     /// Adds what a browser says of a form on the page that is open.
@@ -164,6 +175,7 @@ impl Browser {
             let value = value.to_str().unwrap();
             self.set_cookies.push(value.to_owned());
             let (name, rest) = value.split_once('=').unwrap();
+            let name = name.strip_prefix(PREFIX).filter(|name| !prefix(name).is_empty()).unwrap_or(name);
             let content = rest.split(';').next().unwrap();
             if value.contains("Max-Age=0") {
                 self.cookies.remove(name);
@@ -171,6 +183,16 @@ impl Browser {
                 self.cookies.insert(name.to_owned(), content.to_owned());
             }
         }
+    }
+}
+
+/// What the names of cookies begin with where the application has an address by http without a port.
+pub const PREFIX: &str = "sample_app_";
+
+fn prefix(name: &str) -> &'static str {
+    match name {
+        "session" | "remember_me" | "flash" | "return_to" | "mail_link" | "draft" => PREFIX,
+        _ => "",
     }
 }
 
