@@ -111,7 +111,7 @@ async fn nothing_is_left_of_a_deleted_person_though_the_program_is_killed_all_th
     program.succeed(&["seed"]);
     let database = &program.database;
     // So many follows in each direction that every kill can meet some of them.
-    let follows = (60 * kills).min(10_000);
+    let follows = (200 * kills).min(10_000);
     database.db_crowd(follows).await;
     let star = "(SELECT id FROM users WHERE email = 'example-1@railstutorial.org')";
     for sql in [
@@ -159,9 +159,9 @@ async fn nothing_is_left_of_a_deleted_person_though_the_program_is_killed_all_th
          + (SELECT COUNT(*) FROM microposts WHERE user_id = {id}) + (SELECT COUNT(*) FROM users WHERE id = {id})"
     );
     let again = "UPDATE jobs SET next_attempt_at = created_at WHERE kind = 'user_deletion'";
-    let (start, mut window) = (Instant::now(), Duration::from_millis(300));
+    let (start, mut window) = (Instant::now(), Duration::from_millis(30));
     let (mut remaining, mut done, mut in_between) = (database.db_number(&left).await, 0, 0);
-    while in_between < kills && done < 10 * kills && remaining > 0 {
+    while in_between < kills && done < 20 * kills && remaining > 0 {
         // The lease of who was killed ends after a minute; so long nobody waits here.
         database.db_execute(again).await;
         let mut serving = program.serve();
@@ -170,7 +170,7 @@ async fn nothing_is_left_of_a_deleted_person_though_the_program_is_killed_all_th
         serving.child.wait().unwrap();
         let now = database.db_number(&left).await;
         in_between += usize::from(now > 0 && now < remaining);
-        window = window.mul_f64(if now < remaining { 0.8 } else { 1.4 });
+        window = window.mul_f64(if now < remaining { 0.6 } else { 1.5 });
         (remaining, done) = (now, done + 1);
     }
     writeln!(
