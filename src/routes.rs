@@ -63,7 +63,7 @@ routes! {
     "/email_changes/{token}"            => GET form_addresses::show, PATCH email_changes::update;
     "/email_changes/{token}/edit"       => GET email_changes::edit;
     "/microposts"                       => GET form_addresses::show, POST microposts::create;
-    "/microposts/{id}"                  => GET form_addresses::show, DELETE microposts::destroy;
+    "/microposts/{id}"                  => DELETE microposts::destroy;
     "/microposts/{id}/delete"           => GET microposts::delete;
     "/relationships"                    => GET form_addresses::show, POST relationships::create;
     "/relationships/{id}"               => GET form_addresses::show, DELETE relationships::destroy;

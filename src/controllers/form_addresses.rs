@@ -17,7 +17,6 @@ pub async fn show(req: HttpRequest) -> Result<HttpResponse> {
         Some("/account_activations/{token}" | "/password_resets/{token}" | "/email_changes/{token}") => {
             format!("{}/edit", req.path())
         }
-        Some("/microposts/{id}") => format!("{}/delete", req.path()),
         Some("/admin/outbox/{id}") => "/admin/outbox".to_owned(),
         Some("/admin/suppressions/{id}") => "/admin/suppressions".to_owned(),
         _ => "/".to_owned(),

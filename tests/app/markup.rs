@@ -51,10 +51,12 @@ const PAYLOADS: [&str; 34] = [
 fn skeleton(html: &str, payload: &str) -> Vec<String> {
     let html = Html::parse_document(html);
     let elements = html.root_element().descendent_elements();
+    let is_key = |value: &str| value.len() == 32 && value.bytes().all(|b| b.is_ascii_hexdigit());
     let described = elements.map(|element| {
         let mut attributes: Vec<String> = element
             .value()
             .attrs()
+            .map(|(name, value)| (name, if is_key(value) { "KEY" } else { value }))
             .map(|(name, value)| format!("{name}={}", fold_numbers(&value.replace(payload, HARMLESS))))
             .collect();
         attributes.sort();

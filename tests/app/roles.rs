@@ -65,7 +65,6 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("DELETE", "/microposts/{id}",                  [LogIn, Nothing, PROFILE, Nothing]),
     ("GET",    "/microposts/{id}/delete",           [LogIn, Nothing, Shown, Nothing]),
     ("GET",    "/microposts",                       [Done("/"); 4]),
-    ("GET",    "/microposts/{id}",                  [Done("/microposts/N/delete"); 4]),
     ("GET",    "/relationships",                    [Done("/"); 4]),
     ("GET",    "/relationships/{id}",               [Done("/"); 4]),
     ("GET",    "/logout",                           [Done("/"); 4]),

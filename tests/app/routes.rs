@@ -37,7 +37,7 @@ const OURS: &str = "
     GET /livez  GET /readyz
     GET /users/{id}/delete  GET /microposts/{id}/delete
     GET /logout  GET /other_sessions  GET /account_activations  GET /account_activations/{token}  GET /password_resets
-    GET /password_resets/{token}  GET /email_changes/{token}  GET /microposts  GET /microposts/{id}  GET /relationships
+    GET /password_resets/{token}  GET /email_changes/{token}  GET /microposts  GET /relationships
     GET /relationships/{id}  GET /admin/outbox/{id}  GET /admin/suppressions/{id}";
 
 #[test]
