@@ -52,6 +52,8 @@ pub struct App {
     pub mail_wakeup: Wakeup,
     /// Wakes the worker that does jobs: deletions of people, clean-up.
     pub jobs_wakeup: Wakeup,
+    /// Wakes the worker that answers requests for a mail.
+    pub mail_request_wakeup: Wakeup,
     /// Wakes the worker that deletes pictures.
     pub picture_deletion_wakeup: Wakeup,
     /// What SES tells, if it tells us.
@@ -90,7 +92,7 @@ impl App {
             clock,
             db: Db::open(&config.database)?,
             sessions: Sessions::new(redis.clone()),
-            limits: Limits::new(redis.clone()),
+            limits: Limits::new(redis.clone(), config.limit_numbers.clone()),
             cache: Cache::new(redis.clone()),
             traffic: Traffic::default(),
             most_followed: Leaderboard::new("most_followed", redis),
@@ -99,6 +101,7 @@ impl App {
             logs: Logs::new(&config)?,
             mail_wakeup: Wakeup::default(),
             jobs_wakeup: Wakeup::default(),
+            mail_request_wakeup: Wakeup::default(),
             picture_deletion_wakeup: Wakeup::default(),
             sns: config.ses_topic.clone().map(Sns::new).transpose()?,
             passwords: Passwords::new()?,

@@ -86,6 +86,8 @@ pub struct Config {
     pub trusted_proxies: usize,
     /// Whether who comes too often is turned away.
     pub limits: bool,
+    /// How many attempts each limit allows, by its name.
+    pub limit_numbers: LimitNumbers,
     /// Where the pictures of people come from.
     pub avatars: Avatars,
     /// What is logged, as a tracing filter.
@@ -169,6 +171,7 @@ impl Config {
         });
         let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
         let limits = limits(r);
+        let limit_numbers = limit_numbers(r);
         let avatars = services::avatars(r);
         let log = r.text("LOG").unwrap_or("info").to_owned();
 
@@ -213,6 +216,7 @@ impl Config {
             shutdown_delay: Duration::from_secs(shutdown_delay),
             trusted_proxies,
             limits,
+            limit_numbers,
             avatars,
             log,
             warnings,
@@ -275,6 +279,38 @@ fn secret_key_base(r: &mut Reader<'_>) -> Option<Secret> {
         r.absent("SECRET_KEY_BASE", (), "set one that `sample-app secret` made, the same on every instance");
     }
     secret
+}
+
+/// Attempts within the time that services/limits.rs states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitNumbers {
+    /// By account and by client, in 5 minutes.
+    pub log_ins: u16,
+    /// By client, in an hour.
+    pub sign_ups: u16,
+    /// To one address, in 30 minutes.
+    pub mails_to: u16,
+    /// Caused by one client or account, in an hour.
+    pub mails_by: u16,
+    /// By author, in a minute.
+    pub posts: u16,
+}
+
+impl Default for LimitNumbers {
+    fn default() -> LimitNumbers {
+        LimitNumbers { log_ins: 25, sign_ups: 10, mails_to: 5, mails_by: 20, posts: 30 }
+    }
+}
+
+fn limit_numbers(r: &mut Reader<'_>) -> LimitNumbers {
+    let default = LimitNumbers::default();
+    LimitNumbers {
+        log_ins: r.value("LIMIT_LOG_INS", at_least_one).unwrap_or(default.log_ins),
+        sign_ups: r.value("LIMIT_SIGN_UPS", at_least_one).unwrap_or(default.sign_ups),
+        mails_to: r.value("LIMIT_MAILS_TO", at_least_one).unwrap_or(default.mails_to),
+        mails_by: r.value("LIMIT_MAILS_BY", at_least_one).unwrap_or(default.mails_by),
+        posts: r.value("LIMIT_POSTS", at_least_one).unwrap_or(default.posts),
+    }
 }
 
 fn limits(r: &mut Reader<'_>) -> bool {

@@ -4,6 +4,7 @@
 pub mod account_activations;
 pub mod documents;
 pub mod email_changes;
+pub mod email_restores;
 pub mod form_addresses;
 pub mod health;
 pub mod inbox;

@@ -22,6 +22,9 @@ pub struct Mail {
     pub domain: String,
 }
 
+/// For mails to addresses that nobody has confirmed.
+const NO_NAME: &str = "";
+
 /// What a mail says besides its greeting.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -29,6 +32,9 @@ enum Kind {
     PasswordReset,
     EmailChange,
     EmailIsChanging,
+    EmailHasChanged,
+    EmailRestored,
+    PasswordChanged,
     AddressTaken,
 }
 
@@ -50,13 +56,14 @@ struct Html<'a> {
     email: &'a str,
 }
 
-/// The link that activates an account.
+/// The link that activates an account. Nobody has shown yet that the address is theirs, so the mail holds no name: whoever
+/// signs up with a stranger's address could write to them in it.
 ///
 /// # Errors
 /// When a template fails.
-pub fn activation(config: &Config, to: &str, name: &str, token: &Secret) -> Result<Mail> {
+pub fn activation(config: &Config, to: &str, token: &Secret) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::Activation, token, to);
-    compose(config, Kind::Activation, to, name, &link, to)
+    compose(config, Kind::Activation, to, NO_NAME, &link, to)
 }
 
 /// The link that leads to a new password.
@@ -65,25 +72,52 @@ pub fn activation(config: &Config, to: &str, name: &str, token: &Secret) -> Resu
 /// When a template fails.
 pub fn password_reset(config: &Config, user: &User, token: &Secret) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::PasswordReset, token, &user.email);
-    compose(config, Kind::PasswordReset, &user.email, &user.name, &link, &user.email)
+    let name = if user.activated_at.is_some() { &user.name } else { NO_NAME };
+    compose(config, Kind::PasswordReset, &user.email, name, &link, &user.email)
 }
 
-/// The link that confirms a new address; goes there.
+/// The link that confirms a new address; goes there, without a name as in [`activation`].
 ///
 /// # Errors
 /// When a template fails.
-pub fn email_change(config: &Config, user: &User, new_email: &str, token: &Secret) -> Result<Mail> {
+pub fn email_change(config: &Config, new_email: &str, token: &Secret) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::EmailChange, token, new_email);
-    compose(config, Kind::EmailChange, new_email, &user.name, &link, new_email)
+    compose(config, Kind::EmailChange, new_email, NO_NAME, &link, new_email)
 }
 
-/// Tells the old address that a new one was asked for (ASVS 6.3.7).
+/// Tells the present address that a new one was asked for, with the link that keeps the present one (ASVS 6.3.7).
 ///
 /// # Errors
 /// When a template fails.
-pub fn email_is_changing(config: &Config, user: &User, new_email: &str) -> Result<Mail> {
-    let link = config.app_url.link("/password_resets/new");
+pub fn email_is_changing(config: &Config, user: &User, new_email: &str, restore: &Secret) -> Result<Mail> {
+    let link = token_link(&config.app_url, Purpose::EmailRestore, restore, &user.email);
     compose(config, Kind::EmailIsChanging, &user.email, &user.name, &link, new_email)
+}
+
+/// Tells the former address, which `user` still holds, that the new one counts now, with the link that undoes it.
+///
+/// # Errors
+/// When a template fails.
+pub fn email_has_changed(config: &Config, user: &User, new_email: &str, restore: &Secret) -> Result<Mail> {
+    let link = token_link(&config.app_url, Purpose::EmailRestore, restore, &user.email);
+    compose(config, Kind::EmailHasChanged, &user.email, &user.name, &link, new_email)
+}
+
+/// Tells an address that the account has its former one back.
+///
+/// # Errors
+/// When a template fails.
+pub fn email_restored(config: &Config, to: &str) -> Result<Mail> {
+    compose(config, Kind::EmailRestored, to, NO_NAME, &config.app_url.link("/contact"), to)
+}
+
+/// Tells the owner that the password was changed (ASVS 6.3.7).
+///
+/// # Errors
+/// When a template fails.
+pub fn password_changed(config: &Config, user: &User) -> Result<Mail> {
+    let link = config.app_url.link("/password_resets/new");
+    compose(config, Kind::PasswordChanged, &user.email, &user.name, &link, &user.email)
 }
 
 /// Tells the owner of an address that somebody tried to use it for an account.
@@ -101,6 +135,9 @@ fn compose(config: &Config, kind: Kind, to: &str, name: &str, link: &str, email:
         Kind::PasswordReset => "Password reset",
         Kind::EmailChange => "Confirm your new address",
         Kind::EmailIsChanging => "Your address is about to change",
+        Kind::EmailHasChanged => "Your address was changed",
+        Kind::EmailRestored => "Your account has its former address again",
+        Kind::PasswordChanged => "Your password was changed",
         Kind::AddressTaken => "You already have an account",
     };
     Ok(Mail {

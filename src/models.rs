@@ -2,9 +2,11 @@
 
 pub mod cleanup;
 pub mod email;
+pub mod email_restore;
 pub mod feedback;
 pub mod idempotency_key;
 pub mod job;
+pub mod mail_request;
 pub mod mail_token;
 pub mod micropost;
 pub mod name;

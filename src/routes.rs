@@ -7,9 +7,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Route};
 
 use crate::controllers::{
-    account_activations, documents, email_changes, form_addresses, health, inbox, microposts, other_sessions,
-    outbox, password_resets, pictures, relationships, ses_notifications, sessions, stack, static_files,
-    static_pages, suppressions, users,
+    account_activations, documents, email_changes, email_restores, form_addresses, health, inbox, microposts,
+    other_sessions, outbox, password_resets, pictures, relationships, ses_notifications, sessions, stack,
+    static_files, static_pages, suppressions, users,
 };
 use crate::error::{Error, Result};
 use crate::web::form::Form;
@@ -54,14 +54,21 @@ routes! {
     "/users/{id}/followers"             => GET relationships::followers;
     "/account_activations"              => GET form_addresses::show, POST account_activations::create;
     "/account_activations/new"          => GET account_activations::new;
-    "/account_activations/{token}"      => GET form_addresses::show, PATCH account_activations::update;
+    "/account_activations/{token}"      => GET account_activations::show, PATCH account_activations::update;
     "/account_activations/{token}/edit" => GET account_activations::edit;
+    "/account_activations/{token}/edit/" => GET account_activations::edit;
     "/password_resets"                  => GET form_addresses::show, POST password_resets::create;
     "/password_resets/new"              => GET password_resets::new;
-    "/password_resets/{token}"          => GET form_addresses::show, PATCH password_resets::update;
+    "/password_resets/{token}"          => GET password_resets::show, PATCH password_resets::update;
     "/password_resets/{token}/edit"     => GET password_resets::edit;
-    "/email_changes/{token}"            => GET form_addresses::show, PATCH email_changes::update;
+    "/password_resets/{token}/edit/"    => GET password_resets::edit;
+    "/email_changes"                    => GET form_addresses::show, POST email_changes::create, DELETE email_changes::destroy;
+    "/email_changes/{token}"            => GET email_changes::show, PATCH email_changes::update;
     "/email_changes/{token}/edit"       => GET email_changes::edit;
+    "/email_changes/{token}/edit/"      => GET email_changes::edit;
+    "/email_restores/{token}"           => GET email_restores::show, PATCH email_restores::update;
+    "/email_restores/{token}/edit"      => GET email_restores::edit;
+    "/email_restores/{token}/edit/"     => GET email_restores::edit;
     "/microposts"                       => GET form_addresses::show, POST microposts::create;
     "/microposts/{id}"                  => DELETE microposts::destroy;
     "/microposts/{id}/delete"           => GET microposts::delete;

@@ -20,7 +20,7 @@ use crate::controllers::metrics;
 use crate::error::{Error, Result};
 use crate::jobs::worker::Worker;
 use crate::routes;
-use crate::services::{cleaner, post_office};
+use crate::services::{cleaner, mail_requests, post_office};
 use crate::web::{cookies, error_pages, form, headers, request_log, same_origin, target};
 
 /// A request's head has to arrive within this time (slow senders).
@@ -46,6 +46,7 @@ pub struct Running {
     serving: JoinHandle<std::io::Result<()>>,
     stop_workers: watch::Sender<bool>,
     post_office: JoinHandle<()>,
+    mail_requests: JoinHandle<()>,
     cleaner: JoinHandle<()>,
     jobs: JoinHandle<()>,
 }
@@ -77,7 +78,8 @@ pub async fn start(app: App) -> Result<Running> {
         wakeup: app.jobs_wakeup.clone(),
         picture_deletion_wakeup: app.picture_deletion_wakeup.clone(),
     };
-    let jobs = rt::spawn(worker.run(stopped));
+    let jobs = rt::spawn(worker.run(stopped.clone()));
+    let mail_requests = rt::spawn(mail_requests::run(app.clone(), stopped));
     let data = app.clone();
     let server = HttpServer::new(move || around(data.clone(), routes::configure))
         .client_request_timeout(HEAD_TIMEOUT)
@@ -124,6 +126,7 @@ pub async fn start(app: App) -> Result<Running> {
         serving: rt::spawn(server),
         stop_workers,
         post_office,
+        mail_requests,
         cleaner,
         jobs,
     })
@@ -197,7 +200,8 @@ impl Running {
         // The receivers are gone only if the workers are.
         let _ = self.stop_workers.send(true);
         // A mail server that does not answer is not waited for; the mail in hand goes to the next worker.
-        let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), self.post_office).await;
+        let mailing = async { (self.mail_requests.await, self.post_office.await) };
+        let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), mailing).await;
         let _ = self.cleaner.await;
         let _ = self.jobs.await;
         let _ = self.serving.await;

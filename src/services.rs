@@ -9,6 +9,7 @@ pub mod images;
 pub mod leaderboard;
 pub mod limits;
 pub mod logs;
+pub mod mail_requests;
 pub mod mailer;
 pub mod post_office;
 pub mod redis;

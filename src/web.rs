@@ -17,6 +17,7 @@ pub mod return_to;
 pub mod roles;
 pub mod same_origin;
 pub mod sign_in;
+pub mod sign_up;
 pub mod target;
 pub mod upload;
 pub mod visitor;

@@ -210,6 +210,33 @@ pub const SETTINGS: &[Setting] = &[
                 for a while.",
     },
     Setting {
+        name: "LIMIT_LOG_INS",
+        also: "",
+        default: "25",
+        about: "Log-ins in 5 minutes, from one client and to one account.",
+    },
+    Setting {
+        name: "LIMIT_SIGN_UPS",
+        also: "",
+        default: "10",
+        about: "Sign-ups in an hour from one client, an IPv4 address or an IPv6 /64; raise it for a class behind one \
+                address.",
+    },
+    Setting {
+        name: "LIMIT_MAILS_TO",
+        also: "",
+        default: "5",
+        about: "Mails in 30 minutes to one address that anybody can cause: activation, password reset, change of \
+                address.",
+    },
+    Setting {
+        name: "LIMIT_MAILS_BY",
+        also: "",
+        default: "20",
+        about: "The same mails in an hour, caused by one client or one account; raise it with LIMIT_SIGN_UPS.",
+    },
+    Setting { name: "LIMIT_POSTS", also: "", default: "30", about: "Posts in a minute by one author." },
+    Setting {
         name: "AVATARS",
         also: "",
         default: "drawn",

@@ -4,19 +4,20 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 use askama::Template;
 
+use crate::db::Conn;
 use crate::error::{Error, Result};
-use crate::mails;
 use crate::models::email::Email;
+use crate::models::mail_request::MailRequest;
 use crate::models::mail_token::{MailToken, Purpose};
-use crate::models::outbox;
 use crate::models::user::User;
 use crate::models::validation::Errors;
-use crate::services::limits::MAIL;
 use crate::views::Layout;
-use crate::web::flash::Kind;
+use crate::web::flash::{Kind, Offer};
 use crate::web::form::Form;
 use crate::web::mail_link::{self, Followed, KEPT};
 use crate::web::params::Query;
+use crate::web::sign_in::audit;
+use crate::web::sign_up;
 use crate::web::visitor::Visitor;
 
 #[derive(Template)]
@@ -44,19 +45,18 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
             return visitor.form_again(&page);
         }
     };
-    visitor.count(&MAIL, email.as_str()).await?;
-    let (app, now) = (&visitor.app, visitor.app.clock.now());
-    app.db
-        .transaction(async |db| {
-            let Some(user) = User::find_by_email(db, &email).await? else { return Ok(()) };
-            if user.activated_at.is_some() {
-                return Ok(());
-            }
-            let token = MailToken::issue(db, user.id, Purpose::Activation, &user.email, now).await?;
-            outbox::push(db, &mails::activation(&app.config, &user.email, &user.name, &token)?, now).await
-        })
-        .await?;
-    app.mail_wakeup.wake();
+    if let Err(error) = visitor.count_mail(email.as_str()).await {
+        let email = typed.to_owned();
+        return visitor.form_too_often(error, "Activation", |layout| New {
+            layout,
+            errors: Errors::default(),
+            email,
+        });
+    }
+    let app = &visitor.app;
+    let mut db = app.db.conn().await?;
+    MailRequest::push(&mut db, Purpose::Activation, &email, app.clock.now()).await?;
+    app.mail_request_wakeup.wake();
     let message = "Email sent with another activation link if that address waits for one.";
     visitor.go_saying("/", Kind::Info, message)
 }
@@ -65,8 +65,18 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
 #[template(path = "account_activations/edit.html")]
 struct Edit {
     layout: Layout,
-    token: &'static str,
+    errors: Errors,
+    token: String,
     email: String,
+    /// Whether this browser has to show that the account was made by whoever sits before it.
+    asks_password: bool,
+}
+
+impl Edit {
+    fn new(visitor: &Visitor, token: &str, link: MailToken, asks_password: bool) -> Edit {
+        let layout = visitor.layout("Activation");
+        Edit { layout, errors: Errors::default(), token: token.to_owned(), email: link.email, asks_password }
+    }
 }
 
 /// GET /account_activations/{token}/edit
@@ -75,50 +85,91 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
         return mail_link::keep(&visitor, Purpose::Activation, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
-    match mail_link::find(&visitor, Purpose::Activation, KEPT, "", &mut db).await? {
-        Followed::Good(link) => {
-            visitor.page(&Edit { layout: visitor.layout("Activation"), token: KEPT, email: link.email })
+    match find(&visitor, KEPT, "", &mut db).await? {
+        Ok((link, user)) => {
+            let asks_password = !sign_up::is_bound_to(&visitor, &user);
+            visitor.page(&Edit::new(&visitor, KEPT, link, asks_password))
         }
-        other => refuse(&visitor, &other),
+        Err(other) => refuse(&visitor, "", &other),
     }
 }
 
-/// PATCH /account_activations/{token}
+/// GET /account_activations/{token}: what is left of a link that was cut in two.
+pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse> {
+    mail_link::incomplete(&visitor, Purpose::Activation, &token)
+}
+
+/// PATCH /account_activations/{token}. The link shows whose the mailbox is, and the browser or the password who signed up:
+/// it takes both, because anybody can sign up with somebody else's address.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now) = (&visitor.app, visitor.app.clock.now());
+    let email = form.get("email");
+    let mut db = app.db.conn().await?;
+    let (link, user) = match find(&visitor, &token, email, &mut db).await? {
+        Ok(found) => found,
+        Err(other) => return refuse(&visitor, email, &other),
+    };
+    drop(db);
+    if !sign_up::is_bound_to(&visitor, &user) {
+        let typed = form.get("user[password]");
+        if let Err(error) = visitor.count_log_in(&user.email).await {
+            let page = Edit::new(&visitor, &token, link, true);
+            return visitor.form_too_often(error, "Activation", |layout| Edit { layout, ..page });
+        }
+        if !app.passwords.matches(typed, Some(&user.password_digest)).await? {
+            audit("activation_refused", Some(user.id));
+            let errors = Errors::one("password", "is not the one that was chosen when signing up");
+            let page = Edit { errors, ..Edit::new(&visitor, &token, link, true) };
+            return visitor.form_again(&page);
+        }
+    }
     let activated = app
         .db
         .transaction(async |db| {
-            let link =
-                match mail_link::find(&visitor, Purpose::Activation, &token, form.get("email"), db).await? {
-                    Followed::Good(link) => link,
-                    other => return Ok(Err(other)),
-                };
-            // Of several requests at once, one uses the link.
-            if !link.consume(db).await? {
-                return Ok(Err(Followed::Unknown));
+            // Of several requests at once, one uses the link; a sign-up in between has ended it.
+            if !link.use_activation(db).await? {
+                return Ok(None);
             }
             User::activate(db, link.user_id, now).await?;
-            User::find(db, link.user_id).await?.ok_or(Error::NotFound).map(Ok)
+            User::find(db, link.user_id).await?.ok_or(Error::NotFound).map(Some)
         })
         .await?;
-    match activated {
-        Ok(user) => {
-            visitor.forget_mail_link();
-            visitor.log_in(&user, false).await?;
-            visitor.go_saying(&format!("/users/{}", user.id), Kind::Success, "Account activated!")
-        }
-        Err(other) => refuse(&visitor, &other),
-    }
+    let Some(user) = activated else { return refuse(&visitor, email, &Followed::Unknown) };
+    mail_link::forget(&visitor, Purpose::Activation, &link.email);
+    sign_up::forget(&visitor);
+    visitor.log_in(&user, false).await?;
+    visitor.go_saying(&format!("/users/{}", user.id), Kind::Success, "Account activated!")
 }
 
-fn refuse(visitor: &Visitor, followed: &Followed) -> Result<HttpResponse> {
-    visitor.forget_mail_link();
+/// The link and the account that it activates.
+async fn find(
+    visitor: &Visitor,
+    token: &str,
+    email: &str,
+    db: &mut Conn,
+) -> Result<Result<(MailToken, User), Followed>> {
+    let link = match mail_link::find(visitor, Purpose::Activation, token, email, db).await? {
+        Followed::Good(link) => link,
+        other => return Ok(Err(other)),
+    };
+    let user = User::find(db, link.user_id).await?.ok_or(Error::NotFound)?;
+    Ok(if user.activated_at.is_some() { Err(Followed::Used) } else { Ok((link, user)) })
+}
+
+fn refuse(visitor: &Visitor, email: &str, followed: &Followed) -> Result<HttpResponse> {
+    mail_link::forget(visitor, Purpose::Activation, email);
     match followed {
+        Followed::Used => {
+            let message = "Your account is already active.";
+            match &visitor.me {
+                Some(me) => visitor.go_saying(&format!("/users/{}", me.id), Kind::Info, message),
+                None => visitor.go_saying("/login", Kind::Info, &format!("{message} You can log in.")),
+            }
+        }
         Followed::Expired => {
             let message = "The activation link has expired. Here you get another one.";
             visitor.go_saying("/account_activations/new", Kind::Danger, message)
         }
-        _ => visitor.go_saying("/", Kind::Danger, "Invalid activation link"),
+        _ => visitor.go_offering("/", Kind::Danger, "Invalid activation link", &Offer::NEW_ACTIVATION_LINK),
     }
 }

@@ -1,19 +1,68 @@
-//! A new address: the link in the mail that went there, and its button.
+//! A new address: the link in the mail that went there, its button, and, while it waits, sending the mail again or
+//! withdrawing it.
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
 use askama::Template;
 
-use crate::error::Result;
-use crate::models::mail_token::Purpose;
+use crate::db::Conn;
+use crate::error::{Error, Result};
+use crate::mails;
+use crate::models::email::Email;
+use crate::models::email_restore;
+use crate::models::mail_token::{MailToken, Purpose};
+use crate::models::outbox;
 use crate::models::user::User;
 use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
 use crate::web::mail_link::{self, Followed, KEPT};
 use crate::web::params::Query;
+use crate::web::roles::SignedIn;
 use crate::web::sign_in::audit;
 use crate::web::visitor::Visitor;
+
+/// Sends the link for a new address, which counts once that was followed. Who has the address already learns of it, and the
+/// one who asks does not: a link is made either way, but only its recipient ever sees it.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn send_link(me: &SignedIn, db: &mut Conn, email: &Email) -> Result<()> {
+    let (app, user, now) = (&me.app, &me.me, me.app.clock.now());
+    let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;
+    let owner = User::find_by_email(db, email).await?.filter(|owner| owner.activated_at.is_some());
+    let mail = match owner {
+        Some(owner) => mails::address_taken(&app.config, &owner)?,
+        None => mails::email_change(&app.config, email.as_str(), &token)?,
+    };
+    outbox::push(db, &mail, now).await
+}
+
+/// POST /email_changes: sends the mail to the waiting address again.
+pub async fn create(me: SignedIn) -> Result<HttpResponse> {
+    let (app, settings) = (&me.app, format!("/users/{}/edit", me.me.id));
+    let now = app.clock.now();
+    let pending = MailToken::pending_email(&mut app.db.conn().await?, me.me.id, now).await?;
+    let Some(email) = pending.and_then(|email| Email::parse(&email).ok()) else {
+        return me.go_saying(&settings, Kind::Info, "No new address is waiting.");
+    };
+    me.count_mail(email.as_str()).await?;
+    app.db
+        .transaction(async |db| {
+            User::lock_current(db, &me.me).await?;
+            send_link(&me, db, &email).await
+        })
+        .await?;
+    app.mail_wakeup.wake();
+    me.go_saying(&settings, Kind::Info, "Email sent with another link to confirm your new address.")
+}
+
+/// DELETE /email_changes: the present address stays.
+pub async fn destroy(me: SignedIn) -> Result<HttpResponse> {
+    MailToken::revoke(&mut me.app.db.conn().await?, me.me.id, Purpose::EmailChange).await?;
+    let message = "The change of address was cancelled. Your address stays as it is.";
+    me.go_saying(&format!("/users/{}/edit", me.me.id), Kind::Success, message)
+}
 
 #[derive(Template)]
 #[template(path = "email_changes/edit.html")]
@@ -33,34 +82,48 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
         Followed::Good(link) => {
             visitor.page(&Edit { layout: visitor.layout("New address"), token: KEPT, email: link.email })
         }
-        _ => refuse(&visitor),
+        _ => refuse(&visitor, ""),
     }
 }
 
-/// PATCH /email_changes/{token}
+/// GET /email_changes/{token}: what is left of a link that was cut in two.
+pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse> {
+    mail_link::incomplete(&visitor, Purpose::EmailChange, &token)
+}
+
+/// PATCH /email_changes/{token}. The former address is told, with a link that undoes it.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now) = (&visitor.app, visitor.app.clock.now());
+    let email = form.get("email");
     let changed = app
         .db
         .transaction(async |db| {
-            let email = form.get("email");
             let Followed::Good(link) =
                 mail_link::find(&visitor, Purpose::EmailChange, &token, email, db).await?
             else {
                 return Ok(None);
             };
-            let done =
-                link.consume(db).await? && User::change_email(db, link.user_id, &link.email, now).await?;
-            Ok(done.then_some(link.user_id))
+            if !link.consume(db).await? {
+                return Ok(None);
+            }
+            let before = User::find(db, link.user_id).await?.ok_or(Error::NotFound)?;
+            if !User::change_email(db, link.user_id, &link.email, now).await? {
+                return Ok(None);
+            }
+            let restore = email_restore::issue(db, before.id, &before.email, now).await?;
+            let mail = mails::email_has_changed(&app.config, &before, &link.email, &restore)?;
+            outbox::push(db, &mail, now).await?;
+            Ok(Some(link))
         })
         .await?;
-    let Some(user_id) = changed else { return refuse(&visitor) };
-    audit("email_changed", Some(user_id));
-    visitor.forget_mail_link();
+    let Some(link) = changed else { return refuse(&visitor, email) };
+    app.mail_wakeup.wake();
+    audit("email_changed", Some(link.user_id));
+    mail_link::forget(&visitor, Purpose::EmailChange, &link.email);
     visitor.go_saying("/", Kind::Success, "Your new address counts from now on")
 }
 
-fn refuse(visitor: &Visitor) -> Result<HttpResponse> {
-    visitor.forget_mail_link();
+fn refuse(visitor: &Visitor, email: &str) -> Result<HttpResponse> {
+    mail_link::forget(visitor, Purpose::EmailChange, email);
     visitor.go_saying("/", Kind::Danger, "Invalid link; you can change your address again in the settings")
 }

@@ -14,9 +14,6 @@ pub async fn show(req: HttpRequest) -> Result<HttpResponse> {
     }
     let to = match req.match_pattern().as_deref() {
         Some("/account_activations" | "/password_resets") => format!("{}/new", req.path()),
-        Some("/account_activations/{token}" | "/password_resets/{token}" | "/email_changes/{token}") => {
-            format!("{}/edit", req.path())
-        }
         Some("/admin/outbox/{id}") => "/admin/outbox".to_owned(),
         Some("/admin/suppressions/{id}") => "/admin/suppressions".to_owned(),
         _ => "/".to_owned(),

@@ -7,18 +7,19 @@ use askama::Template;
 use crate::error::{Error, Result};
 use crate::mails;
 use crate::models::email::Email;
-use crate::models::mail_token::{MailToken, Purpose};
+use crate::models::mail_request::MailRequest;
+use crate::models::mail_token::Purpose;
 use crate::models::outbox;
 use crate::models::password::NewPassword;
 use crate::models::user::User;
 use crate::models::validation::Errors;
-use crate::services::limits::MAIL;
 use crate::views::Layout;
-use crate::web::flash::Kind;
+use crate::web::flash::{Kind, Offer};
 use crate::web::form::Form;
 use crate::web::mail_link::{self, Followed, KEPT};
 use crate::web::params::Query;
 use crate::web::sign_in::audit;
+use crate::web::sign_up;
 use crate::web::visitor::Visitor;
 
 #[derive(Template)]
@@ -46,23 +47,19 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
             return visitor.form_again(&page);
         }
     };
-    visitor.count(&MAIL, email.as_str()).await?;
-    let (app, now) = (&visitor.app, visitor.app.clock.now());
-    app.db
-        .transaction(async |db| {
-            let Some(user) = User::find_by_email(db, &email).await? else { return Ok(()) };
-            // Who was never activated needs that first; the mail does the same: it shows that the address is theirs.
-            let mail = if user.activated_at.is_some() {
-                let token = MailToken::issue(db, user.id, Purpose::PasswordReset, &user.email, now).await?;
-                mails::password_reset(&app.config, &user, &token)?
-            } else {
-                let token = MailToken::issue(db, user.id, Purpose::Activation, &user.email, now).await?;
-                mails::activation(&app.config, &user.email, &user.name, &token)?
-            };
-            outbox::push(db, &mail, now).await
-        })
-        .await?;
-    app.mail_wakeup.wake();
+    if let Err(error) = visitor.count_mail(email.as_str()).await {
+        let email = typed.to_owned();
+        let title = "Forgot password";
+        return visitor.form_too_often(error, title, |layout| New {
+            layout,
+            errors: Errors::default(),
+            email,
+        });
+    }
+    let app = &visitor.app;
+    let mut db = app.db.conn().await?;
+    MailRequest::push(&mut db, Purpose::PasswordReset, &email, app.clock.now()).await?;
+    app.mail_request_wakeup.wake();
     let message = "Email sent with password reset instructions if that address has an account.";
     visitor.go_saying("/", Kind::Info, message)
 }
@@ -87,18 +84,23 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
             let layout = visitor.layout("Reset password");
             visitor.page(&Edit { layout, errors: Errors::default(), token: KEPT.into(), email: link.email })
         }
-        other => refuse(&visitor, &other),
+        other => refuse(&visitor, "", &other),
     }
 }
 
-/// PATCH /password_resets/{token}
+/// GET /password_resets/{token}: what is left of a link that was cut in two.
+pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse> {
+    mail_link::incomplete(&visitor, Purpose::PasswordReset, &token)
+}
+
+/// PATCH /password_resets/{token}. The link shows whose the mailbox is, so it activates as well.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now) = (&visitor.app, visitor.app.clock.now());
     let email = form.get("email");
     let mut db = app.db.conn().await?;
     let link = match mail_link::find(&visitor, Purpose::PasswordReset, &token, email, &mut db).await? {
         Followed::Good(link) => link,
-        other => return refuse(&visitor, &other),
+        other => return refuse(&visitor, email, &other),
     };
     drop(db);
     let mut errors = Errors::default();
@@ -116,22 +118,32 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
                 return Ok(None);
             }
             User::change_password(db, link.user_id, &digest, now).await?;
-            User::find(db, link.user_id).await?.ok_or(Error::NotFound).map(Some)
+            let user = User::find(db, link.user_id).await?.ok_or(Error::NotFound)?;
+            if user.activated_at.is_none() {
+                User::activate(db, user.id, now).await?;
+            }
+            outbox::push(db, &mails::password_changed(&app.config, &user)?, now).await?;
+            Ok(Some(user))
         })
         .await?;
-    let Some(user) = user else { return refuse(&visitor, &Followed::Unknown) };
+    let Some(user) = user else { return refuse(&visitor, email, &Followed::Unknown) };
+    app.mail_wakeup.wake();
     audit("password_reset", Some(user.id));
-    visitor.forget_mail_link();
+    mail_link::forget(&visitor, Purpose::PasswordReset, &link.email);
+    sign_up::forget(&visitor);
     visitor.log_in(&user, false).await?;
     visitor.go_saying(&format!("/users/{}", user.id), Kind::Success, "Password has been reset.")
 }
 
-fn refuse(visitor: &Visitor, followed: &Followed) -> Result<HttpResponse> {
-    visitor.forget_mail_link();
+fn refuse(visitor: &Visitor, email: &str, followed: &Followed) -> Result<HttpResponse> {
+    mail_link::forget(visitor, Purpose::PasswordReset, email);
     match followed {
         Followed::Expired => {
             visitor.go_saying("/password_resets/new", Kind::Danger, "Password reset has expired.")
         }
-        _ => visitor.go_saying("/", Kind::Danger, "Invalid password reset link"),
+        _ => {
+            let message = "Invalid password reset link";
+            visitor.go_offering("/", Kind::Danger, message, &Offer::NEW_PASSWORD_LINK)
+        }
     }
 }

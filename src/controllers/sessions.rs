@@ -14,6 +14,7 @@ use crate::views::Layout;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
 use crate::web::sign_in::audit;
+use crate::web::sign_up;
 use crate::web::visitor::Visitor;
 
 /// After a log-out that the server could not note.
@@ -38,13 +39,18 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let app = &visitor.app;
     let (typed_email, password) = (form.get("session[email]"), form.get("session[password]"));
     let remember_me = form.is_ticked("session[remember_me]")?;
-    visitor.count_client(&LOG_IN).await?;
-    let user = match Email::parse(typed_email) {
-        Ok(email) => {
-            visitor.count(&LOG_IN, email.as_str()).await?;
-            User::find_by_email(&mut app.db.conn().await?, &email).await?
-        }
-        Err(_) => None,
+    let parsed_email = Email::parse(typed_email).ok();
+    let counted = match &parsed_email {
+        Some(email) => visitor.count_log_in(email.as_str()).await,
+        None => visitor.count_client(&LOG_IN).await,
+    };
+    if let Err(error) = counted {
+        let email = typed_email.to_owned();
+        return visitor.form_too_often(error, "Log in", |layout| New { layout, email, remember_me });
+    }
+    let user = match &parsed_email {
+        Some(email) => User::find_by_email(&mut app.db.conn().await?, email).await?,
+        None => None,
     };
     let digest = user.as_ref().map(|user| user.password_digest.as_str());
     let fits = app.passwords.matches(password, digest).await?;
@@ -57,6 +63,8 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     };
     if user.activated_at.is_none() {
         audit("log_in_refused", Some(user.id));
+        // The password was right, so this browser may activate the account; the home page offers another mail.
+        sign_up::remember(&visitor, &user.email, &user.password_digest);
         let message = "Account not activated. Check your email for the activation link.";
         return visitor.go_saying("/", Kind::Warning, message);
     }
@@ -64,6 +72,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         let mut db = app.db.conn().await?;
         User::renew_digest(&mut db, user.id, &user.password_digest, &renewed).await?;
     }
+    sign_up::forget(&visitor);
     visitor.log_in(&user, remember_me).await?;
     let next = visitor.take_return_path().unwrap_or_else(|| format!("/users/{}", user.id));
     visitor.go(&next)

@@ -12,12 +12,15 @@ use crate::models::validation::Errors;
 use crate::views::Layout;
 use crate::web::draft::Draft;
 use crate::web::roles::SignedIn;
+use crate::web::sign_up;
 use crate::web::visitor::Visitor;
 
 #[derive(Template)]
 #[template(path = "static_pages/welcome.html")]
 struct Welcome {
     layout: Layout,
+    /// The address of the account that was made in this browser and is not active yet, as far as the browser knows.
+    signed_up: Option<String>,
     services: Vec<ServiceName>,
 }
 
@@ -39,7 +42,11 @@ pub async fn home(visitor: Visitor, page: PageNumber) -> Result<HttpResponse> {
             feed.draft = visitor.draft().unwrap_or_default().with_key();
             visitor.page(&feed)
         }
-        None => visitor.page(&Welcome { layout: visitor.layout(""), services: visitor.app.service_names() }),
+        None => visitor.page(&Welcome {
+            layout: visitor.layout(""),
+            signed_up: sign_up::email(&visitor),
+            services: visitor.app.service_names(),
+        }),
     }
 }
 

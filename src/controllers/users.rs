@@ -3,10 +3,12 @@
 use actix_web::HttpResponse;
 use askama::Template;
 
+use super::email_changes;
 use super::most_followed::{self, Leader};
 use crate::error::{Error, Result};
 use crate::mails;
 use crate::models::email::Email;
+use crate::models::email_restore;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::micropost::Micropost;
 use crate::models::name::Name;
@@ -18,7 +20,7 @@ use crate::models::relationship;
 use crate::models::user::{SignedUp, User};
 use crate::models::validation::Errors;
 use crate::services::bookmarks;
-use crate::services::limits::{LOG_IN, MAIL, SIGN_UP};
+use crate::services::limits::{LOG_IN, SIGN_UP};
 use crate::views::Layout;
 use crate::web::draft::Draft;
 use crate::web::flash::Kind;
@@ -26,6 +28,7 @@ use crate::web::form::Form;
 use crate::web::params::Id;
 use crate::web::roles::{Admin, SignedIn};
 use crate::web::sign_in::{audit, audit_admin};
+use crate::web::sign_up;
 use crate::web::visitor::Visitor;
 
 #[derive(Template)]
@@ -103,8 +106,14 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         let (name, email) = (name.to_owned(), email.to_owned());
         return visitor.form_again(&New { layout: visitor.layout("Sign up"), errors, name, email });
     };
-    visitor.count_client(&SIGN_UP).await?;
-    visitor.count(&MAIL, email.as_str()).await?;
+    let counted = match visitor.count_client(&SIGN_UP).await {
+        Ok(()) => visitor.count_mail(email.as_str()).await,
+        refused => refused,
+    };
+    if let Err(error) = counted {
+        let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
+        return visitor.form_too_often(error, "Sign up", |layout| New { layout, errors, name, email });
+    }
     let app = &visitor.app;
     let (digest, now) = (app.passwords.hash(&password).await?, app.clock.now());
     app.db
@@ -112,7 +121,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
             let mail = match User::sign_up(db, &name, &email, &digest, now).await? {
                 SignedUp::Waiting(id) => {
                     let token = MailToken::issue(db, id, Purpose::Activation, email.as_str(), now).await?;
-                    mails::activation(&app.config, email.as_str(), name.as_str(), &token)?
+                    mails::activation(&app.config, email.as_str(), &token)?
                 }
                 SignedUp::Taken => match User::find_by_email(db, &email).await? {
                     Some(owner) => mails::address_taken(&app.config, &owner)?,
@@ -124,6 +133,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         })
         .await?;
     app.mail_wakeup.wake();
+    sign_up::remember(&visitor, email.as_str(), &digest);
     visitor.go_saying("/", Kind::Info, "Please check your email to activate your account.")
 }
 
@@ -134,13 +144,29 @@ struct Edit {
     errors: Errors,
     name: String,
     email: String,
+    /// The new address that waits for its link to be followed.
+    pending_email: Option<String>,
+}
+
+impl Edit {
+    async fn load(me: &SignedIn) -> Result<Edit> {
+        let mut db = me.app.db.conn().await?;
+        let pending_email = MailToken::pending_email(&mut db, me.me.id, me.app.clock.now()).await?;
+        let (name, email) = (me.me.name.clone(), me.me.email.clone());
+        Ok(Edit { layout: me.layout("Edit user"), errors: Errors::default(), name, email, pending_email })
+    }
+
+    /// The page with what was typed.
+    async fn filled_in(me: &SignedIn, form: &Form, errors: Errors) -> Result<Edit> {
+        let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
+        Ok(Edit { errors, name, email, ..Edit::load(me).await? })
+    }
 }
 
 /// GET /users/{id}/edit
 pub async fn edit(me: SignedIn, id: Id) -> Result<HttpResponse> {
     only_oneself(&me, id)?;
-    let (name, email) = (me.me.name.clone(), me.me.email.clone());
-    me.page(&Edit { layout: me.layout("Edit user"), errors: Errors::default(), name, email })
+    me.page(&Edit::load(&me).await?)
 }
 
 /// PATCH /users/{id}. An empty password means "unchanged"; a new password or address asks for the current password.
@@ -155,19 +181,24 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
     let password = if wants_password { NewPassword::parse(typed, confirmation, &mut errors) } else { None };
     let new_email = email.filter(|email| email.as_str() != user.email);
     if wants_password || new_email.is_some() {
-        me.count(&LOG_IN, &user.email).await?;
+        if let Err(error) = me.count(&LOG_IN, &user.email).await {
+            return too_often(&me, &form, error).await;
+        }
         let current = form.get("user[current_password]");
-        if !app.passwords.matches(current, Some(&user.password_digest)).await? {
-            audit("password_refused", Some(user.id));
+        if current.is_empty() {
             errors.add("current_password", "is needed to change the password or the address");
+        } else if !app.passwords.matches(current, Some(&user.password_digest)).await? {
+            audit("password_refused", Some(user.id));
+            errors.add("current_password", "That is not your current password");
         }
     }
     let (Some(name), true) = (name, errors.is_empty()) else {
-        let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
-        return me.form_again(&Edit { layout: me.layout("Edit user"), errors, name, email });
+        return me.form_again(&Edit::filled_in(&me, &form, errors).await?);
     };
-    if let Some(email) = &new_email {
-        me.count(&MAIL, email.as_str()).await?;
+    if let Some(email) = &new_email
+        && let Err(error) = me.count_mail(email.as_str()).await
+    {
+        return too_often(&me, &form, error).await;
     }
     let digest = match password {
         Some(password) => Some(app.passwords.hash(&password).await?),
@@ -181,9 +212,14 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
             User::rename(db, user.id, &name, now).await?;
             if let Some(digest) = &digest {
                 User::change_password(db, user.id, digest, now).await?;
+                outbox::push(db, &mails::password_changed(&app.config, user)?, now).await?;
             }
             if let Some(email) = &new_email {
-                ask_new_address(&me, db, email).await?;
+                email_changes::send_link(&me, db, email).await?;
+                // The present address is told (ASVS 6.3.7).
+                let restore = email_restore::issue(db, user.id, &user.email, now).await?;
+                let mail = mails::email_is_changing(&app.config, user, email.as_str(), &restore)?;
+                outbox::push(db, &mail, now).await?;
             }
             User::find(db, user.id).await?.ok_or(Error::NotFound)
         })
@@ -196,31 +232,22 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
         me.log_in_again(&user).await?;
     }
     app.mail_wakeup.wake();
-    let saved = match new_email {
-        Some(_) => {
-            "Profile updated. Your new address counts once you follow the link in the mail sent there."
-        }
-        None => "Profile updated",
-    };
-    me.go_saying(&format!("/users/{}", user.id), Kind::Success, saved)
+    let mut said = "Profile updated".to_owned();
+    if digest.is_some() {
+        said += ". Your password was changed, and all other devices were logged out";
+    }
+    if new_email.is_some() {
+        said += ". Your new address counts once you follow the link in the mail sent there";
+    }
+    if said.contains('.') {
+        said.push('.');
+    }
+    me.go_saying(&format!("/users/{}", user.id), Kind::Success, &said)
 }
 
-/// A new address counts once its own link was followed; the old one is told (ASVS 6.3.7). Who has the address already
-/// learns of it, and the one who asks does not.
-async fn ask_new_address(me: &SignedIn, db: &mut crate::db::Conn, email: &Email) -> Result<()> {
-    let (app, user, now) = (&me.app, &me.me, me.app.clock.now());
-    // Either way: an earlier link that went on working would tell that this address is taken.
-    MailToken::revoke(db, user.id, Purpose::EmailChange).await?;
-    let owner = User::find_by_email(db, email).await?.filter(|owner| owner.activated_at.is_some());
-    let mail = match owner {
-        Some(owner) => mails::address_taken(&app.config, &owner)?,
-        None => {
-            let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;
-            mails::email_change(&app.config, user, email.as_str(), &token)?
-        }
-    };
-    outbox::push(db, &mail, now).await?;
-    outbox::push(db, &mails::email_is_changing(&app.config, user, email.as_str())?, now).await
+async fn too_often(me: &SignedIn, form: &Form, error: Error) -> Result<HttpResponse> {
+    let page = Edit::filled_in(me, form, Errors::default()).await?;
+    me.form_too_often(error, "Edit user", |layout| Edit { layout, ..page })
 }
 
 #[derive(Template)]

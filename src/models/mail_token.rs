@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::email_restore;
 use super::secret::{Digest, Secret};
 use crate::db::{Conn, execute, fetch_optional, row};
 use crate::error::Result;
@@ -15,14 +16,19 @@ pub enum Purpose {
     PasswordReset,
     /// Confirms a new address. Good for 3 days.
     EmailChange,
+    /// Gives an account its former address back; kept in a table of its own (email_restore.rs).
+    EmailRestore,
+    /// What an activation link turns into once the account is active, so that following it again can be explained.
+    UsedActivation,
 }
 
 impl Purpose {
     /// How long a link is good.
     pub fn lifetime(self) -> TimeDelta {
         match self {
-            Purpose::Activation | Purpose::EmailChange => TimeDelta::days(3),
+            Purpose::Activation | Purpose::EmailChange | Purpose::UsedActivation => TimeDelta::days(3),
             Purpose::PasswordReset => TimeDelta::hours(2),
+            Purpose::EmailRestore => email_restore::LIFETIME,
         }
     }
 
@@ -32,6 +38,8 @@ impl Purpose {
             Purpose::Activation => "account_activations",
             Purpose::PasswordReset => "password_resets",
             Purpose::EmailChange => "email_changes",
+            Purpose::EmailRestore => "email_restores",
+            Purpose::UsedActivation => "used_activations",
         }
     }
 }
@@ -39,7 +47,7 @@ impl Purpose {
 /// A link that was found.
 #[derive(Debug, Clone)]
 pub struct MailToken {
-    id: i64,
+    pub(super) id: i64,
     /// Whose it is.
     pub user_id: i64,
     /// The address that it went to.
@@ -85,6 +93,9 @@ impl MailToken {
         token: &str,
         email: &str,
     ) -> Result<Option<MailToken>> {
+        if purpose == Purpose::EmailRestore {
+            return email_restore::find(db, token, email).await;
+        }
         fetch_optional!(
             db,
             "SELECT id, user_id, email, expires_at FROM mail_tokens WHERE digest = ? AND purpose = ? AND email = ?",
@@ -111,13 +122,49 @@ impl MailToken {
         Ok(())
     }
 
-    /// Ends all links that somebody may have: what they lead to, or where they went, is theirs no more.
+    /// Ends all links of this table that somebody may have: what they lead to, or where they went, is theirs no more.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn revoke_all(db: &mut Conn, user_id: i64) -> Result<()> {
-        execute!(db, "DELETE FROM mail_tokens WHERE user_id = ?", user_id)?;
+        execute!(
+            db,
+            "DELETE FROM mail_tokens WHERE user_id = ? AND purpose <> ?",
+            user_id,
+            Purpose::UsedActivation.as_str(),
+        )?;
         Ok(())
+    }
+
+    /// Uses an activation link up and remembers that it was used. Of any number of requests at the same time, one gets
+    /// `true`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn use_activation(&self, db: &mut Conn) -> Result<bool> {
+        let used = execute!(
+            db,
+            "UPDATE mail_tokens SET purpose = ? WHERE id = ? AND purpose = ?",
+            Purpose::UsedActivation.as_str(),
+            self.id,
+            Purpose::Activation.as_str(),
+        )?;
+        Ok(used.rows == 1)
+    }
+
+    /// The new address that somebody asked for and has not confirmed yet.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn pending_email(db: &mut Conn, user_id: i64, now: DateTime<Utc>) -> Result<Option<String>> {
+        let pending: Option<(String,)> = fetch_optional!(
+            db,
+            "SELECT email FROM mail_tokens WHERE user_id = ? AND purpose = ? AND expires_at > ?",
+            user_id,
+            Purpose::EmailChange.as_str(),
+            now,
+        )?;
+        Ok(pending.map(|(email,)| email))
     }
 
     /// Whether its time is over.

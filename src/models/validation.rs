@@ -15,7 +15,8 @@ impl Errors {
         errors
     }
 
-    /// Adds what is wrong with a field: `("password", "is too short")`.
+    /// Adds what is wrong with a field: `("password", "is too short")`, or in a sentence of its own, which begins with a
+    /// capital: `("current_password", "That is not your current password")`.
     pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
         self.0.push((field, message.into()));
     }
@@ -52,11 +53,14 @@ impl Errors {
     }
 }
 
-/// In place of a field, for what concerns the whole form: its message is a sentence by itself.
+/// In place of a field, for what concerns the whole form.
 pub const BASE: &str = "base";
 
 fn sentence(field: &str, message: &str) -> String {
-    if field == BASE { message.to_owned() } else { format!("{} {message}", humanize(field)) }
+    if message.starts_with(char::is_uppercase) {
+        return message.to_owned();
+    }
+    format!("{} {message}", humanize(field))
 }
 
 /// `password_confirmation` -> "Password confirmation".

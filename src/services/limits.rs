@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::redis::{PREFIX, Redis};
+use crate::config::LimitNumbers;
 use crate::error::{Error, Result};
 use crate::models::secret::Digest;
 
@@ -14,18 +15,24 @@ use crate::models::secret::Digest;
 pub struct Limit {
     /// Its name, in keys and in the audit log.
     pub name: &'static str,
-    most: u32,
+    most: fn(&LimitNumbers) -> u16,
     within: TimeDelta,
 }
 
 /// Log-ins: by account, and by client, which stops one password from being tried on many accounts.
-pub const LOG_IN: Limit = Limit { name: "log_in", most: 25, within: TimeDelta::minutes(5) };
+pub const LOG_IN: Limit =
+    Limit { name: "log_in", most: |numbers| numbers.log_ins, within: TimeDelta::minutes(5) };
 /// New accounts, by client.
-pub const SIGN_UP: Limit = Limit { name: "sign_up", most: 10, within: TimeDelta::hours(1) };
+pub const SIGN_UP: Limit =
+    Limit { name: "sign_up", most: |numbers| numbers.sign_ups, within: TimeDelta::hours(1) };
 /// Mails that anybody can cause, by the address that they go to.
-pub const MAIL: Limit = Limit { name: "mail", most: 5, within: TimeDelta::minutes(30) };
+pub const MAIL: Limit =
+    Limit { name: "mail", most: |numbers| numbers.mails_to, within: TimeDelta::minutes(30) };
+/// The same mails, by who causes them: client and account.
+pub const MAIL_BY_SENDER: Limit =
+    Limit { name: "mail_by_sender", most: |numbers| numbers.mails_by, within: TimeDelta::hours(1) };
 /// Posts, by author.
-pub const POST: Limit = Limit { name: "post", most: 30, within: TimeDelta::minutes(1) };
+pub const POST: Limit = Limit { name: "post", most: |numbers| numbers.posts, within: TimeDelta::minutes(1) };
 
 /// Counters held in the process; some 100 bytes each.
 const CAPACITY: usize = 100_000;
@@ -42,6 +49,7 @@ const COUNT: &str = "local count = redis.call('INCR', KEYS[1]) \
 #[derive(Clone, Default)]
 pub struct Limits {
     redis: Option<Redis>,
+    numbers: LimitNumbers,
     here: Arc<Mutex<HashMap<Digest, Window>>>,
 }
 
@@ -53,8 +61,8 @@ struct Window {
 
 impl Limits {
     /// Counted in Redis if there is one, else in the process.
-    pub fn new(redis: Option<Redis>) -> Limits {
-        Limits { redis, here: Arc::default() }
+    pub fn new(redis: Option<Redis>, numbers: LimitNumbers) -> Limits {
+        Limits { redis, numbers, here: Arc::default() }
     }
 
     /// Counts one attempt of `who`; of whom only a digest is kept.
@@ -70,7 +78,11 @@ impl Limits {
             },
             None => self.count_here(limit, key, now),
         };
-        if count > limit.most { Err(Error::TooMany { retry_after: seconds_left }) } else { Ok(()) }
+        if count > (limit.most)(&self.numbers).into() {
+            Err(Error::TooMany { retry_after: seconds_left })
+        } else {
+            Ok(())
+        }
     }
 
     fn count_here(&self, limit: &Limit, key: Digest, now: DateTime<Utc>) -> (u32, u64) {
@@ -111,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn counts_each_for_himself_and_anew_after_the_window() {
         let (limits, start) = (Limits::default(), Utc::now());
-        for _ in 0..MAIL.most {
+        for _ in 0..LimitNumbers::default().mails_to {
             limits.count(&MAIL, "anna", start).await.unwrap();
         }
         let later = start + TimeDelta::minutes(29);
@@ -125,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_of_strangers_frees_nobody() {
         let (limits, start) = (Limits::default(), Utc::now());
-        for _ in 0..=MAIL.most {
+        for _ in 0..=LimitNumbers::default().mails_to {
             let _ = limits.count(&MAIL, "anna", start).await;
         }
         for n in 0..CAPACITY + 10 {

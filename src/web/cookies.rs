@@ -30,15 +30,24 @@ pub enum Name {
     Flash,
     /// The page that asked for a log-in.
     ReturnTo,
-    /// A link from a mail, between following it and pressing the button.
+    /// Links from mails, between following them and pressing the button.
     MailLink,
     /// A post that was refused for want of a log-in.
     Draft,
+    /// Which sign-up this browser made, until the account is active.
+    SignUp,
 }
 
 impl Name {
-    const ALL: [Name; 6] =
-        [Name::Session, Name::RememberMe, Name::Flash, Name::ReturnTo, Name::MailLink, Name::Draft];
+    const ALL: [Name; 7] = [
+        Name::Session,
+        Name::RememberMe,
+        Name::Flash,
+        Name::ReturnTo,
+        Name::MailLink,
+        Name::Draft,
+        Name::SignUp,
+    ];
 
     /// The name that browsers know it by.
     fn in_full(self, app_url: &AppUrl) -> String {
@@ -51,6 +60,7 @@ impl Name {
             Name::ReturnTo => "return_to",
             Name::MailLink => "mail_link",
             Name::Draft => "draft",
+            Name::SignUp => "sign_up",
         };
         format!("{program}{port}{name}")
     }
@@ -61,6 +71,7 @@ impl Name {
             Name::RememberMe => Some(Duration::days(30)),
             Name::Flash => Some(Duration::minutes(5)),
             Name::ReturnTo | Name::MailLink | Name::Draft => Some(Duration::minutes(30)),
+            Name::SignUp => Some(Duration::days(3)),
         }
     }
 }

@@ -10,6 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, ResponseError};
 use askama::Template;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::draft::Draft;
 use super::sign_in::audit;
@@ -18,7 +19,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::validation::Errors;
 use crate::services::logs::request_id::RequestId;
-use crate::views::Layout;
+use crate::views::{Layout, pluralize};
 
 /// Seconds after which a visitor may find a broken service whole again.
 pub const RETRY_SECONDS: u64 = 5;
@@ -84,7 +85,8 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
             page(app, req, status, reason)
         }
         Error::TooMany { retry_after } => {
-            with_retry_after(page(app, req, status, sentence(status)), *retry_after)
+            let explanation = too_often(app.clock.now(), *retry_after);
+            with_retry_after(page(app, req, status, &explanation), *retry_after)
         }
         Error::Busy => {
             let sentence = "Too many people are here at the moment. Please wait a few seconds and try again.";
@@ -178,6 +180,14 @@ fn elsewhere(path: &'static str) -> HttpResponse {
 pub fn with_retry_after(mut answer: HttpResponse, seconds: u64) -> HttpResponse {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     answer
+}
+
+/// Until when somebody has to wait: in minutes, and by the clock, both rounded up.
+pub fn too_often(now: DateTime<Utc>, seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX).min(24 * 60 * 60);
+    let until = now + TimeDelta::seconds(seconds + 59);
+    let wait = pluralize(&((seconds + 59) / 60), "minute");
+    format!("Too many attempts. Please try again in {wait}, at {} UTC.", until.format("%H:%M"))
 }
 
 fn heading(status: StatusCode) -> &'static str {

@@ -24,6 +24,26 @@ pub struct Flash {
     pub kind: Kind,
     /// A whole sentence.
     pub message: String,
+    /// What the reader can do about it.
+    pub offer: Option<&'static Offer>,
+}
+
+/// A link below a message.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Where it leads.
+    pub path: &'static str,
+    /// What it says.
+    pub text: &'static str,
+}
+
+impl Offer {
+    /// For those whose activation link does not work.
+    pub const NEW_ACTIVATION_LINK: Offer =
+        Offer { path: "/account_activations/new", text: "Send a new activation link" };
+    /// For those whose password link does not work.
+    pub const NEW_PASSWORD_LINK: Offer = Offer { path: "/password_resets/new", text: "Send a new link" };
+    const ALL: [&'static Offer; 2] = [&Offer::NEW_ACTIVATION_LINK, &Offer::NEW_PASSWORD_LINK];
 }
 
 impl Kind {
@@ -47,12 +67,18 @@ impl Kind {
 impl Flash {
     /// A message for this page or the next.
     pub fn new(kind: Kind, message: impl Into<String>) -> Flash {
-        Flash { kind, message: message.into() }
+        Flash { kind, message: message.into(), offer: None }
+    }
+
+    /// The same with a link.
+    pub fn offering(self, offer: &'static Offer) -> Flash {
+        Flash { offer: Some(offer), ..self }
     }
 
     /// Keeps the message for the next page.
     pub fn keep(&self, cookies: &Cookies, req: &HttpRequest) {
-        cookies.set_signed(req, Name::Flash, format!("{} {}", self.kind.as_str(), self.message));
+        let offer = self.offer.map_or("", |offer| offer.path);
+        cookies.set_signed(req, Name::Flash, format!("{}{offer} {}", self.kind.as_str(), self.message));
     }
 
     /// Takes the message that the last answer left; it is shown once.
@@ -60,7 +86,9 @@ impl Flash {
         let cookie = cookies.get_signed(req, Name::Flash);
         cookies.remove(req, Name::Flash);
         let cookie = cookie?;
-        let (kind, message) = cookie.split_once(' ')?;
-        Some(Flash::new(Kind::parse(kind)?, message))
+        let (head, message) = cookie.split_once(' ')?;
+        let kind = head.split('/').next()?;
+        let offer = Offer::ALL.into_iter().find(|offer| head.strip_prefix(kind) == Some(offer.path));
+        Some(Flash { offer, ..Flash::new(Kind::parse(kind)?, message) })
     }
 }

@@ -16,14 +16,14 @@ use tokio::sync::Notify;
 use super::client_address::{client_address, network};
 use super::cookies::Name;
 use super::draft::Draft;
-use super::error_pages::{RETRY_SECONDS, with_retry_after};
-use super::flash::{Flash, Kind};
+use super::error_pages::{RETRY_SECONDS, too_often, with_retry_after};
+use super::flash::{Flash, Kind, Offer};
 use super::return_to;
 use super::sign_in::{self, Identity};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::user::User;
-use crate::services::limits::Limit;
+use crate::services::limits::{LOG_IN, Limit, MAIL, MAIL_BY_SENDER};
 use crate::views::Layout;
 
 /// Room for a page of thirty rows, in bytes: a text that grows is copied each time it has outgrown its place.
@@ -147,6 +147,37 @@ impl Visitor {
         self.go(path)
     }
 
+    /// The same, with a link below the message.
+    ///
+    /// # Errors
+    /// None; a `Result` as all answers.
+    pub fn go_offering(
+        &self,
+        path: &str,
+        kind: Kind,
+        message: &str,
+        offer: &'static Offer,
+    ) -> Result<HttpResponse> {
+        Flash::new(kind, message).offering(offer).keep(&self.app.cookies, &self.req);
+        self.go(path)
+    }
+
+    /// Answers with a form whose sender has to wait (RFC 6585, section 4).
+    ///
+    /// # Errors
+    /// Every other error as it is.
+    pub fn form_too_often<P: Template>(
+        &self,
+        error: Error,
+        title: &str,
+        page: impl FnOnce(Layout) -> P,
+    ) -> Result<HttpResponse> {
+        let Error::TooMany { retry_after } = error else { return Err(error) };
+        let message = too_often(self.app.clock.now(), retry_after);
+        let page = page(self.layout_with(title, Kind::Danger, &message));
+        Ok(with_retry_after(self.page_as(StatusCode::TOO_MANY_REQUESTS, &page)?, retry_after))
+    }
+
     /// The page of ours that the browser comes from, as a path.
     pub fn referring_page(&self) -> Option<String> {
         return_to::referring_page(&self.app.config.app_url, &self.req)
@@ -180,6 +211,28 @@ impl Visitor {
             tracing::warn!("there is a proxy in front, so all visitors count as one: set TRUSTED_PROXIES");
         }
         counted
+    }
+
+    /// Counts an attempt to guess a password: by client first, then by account.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count).
+    pub async fn count_log_in(&self, email: &str) -> Result<()> {
+        self.count_client(&LOG_IN).await?;
+        self.count(&LOG_IN, email).await
+    }
+
+    /// Counts a mail that this visitor causes. By sender first (client and account), so that somebody who is turned away
+    /// uses up nothing of what the recipient may get.
+    ///
+    /// # Errors
+    /// As [`count`](Self::count).
+    pub async fn count_mail(&self, recipient: &str) -> Result<()> {
+        self.count_client(&MAIL_BY_SENDER).await?;
+        if let Some(me) = &self.me {
+            self.count(&MAIL_BY_SENDER, &format!("account {}", me.id)).await?;
+        }
+        self.count(&MAIL, recipient).await
     }
 
     /// Logs somebody in on this browser.
@@ -221,19 +274,18 @@ impl Visitor {
         self.app.cookies.remove(&self.req, Name::Draft);
     }
 
-    /// Keeps the link from a mail until its button is pressed.
-    pub fn keep_mail_link(&self, link: String) {
-        self.app.cookies.set_signed(&self.req, Name::MailLink, link);
+    /// Keeps links from mails until their buttons are pressed; none if the text is empty.
+    pub(super) fn keep_mail_links(&self, links: String) {
+        if links.is_empty() {
+            self.app.cookies.remove(&self.req, Name::MailLink);
+        } else {
+            self.app.cookies.set_signed(&self.req, Name::MailLink, links);
+        }
     }
 
-    /// The link from a mail that was kept.
-    pub fn mail_link(&self) -> Option<String> {
+    /// The links from mails that were kept.
+    pub(super) fn mail_links(&self) -> Option<String> {
         self.app.cookies.get_signed(&self.req, Name::MailLink)
-    }
-
-    /// Forgets the link from a mail.
-    pub fn forget_mail_link(&self) {
-        self.app.cookies.remove(&self.req, Name::MailLink);
     }
 }
 

@@ -20,9 +20,14 @@ async fn ask_again(browser: &mut Browser, email: &str) -> Page {
     browser.submit(form.set("account_activation[email]", email)).await
 }
 
+/// In a browser that did not sign up: with the password.
+async fn activate_with(browser: &mut Browser, link: &str, password: &str) -> Page {
+    let form = browser.get(link).await.form("Activate my account");
+    browser.submit(form.set("user[password]", password)).await
+}
+
 async fn activate(browser: &mut Browser, link: &str) -> Page {
-    let page = browser.get(link).await;
-    browser.submit(page.form("Activate my account")).await
+    activate_with(browser, link, PASSWORD).await
 }
 
 #[actix_web::test]
@@ -73,11 +78,13 @@ async fn s35_a_link_works_once() {
     let app = TestApp::start().await;
     let link = signed_up(&app).await;
     let mut early = app.browser();
-    let button = early.get(&link).await.form("Activate my account");
+    let button = early.get(&link).await.form("Activate my account").set("user[password]", PASSWORD);
     activate(&mut app.browser(), &link).await.assert_flash("success", "Account activated!");
-    early.submit(button).await.assert_flash("danger", INVALID);
+    for page in [early.submit(button).await, app.browser().get(&link).await] {
+        page.assert_at(200, "/login");
+        page.assert_flash("info", "Your account is already active. You can log in.");
+    }
     assert!(!early.is_logged_in().await);
-    app.browser().get(&link).await.assert_flash("danger", INVALID);
 }
 
 #[actix_web::test]
@@ -86,7 +93,7 @@ async fn s35_a_link_is_good_for_three_days_and_another_can_be_sent() {
     let link = signed_up(&app).await;
     app.pass(TimeDelta::days(3) - TimeDelta::minutes(1));
     let mut browser = app.browser();
-    let late = browser.get(&link).await.form("Activate my account");
+    let late = browser.get(&link).await.form("Activate my account").set("user[password]", PASSWORD);
     app.pass(TimeDelta::minutes(1));
     let page = browser.submit(late).await;
     page.assert_at(200, "/account_activations/new");
@@ -144,7 +151,6 @@ async fn token_address_and_purpose_belong_together() {
     let before = app.database.db_dump().await;
     for bad in [
         link.replace("archer%40", "lana%40"),
-        link.split('?').next().unwrap().to_owned(),
         reset.replace("password_resets", "account_activations"),
         "/account_activations/x/edit?email=archer%40example.com".to_owned(),
         "/account_activations/%00/edit?email=%FF".to_owned(),
@@ -152,6 +158,7 @@ async fn token_address_and_purpose_belong_together() {
         let page = app.browser().get(&bad).await;
         page.assert_at(200, "/");
         page.assert_flash("danger", INVALID);
+        assert_eq!(page.attrs(".offer a", "href"), ["/account_activations/new"], "a way on");
     }
     // The button's address, without the page before it.
     let token = link.split('/').nth(2).unwrap();
@@ -166,14 +173,15 @@ async fn who_signs_up_anew_before_activating_takes_the_account_over() {
     let app = TestApp::start().await;
     let first = signed_up(&app).await;
     let mut earlier = app.browser();
-    let earlier_button = earlier.get(&first).await.form("Activate my account");
+    let earlier_button =
+        earlier.get(&first).await.form("Activate my account").set("user[password]", PASSWORD);
     app.browser().sign_up("Sterling", ARCHER, "another password").await.assert_at(200, "/");
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 1);
 
     earlier.submit(earlier_button).await.assert_flash("danger", INVALID);
     app.browser().get(&first).await.assert_flash("danger", INVALID);
     let second = app.mail_to(ARCHER, 2).await.link();
-    let page = activate(&mut app.browser(), &second).await;
+    let page = activate_with(&mut app.browser(), &second, "another password").await;
     assert_eq!(page.title(), "Sterling | Sample App");
     app.browser().log_in(ARCHER, PASSWORD).await.assert_at(422, "/login");
     assert_eq!(app.browser().log_in(ARCHER, "another password").await.status, 200);
@@ -182,9 +190,9 @@ async fn who_signs_up_anew_before_activating_takes_the_account_over() {
 #[actix_web::test]
 async fn s36_of_fifty_parallel_activations_one_succeeds() {
     let app = TestApp::start().await;
-    let link = signed_up(&app).await;
     let mut browser = app.browser();
-    let button = browser.get(&link).await.form("Activate my account");
+    browser.sign_up("Archer", ARCHER, PASSWORD).await;
+    let button = browser.get(&app.mail_to(ARCHER, 1).await.link()).await.form("Activate my account");
     let uses = (0..50).map(|_| {
         let (mut browser, button) = (browser.clone(), button.clone());
         async move { browser.submit_until_taken(button).await }
@@ -193,5 +201,112 @@ async fn s36_of_fifty_parallel_activations_one_succeeds() {
     assert!(answers.iter().all(|answer| answer.status == 303));
     let leads_to = |path: &str| answers.iter().filter(|a| a.location().unwrap().starts_with(path)).count();
     assert_eq!(leads_to("/users/"), 1);
-    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM mail_tokens").await, 0);
+    let good = "SELECT COUNT(*) FROM mail_tokens WHERE purpose = 'account_activations'";
+    assert_eq!(app.database.db_number(good).await, 0);
+}
+
+/// Somebody signs up with the address of a stranger, again after she did so herself: the mail that she expects must not
+/// make her activate an account whose password is not hers.
+#[actix_web::test]
+async fn the_button_activates_only_what_its_browser_or_its_password_made() {
+    let app = TestApp::start().await;
+    let mut owner = app.browser();
+    owner.sign_up("Archer", ARCHER, PASSWORD).await;
+    app.browser().sign_up("Mallory", ARCHER, "the password of mallory").await;
+    let link = app.mail_to(ARCHER, 2).await.link();
+
+    let page = owner.get(&link).await;
+    let button = page.form("Activate my account");
+    assert!(page.has("input[name='user[password]'][autocomplete='current-password']"));
+    for form in [button.clone(), button.set("user[password]", PASSWORD)] {
+        let page = owner.submit(form).await;
+        page.assert_at(422, "/account_activations/kept");
+        assert_eq!(page.errors(), ["Password is not the one that was chosen when signing up"]);
+    }
+    assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users WHERE activated_at IS NOT NULL").await, 0);
+
+    // What helps her: a reset by mail, which ends the password of the other.
+    let page = owner.get("/account_activations/kept").await;
+    page.assert_at(200, "/account_activations/kept/edit");
+    owner.submit(page.form("Send me a link")).await.assert_at(200, "/");
+    let reset = app.mail_to(ARCHER, 3).await;
+    assert_eq!(reset.subject, "Password reset");
+    let form = owner.get(&reset.link()).await.form("Update password").set("user[password]", "hers alone");
+    owner.submit(form.set("user[password_confirmation]", "hers alone")).await;
+    assert!(owner.is_logged_in().await);
+    app.browser().log_in(ARCHER, "the password of mallory").await.assert_at(422, "/login");
+    app.browser().get(&link).await.assert_flash("danger", INVALID);
+}
+
+/// Whoever has the mail could guess the password otherwise.
+#[actix_web::test]
+async fn guesses_with_an_activation_link_count_as_log_ins() {
+    let app = TestApp::start().await;
+    let link = signed_up(&app).await;
+    let mut browser = app.browser();
+    let form = browser.get(&link).await.form("Activate my account").set("user[password]", "a wrong guess");
+    for _ in 0..25 {
+        assert_eq!(browser.submit_only(form.clone()).await.status, 422);
+    }
+    let page = browser.submit_only(form.set("user[password]", PASSWORD)).await;
+    assert_eq!(page.status, 429);
+    page.form("Activate my account");
+    app.pass(TimeDelta::minutes(5));
+    activate(&mut browser, &link).await.assert_flash("success", "Account activated!");
+}
+
+#[actix_web::test]
+async fn two_links_in_one_browser_activate_the_account_that_each_page_names() {
+    let app = TestApp::start().await;
+    let mut browser = app.browser();
+    let mut pages = Vec::new();
+    for name in ["archer", "lana"] {
+        let email = format!("{name}@example.com");
+        app.browser().sign_up(name, &email, PASSWORD).await;
+        pages.push(browser.get(&app.mail_to(&email, 1).await.link()).await);
+    }
+    for (page, name) in pages.iter().zip(["archer", "lana"]) {
+        assert!(page.one("main").contains(&format!("{name}@example.com")));
+        let form = page.form("Activate my account").set("user[password]", PASSWORD);
+        let page = browser.submit(form).await;
+        page.assert_flash("success", "Account activated!");
+        assert_eq!(page.title(), format!("{name} | Sample App"));
+    }
+    assert!(!browser.cookies.contains_key("mail_link"));
+}
+
+/// Mail programs cut lines at 78 columns, lose the parameters, or add a slash.
+#[actix_web::test]
+async fn a_link_that_is_not_complete_says_what_to_do() {
+    let app = TestApp::start().await;
+    let link = signed_up(&app).await;
+    let token = link.split('/').nth(2).unwrap();
+    for (kind, again) in [
+        ("account_activations", Some("/account_activations/new")),
+        ("password_resets", Some("/password_resets/new")),
+        ("email_changes", None),
+        ("email_restores", None),
+    ] {
+        for rest in [
+            &token[..20],
+            token,
+            &format!("{token}/edit"),
+            &format!("{token}/edit/"),
+            &format!("{token}/edit?email="),
+            &format!("{token}/edit?email=archer%40exam"),
+            &format!("{token}/edit/?"),
+        ] {
+            let path = format!("/{kind}/{rest}");
+            let page = app.browser().get(&path).await;
+            assert_eq!((page.status, page.one("h1").as_str()), (404, "This link is not complete"), "{path}");
+            assert_eq!(
+                page.attrs("main a[role=button]", "href").first().map(String::as_str),
+                again,
+                "{path}"
+            );
+        }
+    }
+    let page = app.browser().get(&link.replace("/edit?", "/edit/?")).await;
+    page.assert_at(200, "/account_activations/kept/edit");
+    assert!(page.one("main").contains(ARCHER), "a slash too many takes nothing away");
 }

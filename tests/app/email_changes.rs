@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 
+use crate::support::mails::Mail;
 use crate::support::people::{PASSWORD, Person};
 use crate::support::{Browser, Page, TestApp};
 
@@ -33,7 +34,7 @@ async fn s33_a_new_address_counts_once_its_link_was_used_and_the_old_one_is_told
     let told = app.mail_to(&michael.email, 1).await;
     assert_eq!(told.subject, "Your address is about to change");
     assert!(told.text.contains(NEW) && told.html.contains(NEW));
-    assert_eq!(told.link(), "/password_resets/new");
+    assert!(told.link().starts_with("/email_restores/"));
     let mail = app.mail_to(NEW, 1).await;
     assert_eq!(mail.subject, "Confirm your new address");
 
@@ -70,7 +71,8 @@ async fn s22_a_taken_address_answers_alike_and_only_its_owner_learns() {
     let mails = app.all_mails().await;
     let told: Vec<_> = mails.iter().filter(|mail| mail.to == michael.email).collect();
     assert_eq!(told.len(), 2, "the old address is told either way");
-    assert_eq!(told[0].text.replace(&lana.email, "?"), told[1].text.replace("free@example.com", "?"));
+    let text = |mail: &Mail, new: &str| mail.text.replace(new, "?").replace(&mail.link(), "LINK");
+    assert_eq!(text(told[0], &lana.email), text(told[1], "free@example.com"));
     let taken = app.mail_to(&lana.email, 1).await;
     assert_eq!(taken.subject, "You already have an account");
     assert_eq!(taken.link(), "/password_resets/new");
@@ -186,6 +188,7 @@ async fn a_reset_link_sent_to_the_old_address_ends_with_it() {
     let reset = app.mail_to(&michael.email, 1).await.link();
     ask(&mut app.logged_in(&michael).await, &michael, NEW).await;
     use_link(&mut app.browser(), &app.mail_to(NEW, 1).await.link()).await;
+    app.mails_to(&michael.email, 3).await;
     app.browser().get(&reset).await.assert_flash("danger", "Invalid password reset link");
 }
 
@@ -198,4 +201,40 @@ async fn the_address_in_another_spelling_is_no_new_one() {
     let page = browser.submit(form.set("user[email]", " Michael@EXAMPLE.com ")).await;
     page.assert_flash("success", "Profile updated");
     assert_eq!(app.all_mails().await.len(), 0);
+}
+
+#[actix_web::test]
+async fn a_waiting_address_is_shown_sent_again_and_cancelled() {
+    let app = TestApp::start().await;
+    let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
+    let mut browser = app.logged_in(&michael).await;
+    let settings = format!("/users/{}/edit", michael.id);
+    assert!(!browser.get(&settings).await.has(".pending_email"));
+    // A taken address waits as any other does.
+    for (number, email) in [lana.email.as_str(), NEW].into_iter().enumerate() {
+        ask(&mut browser, &michael, email).await;
+        let page = browser.get(&settings).await;
+        assert_eq!(page.all(".pending_email strong"), [email, &michael.email]);
+        let page = browser.submit(page.form("Send it again")).await;
+        page.assert_at(200, &settings);
+        page.assert_flash("info", "Email sent with another link to confirm your new address.");
+        let mails = app.mails_to(email, 2).await;
+        assert_eq!(mails[0].subject, mails[1].subject);
+        assert_eq!(app.mails_to(&michael.email, number + 1).await.len(), number + 1, "told once each");
+    }
+    let mails = app.mails_to(NEW, 2).await;
+    app.browser().get(&mails[0].link()).await.assert_flash("danger", INVALID);
+    let page = browser.get(&settings).await;
+    let page = browser.submit(page.form("Cancel the change")).await;
+    page.assert_at(200, &settings);
+    page.assert_flash("success", "The change of address was cancelled. Your address stays as it is.");
+    assert!(!page.has(".pending_email"));
+    app.browser().get(&mails[1].link()).await.assert_flash("danger", INVALID);
+    let page = browser.post("/email_changes", &[]).await;
+    page.assert_redirect(&settings);
+    assert_eq!(app.mails_to(NEW, 2).await.len(), 2, "nothing waits, nothing is sent");
+
+    ask(&mut browser, &michael, NEW).await;
+    app.pass(TimeDelta::days(3));
+    assert!(!browser.get(&settings).await.has(".pending_email"), "its link is too old");
 }

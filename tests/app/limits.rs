@@ -44,7 +44,15 @@ async fn s23_an_account_takes_25_guesses_in_five_minutes() {
     assert_eq!((guesses, page.status), (25, 429));
     let wait: u64 = page.header("retry-after").parse().unwrap();
     assert!((1..=300).contains(&wait), "{wait}");
-    assert_eq!(page.one("h1"), "Too many requests");
+    let minutes = wait.div_ceil(60);
+    let (kind, said) = page.flash().unwrap();
+    let until = app.app.clock.now() + TimeDelta::seconds(wait as i64 + 59);
+    let expected = format!("Please try again in {minutes} minute");
+    assert!(kind == "danger" && said.contains(&expected) && said.ends_with(" UTC."), "{said}");
+    let near =
+        |until: chrono::DateTime<chrono::Utc>| said.contains(&until.format("at %H:%M UTC").to_string());
+    assert!(near(until) || near(until - TimeDelta::minutes(1)), "{said}: {until}");
+    assert_eq!(page.attrs("#session_email", "value"), [anna.email.as_str()], "the form is kept");
     // Even with the right password, and in another spelling of the address; other accounts are not concerned.
     let elsewhere = &mut browser_from(&app, "10.9.9.9");
     assert_eq!(try_password(elsewhere, &anna.email, PASSWORD).await.status, 429);
@@ -144,6 +152,9 @@ async fn s25_ten_sign_ups_an_hour() {
     assert_eq!(sign_up(&mut browser, 10).await, 429);
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 10);
     assert_eq!(sign_up(&mut browser_from(&app, "192.0.2.8"), 11).await, 303);
+    let page = browser.sign_up("Person", "person13@example.com", PASSWORD).await;
+    page.assert_at(429, "/users");
+    assert_eq!(page.attrs("#user_name, #user_email", "value"), ["Person", "person13@example.com"]);
     app.pass(TimeDelta::hours(1));
     assert_eq!(sign_up(&mut browser, 12).await, 303);
 }
@@ -161,6 +172,7 @@ async fn s25_five_mails_in_half_an_hour_to_one_address() {
         let page = ask_reset(&mut browser_from(&app, "192.0.2.9"), email).await;
         assert_eq!(page.status, 429, "{email}");
         assert!(page.header("retry-after").parse::<u64>().unwrap() > 1000, "{email}");
+        assert_eq!(page.attrs("#password_reset_email", "value"), [email], "the form is kept");
         // By whichever form.
         let fields = [("account_activation[email]", email)];
         assert_eq!(app.browser().post("/account_activations", &fields).await.status, 429, "{email}");
@@ -168,6 +180,62 @@ async fn s25_five_mails_in_half_an_hour_to_one_address() {
     assert_eq!(app.all_mails().await.len(), 5);
     app.pass(TimeDelta::minutes(30));
     assert_eq!(ask_reset(&mut app.browser(), &anna.email).await.status, 303);
+}
+
+/// Nor does one sender have mails sent to a thousand strangers: by client, whichever form, and by account, wherever from.
+#[actix_web::test]
+async fn a_sender_causes_twenty_mails_an_hour() {
+    let app = app_behind_a_proxy().await;
+    let mut browser = browser_from(&app, "192.0.2.7");
+    for n in 0..20 {
+        let email = format!("person{n}@example.com");
+        let (path, field) = match n % 2 {
+            0 => ("/password_resets", "password_reset[email]"),
+            _ => ("/account_activations", "account_activation[email]"),
+        };
+        assert_eq!(browser.post(path, &[(field, &email)]).await.status, 303);
+    }
+    let anna = app.db_person("anna").await;
+    assert_eq!(ask_reset(&mut browser, &anna.email).await.status, 429);
+    let fields = [("account_activation[email]", anna.email.as_str())];
+    let page = browser.post("/account_activations", &fields).await;
+    assert_eq!(page.status, 429);
+    assert_eq!(page.attrs("#account_activation_email", "value"), [anna.email.as_str()], "the form is kept");
+    assert_eq!(
+        ask_reset(&mut browser_from(&app, "192.0.2.8"), &anna.email).await.status,
+        303,
+        "nothing of hers is used up"
+    );
+
+    let mut member = app.logged_in(&anna).await;
+    for n in 0..21 {
+        member.forwarded_for = Some(format!("192.0.2.{}", 20 + n));
+        let form = member.get(&format!("/users/{}/edit", anna.id)).await.form("Save changes");
+        let form = form.set("user[email]", &format!("stranger{n}@example.com"));
+        let page = member.submit_only(form.set("user[current_password]", PASSWORD)).await;
+        if n < 20 {
+            assert_eq!(page.status, 303, "{n}");
+        } else {
+            assert_eq!(page.status, 429);
+            assert_eq!(page.attrs("#user_email", "value"), ["stranger20@example.com"], "the form is kept");
+        }
+    }
+    app.pass(TimeDelta::hours(1));
+    assert_eq!(ask_reset(&mut browser, "nobody@example.com").await.status, 303);
+}
+
+/// A workshop, behind one address.
+#[actix_web::test]
+async fn a_setting_raises_a_limit() {
+    let app = TestApp::start_with(&[("LIMIT_MAILS_BY", "22"), ("LIMIT_LOG_INS", "1")]).await;
+    let mut browser = app.browser();
+    for n in 0..23 {
+        let page = ask_reset(&mut browser, &format!("person{n}@example.com")).await;
+        assert_eq!(page.status, if n < 22 { 303 } else { 429 }, "{n}");
+    }
+    for status in [422, 429] {
+        assert_eq!(try_password(&mut browser, "anna@example.com", "x").await.status, status);
+    }
 }
 
 #[actix_web::test]

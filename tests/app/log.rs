@@ -144,7 +144,10 @@ pub async fn walk(address: SocketAddr, folder: &Path, database: &TestDatabase) -
     let form = anna.get("/users/1/edit").await.form("Save changes").set("user[password]", PASSWORD);
     let form =
         form.set("user[password_confirmation]", PASSWORD).set("user[current_password]", OTHER_PASSWORD);
-    anna.submit(form).await.assert_flash("success", "Profile updated");
+    anna.submit(form).await.assert_flash(
+        "success",
+        "Profile updated. Your password was changed, and all other devices were logged out.",
+    );
     // A remembered return, and the delete of an account.
     let session = anna.cookies.remove("session").unwrap();
     assert!(anna.is_logged_in().await);

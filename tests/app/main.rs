@@ -30,6 +30,7 @@ mod doctor_way;
 mod documents;
 mod drafts;
 mod email_changes;
+mod email_restores;
 mod first_run;
 mod form_addresses;
 mod headers;

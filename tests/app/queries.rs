@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 use chrono::TimeDelta;
 use sample_app::mails::Mail;
 use sample_app::models::email::Email;
+use sample_app::models::email_restore::{self, Restored};
 use sample_app::models::idempotency_key::{self, IdempotencyKey};
 use sample_app::models::job::{Job, Kind};
+use sample_app::models::mail_request::MailRequest;
 use sample_app::models::mail_token::{MailToken, Purpose};
 use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::name::Name;
@@ -194,6 +196,27 @@ async fn tokens_devices_and_mails() {
     let fourth = MailToken::issue(db, anna.id, purpose, &anna.email, now).await.unwrap();
     MailToken::revoke_all(db, anna.id).await.unwrap();
     assert!(MailToken::find(db, purpose, fourth.expose(), &anna.email).await.unwrap().is_none());
+    let change = MailToken::issue(db, anna.id, Purpose::EmailChange, "new@example.com", now).await;
+    assert_eq!(
+        MailToken::pending_email(db, anna.id, now).await.unwrap().as_deref(),
+        change.map(|_| "new@example.com").ok()
+    );
+    let activation = MailToken::issue(db, anna.id, Purpose::Activation, &anna.email, now).await.unwrap();
+    let token = MailToken::find(db, Purpose::Activation, activation.expose(), &anna.email).await.unwrap();
+    assert!(token.as_ref().unwrap().use_activation(db).await.unwrap());
+    assert!(!token.unwrap().use_activation(db).await.unwrap(), "once");
+
+    let asked = email("anna@example.com");
+    MailRequest::push(db, Purpose::PasswordReset, &asked, now).await.unwrap();
+    if let Some(request) = MailRequest::take(db).await.unwrap() {
+        assert_eq!(request.parts(), Some((Purpose::PasswordReset, asked)));
+    }
+
+    let restore = email_restore::issue(db, anna.id, &anna.email, now).await.unwrap();
+    let link = email_restore::find(db, restore.expose(), &anna.email).await.unwrap().unwrap();
+    assert!(!email_restore::is_taken(db, &link).await.unwrap());
+    assert!(matches!(email_restore::apply(db, &link, "digest", now).await.unwrap(), Restored::Done));
+    assert!(matches!(email_restore::apply(db, &link, "digest", now).await.unwrap(), Restored::Used));
 
     let user = User::find(db, anna.id).await.unwrap().unwrap();
     User::lock_current(db, &user).await.unwrap();

@@ -22,12 +22,18 @@ const ORIGINAL: &str = "
     GET /password_resets/new  POST /password_resets  GET /password_resets/{token}/edit  PATCH /password_resets/{token}
     POST /microposts  DELETE /microposts/{id}  POST /relationships  DELETE /relationships/{id}";
 
-/// What the port adds: the button of the activation link and another mail, the confirmation of a new address, logging out
-/// elsewhere, pictures and files, what admins see of the mails, the inbox, what SES tells, the documents, health; the pages
-/// that ask before something is deleted; and the way from the address of a refused form to the form.
+/// What the port adds: the button of the activation link and another mail, the confirmation of a new address and the way
+/// back from it, what is left of links that mail programs cut, logging out elsewhere, pictures and files, what admins see
+/// of the mails, the inbox, what SES tells, the documents, health; the pages that ask before something is deleted; and the
+/// way from the address of a refused form to the form.
 const OURS: &str = "
     GET /account_activations/new  POST /account_activations  PATCH /account_activations/{token}
-    GET /email_changes/{token}/edit  PATCH /email_changes/{token}
+    POST /email_changes  DELETE /email_changes  GET /email_changes/{token}/edit  PATCH /email_changes/{token}
+    GET /email_restores/{token}/edit  PATCH /email_restores/{token}
+    GET /account_activations/{token}  GET /account_activations/{token}/edit/
+    GET /password_resets/{token}  GET /password_resets/{token}/edit/
+    GET /email_changes/{token}  GET /email_changes/{token}/edit/
+    GET /email_restores/{token}  GET /email_restores/{token}/edit/
     DELETE /other_sessions
     GET /pictures/{key}  GET /avatars/{id}  GET /static/{name:.*}  GET /favicon.ico  GET /robots.txt
     GET /admin/outbox  PATCH /admin/outbox/{id}  GET /admin/suppressions  DELETE /admin/suppressions/{id}
@@ -36,8 +42,8 @@ const OURS: &str = "
     GET /README.md  GET /ARCHITECTURE.md  GET /CHANGELOG.md  GET /LICENSE
     GET /livez  GET /readyz
     GET /users/{id}/delete  GET /microposts/{id}/delete
-    GET /logout  GET /other_sessions  GET /account_activations  GET /account_activations/{token}  GET /password_resets
-    GET /password_resets/{token}  GET /email_changes/{token}  GET /microposts  GET /relationships
+    GET /logout  GET /other_sessions  GET /account_activations  GET /password_resets  GET /email_changes
+    GET /microposts  GET /relationships
     GET /relationships/{id}  GET /admin/outbox/{id}  GET /admin/suppressions/{id}";
 
 #[test]

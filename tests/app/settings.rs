@@ -4,6 +4,8 @@ use crate::support::page::Form;
 use crate::support::people::{PASSWORD, Person};
 use crate::support::{Browser, TestApp};
 
+const PASSWORD_CHANGED: &str =
+    "Profile updated. Your password was changed, and all other devices were logged out.";
 const NEW: &str = "a brand new password";
 
 async fn settings(browser: &mut Browser, person: &Person) -> Form {
@@ -154,7 +156,7 @@ async fn s40_what_the_form_lacks_cannot_be_set() {
 }
 
 #[actix_web::test]
-async fn s32_a_new_password_needs_the_current_one() {
+async fn s32_a_new_password_needs_the_current_one_and_its_owner_is_told() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
@@ -163,13 +165,23 @@ async fn s32_a_new_password_needs_the_current_one() {
         let form = settings(&mut browser, &michael).await.set("user[name]", "Other");
         let page = browser.submit(new_password(form, NEW, NEW, wrong)).await;
         assert_eq!(page.status, 422, "{wrong}");
-        assert_eq!(page.errors(), ["Current password is needed to change the password or the address"]);
+        let said = match wrong {
+            "" => "Current password is needed to change the password or the address",
+            _ => "That is not your current password",
+        };
+        assert_eq!(page.errors(), [said]);
+        assert_eq!(page.one("#user_current_password_error"), format!("{said}."));
         assert_eq!(page.attrs("#user_name", "value"), ["Other"]);
     }
     assert_eq!(app.database.db_dump().await, before, "not even the name");
 
     let form = new_password(settings(&mut browser, &michael).await, NEW, NEW, PASSWORD);
-    browser.submit(form).await.assert_flash("success", "Profile updated");
+    browser.submit(form).await.assert_flash("success", PASSWORD_CHANGED);
+    let mail = app.mail_to(&michael.email, 1).await;
+    assert_eq!(
+        (mail.subject.as_str(), mail.link().as_str()),
+        ("Your password was changed", "/password_resets/new")
+    );
     app.browser().log_in(&michael.email, PASSWORD).await.assert_at(422, "/login");
     assert_eq!(app.browser().log_in(&michael.email, NEW).await.status, 200);
 }
@@ -184,7 +196,7 @@ async fn s32_a_new_address_needs_the_current_password() {
     for email in ["new@example.com", &lana.email] {
         let form = settings(&mut browser, &michael).await.set("user[email]", email);
         let page = browser.submit(form.set("user[current_password]", "wrong password")).await;
-        assert_eq!(page.errors(), ["Current password is needed to change the password or the address"]);
+        assert_eq!(page.errors(), ["That is not your current password"]);
         answers.push((page.status, page.text().replace(email, "EMAIL")));
     }
     assert_eq!(answers[0], answers[1], "S22: nor does this tell who is here");
@@ -219,7 +231,7 @@ async fn s7_a_new_password_ends_every_other_session_and_device() {
     let mut copy = here.clone();
 
     let form = new_password(settings(&mut here, &michael).await, NEW, NEW, PASSWORD);
-    here.submit(form).await.assert_flash("success", "Profile updated");
+    here.submit(form).await.assert_flash("success", PASSWORD_CHANGED);
     assert!(!session.is_logged_in().await && !device.is_logged_in().await);
     assert!(!copy.is_logged_in().await, "S1: a new id here as well");
     assert!(here.is_logged_in().await);

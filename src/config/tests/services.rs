@@ -218,6 +218,18 @@ fn limits_are_on_in_production() -> Tested {
 }
 
 #[test]
+fn each_limit_has_a_number_of_its_own() -> Tested {
+    let numbers = load(&[("LIMIT_SIGN_UPS", "500")])?.limit_numbers;
+    assert_eq!(numbers, LimitNumbers { sign_ups: 500, ..load(&[])?.limit_numbers });
+    for name in ["LIMIT_LOG_INS", "LIMIT_SIGN_UPS", "LIMIT_MAILS_TO", "LIMIT_MAILS_BY", "LIMIT_POSTS"] {
+        for wrong in ["0", "-1", "many", "65536"] {
+            assert_eq!(names(&errors(&[(name, wrong)])), [name], "{wrong}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn the_topic_of_ses_tells_where_sns_answers() -> Tested {
     let origin = |settings: &[(&str, &str)]| -> Result<_, Box<dyn std::error::Error>> {
         Ok(load(settings)?.ses_topic.map(|topic| topic.origin.origin()))

@@ -54,7 +54,8 @@ impl TestApp {
     /// Waits until no mail waits any more; gives all that were delivered.
     pub async fn all_mails(&self) -> Vec<Mail> {
         let start = Instant::now();
-        while self.database.db_number("SELECT COUNT(*) FROM outbox").await > 0 {
+        let waiting = "SELECT (SELECT COUNT(*) FROM mail_requests) + (SELECT COUNT(*) FROM outbox)";
+        while self.database.db_number(waiting).await > 0 {
             assert!(start.elapsed() < Duration::from_secs(30), "the outbox does not empty");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

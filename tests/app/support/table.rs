@@ -75,12 +75,13 @@ pub fn form_for(verb: &str, path: &str, owner: &Owner, unique: &str) -> Vec<(&'s
         ("PATCH", "/users/{id}") => vec![("user[name]", "Renamed"), ("user[email]", &email)],
         ("POST", "/account_activations") => vec![("account_activation[email]", &email)],
         ("POST", "/password_resets") => vec![("password_reset[email]", &email)],
-        ("PATCH", "/password_resets/{token}") => {
+        ("PATCH", "/password_resets/{token}" | "/email_restores/{token}") => {
             vec![("email", &email), ("user[password]", password), ("user[password_confirmation]", password)]
         }
         ("POST", "/microposts") => vec![("micropost[content]", "A post")],
         ("POST", "/relationships") => vec![("followed_id", &id)],
         ("PATCH", "/account_activations/{token}" | "/email_changes/{token}") => vec![("email", &email)],
+        ("POST", "/email_changes") => vec![],
         ("DELETE", _) | ("PATCH", "/admin/outbox/{id}") | ("POST", "/webhooks/ses") => vec![],
         other => panic!("no form for {other:?}"),
     };

@@ -1,0 +1,92 @@
+//! Links that give an account its former address back. Whoever knows a password can change the address and confirm the new
+//! one, so the former address gets a link that no later change takes away (ASVS 6.3.7).
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::email::Email;
+use super::mail_token::{MailToken, Purpose};
+use super::secret::{Digest, Secret};
+use super::user::User;
+use crate::db::{Conn, execute, fetch_optional};
+use crate::error::Result;
+
+/// How long a link is good.
+pub const LIFETIME: TimeDelta = TimeDelta::days(7);
+
+/// What using a link came to.
+pub enum Restored {
+    /// The account has its former address, a new password and no session.
+    Done,
+    /// The link was used, or one of an earlier address was.
+    Used,
+    /// Another account has the address by now. The link is still good.
+    Taken,
+}
+
+/// Makes a link for the address that somebody has at present.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn issue(db: &mut Conn, user_id: i64, email: &str, now: DateTime<Utc>) -> Result<Secret> {
+    let secret = Secret::random()?;
+    execute!(db, "DELETE FROM email_restores WHERE user_id = ? AND expires_at <= ?", user_id, now)?;
+    execute!(
+        db,
+        "INSERT INTO email_restores (user_id, digest, email, expires_at) VALUES (?, ?, ?, ?)",
+        user_id,
+        secret.digest().to_vec(),
+        email,
+        now + LIFETIME,
+    )?;
+    Ok(secret)
+}
+
+/// Finds the link that somebody followed. It may have expired.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(db: &mut Conn, token: &str, email: &str) -> Result<Option<MailToken>> {
+    fetch_optional!(
+        db,
+        "SELECT id, user_id, email, expires_at FROM email_restores WHERE digest = ? AND email = ?",
+        Digest::of(token).to_vec(),
+        email,
+    )
+}
+
+/// Uses a link: the former address and a new password count, every session ends, and so does every link that went to an
+/// address which the account had later.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn apply(db: &mut Conn, link: &MailToken, digest: &str, now: DateTime<Utc>) -> Result<Restored> {
+    // A change of address uses up its link first and then changes the user; here it is the same order, so whichever
+    // comes second sees what the first one did.
+    MailToken::revoke(db, link.user_id, Purpose::EmailChange).await?;
+    // Of several requests at once, one uses the link. An UPDATE, because the link has to outlast a taken address.
+    if execute!(db, "UPDATE email_restores SET user_id = user_id WHERE id = ?", link.id)?.rows == 0 {
+        return Ok(Restored::Used);
+    }
+    if !User::change_email(db, link.user_id, &link.email, now).await? {
+        return Ok(Restored::Taken);
+    }
+    User::change_password(db, link.user_id, digest, now).await?;
+    execute!(
+        db,
+        "DELETE FROM email_restores WHERE user_id = ? AND (id >= ? OR email = ?)",
+        link.user_id,
+        link.id,
+        &link.email,
+    )?;
+    Ok(Restored::Done)
+}
+
+/// Whether another account than this one has the address.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_taken(db: &mut Conn, link: &MailToken) -> Result<bool> {
+    let Ok(email) = Email::parse(&link.email) else { return Ok(false) };
+    let owner = User::find_by_email(db, &email).await?;
+    Ok(owner.is_some_and(|owner| owner.id != link.user_id && owner.activated_at.is_some()))
+}
