@@ -173,7 +173,7 @@ async fn s1_every_log_in_has_a_session_id_of_its_own() {
             "form" => browser.log_in(&lana.email, PASSWORD).await,
             "activation" => {
                 let page = browser.get(&activation).await;
-                browser.submit(page.form("Activate my account")).await
+                browser.submit(page.form("Activate my account").set("user[password]", PASSWORD)).await
             }
             _ => {
                 let form = browser.get(&reset).await.form("Update password");

@@ -36,7 +36,8 @@ async fn people_sign_up_by_mail_on_both_ports_and_by_both_kinds_of_auth() {
         until(&app, ALL, 0).await;
         let mut browser = app.browser();
         let page = browser.get(&mail.link()).await;
-        let page = browser.submit(page.form("Activate my account")).await;
+        let form = page.form("Activate my account").set("user[password]", PASSWORD);
+        let page = browser.submit(form).await;
         page.assert_flash("success", "Account activated!");
         let pulse = app.app.mailer.vitals().pulse();
         assert_eq!((pulse.totals, pulse.last.map(|last| last.is_ok())), ((1, 0), Some(true)));
