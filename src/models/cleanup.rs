@@ -25,6 +25,7 @@ const RULES: &[Rule] = &[
     Rule { table: "remembered_devices", is_old: "expires_at < ?", age: TimeDelta::days(1) },
     // A link that has expired says so, and offers another one, for as long as people look for it in their mail.
     Rule { table: "mail_tokens", is_old: "expires_at < ?", age: TimeDelta::days(30) },
+    Rule { table: "email_restores", is_old: "expires_at < ?", age: TimeDelta::zero() },
     // Somebody's address, name and password, without a sign that they want to be here. A new sign-up starts the time anew.
     Rule {
         table: "users",

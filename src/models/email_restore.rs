@@ -29,7 +29,6 @@ pub enum Restored {
 /// When the database does not answer.
 pub async fn issue(db: &mut Conn, user_id: i64, email: &str, now: DateTime<Utc>) -> Result<Secret> {
     let secret = Secret::random()?;
-    execute!(db, "DELETE FROM email_restores WHERE user_id = ? AND expires_at <= ?", user_id, now)?;
     execute!(
         db,
         "INSERT INTO email_restores (user_id, digest, email, expires_at) VALUES (?, ?, ?, ?)",
