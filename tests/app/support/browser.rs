@@ -191,7 +191,7 @@ pub const PREFIX: &str = "sample_app_";
 
 fn prefix(name: &str) -> &'static str {
     match name {
-        "session" | "remember_me" | "flash" | "return_to" | "mail_link" | "draft" => PREFIX,
+        "session" | "remember_me" | "flash" | "return_to" | "mail_link" | "draft" | "sign_up" => PREFIX,
         _ => "",
     }
 }
