@@ -13,34 +13,34 @@ use std::time::{Duration, Instant};
 pub use conn::{Conn, Link, Outcome};
 pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, on, row};
 pub use migrate::MIGRATE_LOCK_TIMEOUT;
+pub use pool::NeedsTls;
 
 use crate::config;
 use crate::error::{Error, Result};
 use crate::per_thread::PerThread;
 use crate::services::vitals::Vitals;
 use deadpool::Status;
-use pool::{MYSQL_A_THREAD, MySqlConnections, Pool, SqliteConnections};
+use pool::{MYSQL_A_THREAD, MySqlConnections, Pool, Renewal, SqliteConnections};
 
-/// How often a transaction is tried when the database undoes it in favour of another one (deadlock, lock wait).
-const ATTEMPTS: usize = 3;
 /// A connection is there within this time or not at all: with a server that is frozen, every idle one takes a second to
 /// be found dead, and nobody waits for all of them.
-const CHECKOUT: Duration = Duration::from_millis(2500);
+const CHECKOUT: Duration = Duration::from_millis(2700);
 
 /// The pools of connections. Clones share them.
 #[derive(Clone)]
-pub struct Db {
+pub struct Db(Arc<Inner>);
+
+struct Inner {
     backend: Backend,
     vitals: Vitals,
     address: String,
 }
 
-#[derive(Clone)]
 enum Backend {
     /// A file. For development and for a single small instance.
     Sqlite(Pool<SqliteConnections>),
     /// MySQL or MariaDB: RDS, Aurora.
-    MySql(Arc<PerThread<MySqlConnections>>),
+    MySql { pools: PerThread<MySqlConnections>, renewal: Arc<Renewal> },
 }
 
 impl Db {
@@ -54,28 +54,30 @@ impl Db {
                 (Backend::Sqlite(pool::sqlite(path)?), path.display().to_string())
             }
             config::Database::MySql(mysql) => {
-                (Backend::MySql(Arc::new(pool::mysql(mysql)?)), mysql.to_string())
+                let renewal = Arc::new(Renewal::default());
+                let pools = pool::mysql(mysql, &renewal)?;
+                (Backend::MySql { pools, renewal }, mysql.to_string())
             }
         };
-        Ok(Db { backend, vitals: Vitals::default(), address })
+        Ok(Db(Arc::new(Inner { backend, vitals: Vitals::default(), address })))
     }
 
     /// What it is, in a word.
     pub fn kind(&self) -> &'static str {
-        match &self.backend {
+        match &self.0.backend {
             Backend::Sqlite(_) => "SQLite",
-            Backend::MySql(_) => "MySQL",
+            Backend::MySql { .. } => "MySQL",
         }
     }
 
-    /// How it is doing: pings, and whatever was not answered.
+    /// How it is doing: every statement, and every connection that could not be had.
     pub fn vitals(&self) -> &Vitals {
-        &self.vitals
+        &self.0.vitals
     }
 
     /// Where it is, without user and password.
     pub fn address(&self) -> String {
-        self.address.clone()
+        self.0.address.clone()
     }
 
     /// Asks it something.
@@ -83,12 +85,8 @@ impl Db {
     /// # Errors
     /// When it does not answer.
     pub async fn ping(&self) -> Result<()> {
-        let ask = async {
-            let mut conn = self.checkout().await?;
-            let (_,): (i64,) = fetch_one!(&mut conn, "SELECT 1")?;
-            Ok::<(), Error>(())
-        };
-        self.vitals.watch(ask).await
+        let (_,): (i64,) = fetch_one!(&mut self.conn().await?, "SELECT 1")?;
+        Ok(())
     }
 
     /// Takes a connection out of the pool; dropping it gives it back.
@@ -99,18 +97,20 @@ impl Db {
         let start = Instant::now();
         let conn = self.checkout().await;
         if let Err(error) = &conn {
-            self.vitals.note(start.elapsed(), Some(error));
+            self.0.vitals.note(start.elapsed(), Some(error));
         }
         conn
     }
 
     async fn checkout(&self) -> Result<Conn> {
         let checkout = async {
-            let link = match &self.backend {
-                Backend::Sqlite(pool) => Link::Sqlite(pool.get().await.map_err(Error::unavailable)?),
-                Backend::MySql(pools) => Link::MySql(pools.here()?.get().await.map_err(Error::unavailable)?),
+            let link = match &self.0.backend {
+                Backend::Sqlite(pool) => Link::Sqlite(pool.get().await.map_err(pool::refused)?),
+                Backend::MySql { pools, .. } => {
+                    Link::MySql(pools.here()?.get().await.map_err(pool::refused)?)
+                }
             };
-            Ok(Conn::new(link))
+            Ok(Conn::new(self.clone(), link))
         };
         let late = |_| Err(Error::unavailable("there was no connection to the database in time"));
         tokio::time::timeout(CHECKOUT, checkout).await.unwrap_or_else(late)
@@ -125,18 +125,21 @@ impl Db {
         Ok(self)
     }
 
-    /// Runs `work` in one transaction: all of it happens or nothing. When the database gives way to another
-    /// transaction (MySQL 1213 and 1205), the whole of `work` runs again, three times at most; so `work` must do
-    /// nothing but talk to the database.
+    /// Runs `work` in one transaction: all of it happens or nothing. Where the database gives way to another transaction,
+    /// or the connection leads to a server that takes no writes, the whole of `work` runs again (error/failure.rs), as a
+    /// single statement does; so `work` must do nothing but talk to the database.
     ///
     /// # Errors
     /// What `work` answers, or what the database says; nothing is changed then.
     pub async fn transaction<T>(&self, work: impl AsyncFn(&mut Conn) -> Result<T>) -> Result<T> {
-        let mut attempt = 1;
+        let mut attempts = 0;
         loop {
             let mut conn = self.conn().await?;
-            conn.begin().await?;
-            let done = match work(&mut conn).await {
+            let done = match conn.begin().await {
+                Ok(()) => work(&mut conn).await,
+                Err(error) => Err(error),
+            };
+            let done = match done {
                 Ok(value) => conn.commit().await.map(|()| value),
                 Err(error) => {
                     // A connection that cannot roll back is closed when it is dropped, which rolls back as well.
@@ -144,19 +147,27 @@ impl Db {
                     Err(error)
                 }
             };
+            attempts += 1;
             match done {
-                Err(error) if error.gave_way() && attempt < ATTEMPTS => attempt += 1,
-                Err(error) if error.gave_way() => return Err(Error::unavailable(error)),
+                Err(error) if error.failure().is_tried_again_after(attempts) => {}
                 done => return done,
             }
         }
     }
 
+    /// Every connection is replaced before its next use: one of them led to a server that takes no writes any more, and a
+    /// new one may lead to its successor.
+    fn renew_connections(&self) {
+        if let Backend::MySql { renewal, .. } = &self.0.backend {
+            renewal.begin();
+        }
+    }
+
     /// Connections in use and the most there can be, as many threads as ask now.
     pub fn in_use(&self) -> (usize, usize) {
-        let pools: Vec<Status> = match &self.backend {
+        let pools: Vec<Status> = match &self.0.backend {
             Backend::Sqlite(pool) => vec![pool.status()],
-            Backend::MySql(pools) => pools.all().map(Pool::status).collect(),
+            Backend::MySql { pools, .. } => pools.all().map(Pool::status).collect(),
         };
         let in_use = |pool: &Status| pool.size.saturating_sub(pool.available);
         (pools.iter().map(in_use).sum(), pools.iter().map(|pool| pool.max_size).sum())
@@ -164,9 +175,9 @@ impl Db {
 
     /// The most connections that one thread can hold.
     pub fn most_here(&self) -> usize {
-        match &self.backend {
+        match &self.0.backend {
             Backend::Sqlite(pool) => pool.status().max_size,
-            Backend::MySql(_) => MYSQL_A_THREAD,
+            Backend::MySql { .. } => MYSQL_A_THREAD,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! One error for everything that a request can run into, and the one `Result`. The log gets the detail; the visitor
 //! gets the page that web/error_pages.rs makes of it.
 
+mod failure;
+
 use std::borrow::Cow;
+
+pub use failure::Failure;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
@@ -72,14 +76,18 @@ impl Error {
         self.database().is_some_and(|error| error.is_unique_violation())
     }
 
-    /// Whether the database undid a transaction in favour of another one: MySQL 1213 (deadlock) and 1205 (lock wait).
-    pub fn gave_way(&self) -> bool {
-        self.mysql_number().is_some_and(|number| matches!(number, 1213 | 1205))
+    /// Whether the database rolled back in favour of another transaction.
+    pub fn is_lock_conflict(&self) -> bool {
+        self.failure() == Failure::LockConflict
     }
 
-    fn mysql_number(&self) -> Option<u16> {
-        let error = self.database()?.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()?;
-        Some(error.number())
+    /// What this means for the statement or transaction that met it.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Error::Database(error) => Failure::of(error),
+            Error::Unavailable(source) => source.downcast_ref().map_or(Failure::Transient, Failure::of),
+            _ => Failure::Fault,
+        }
     }
 
     fn database(&self) -> Option<&dyn sqlx::error::DatabaseError> {
@@ -94,24 +102,11 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Error {
         match error {
             sqlx::Error::RowNotFound => Error::NotFound,
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => Error::unavailable(error),
             // What a new row belongs to was deleted at this very moment.
             sqlx::Error::Database(ref e) if e.is_foreign_key_violation() => Error::NotFound,
-            sqlx::Error::Database(ref e) if is_passing(e.as_ref()) => Error::unavailable(error),
-            other => Error::Database(other),
-        }
-    }
-}
-
-/// Whether the database says "not now" rather than "never": statement time-outs (MySQL 3024, MariaDB 1969), too many
-/// connections (1040), shutting down (1053), read-only after a fail-over (1290, 1792, 1836), SQLite busy (5) or full (13).
-fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {
-    match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        Some(mysql) => matches!(mysql.number(), 3024 | 1969 | 1040 | 1053 | 1290 | 1792 | 1836),
-        None => {
-            // Extended SQLite codes keep the plain one in their lowest byte.
-            let code = error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0);
-            matches!(code & 0xff, 5 | 6 | 13)
+            other if Failure::of(&other) == Failure::Fault => Error::Database(other),
+            // Never a 500, wherever it comes from.
+            other => Error::unavailable(other),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What stands behind the application: each a struct over its backends, an embedded one that needs nothing installed and
 //! the one on AWS. Settings decide which; nothing else in the code knows.
 
-pub mod bookmarks;
 pub mod cache;
 pub mod cleaner;
 pub mod http;

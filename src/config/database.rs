@@ -219,6 +219,12 @@ fn ssl_mode(text: &str) -> Result<SslMode, Fault> {
     }
 }
 
+/// The regions in China have a domain of their own.
+fn is_rds(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    host.ends_with(".rds.amazonaws.com") || host.ends_with(".rds.amazonaws.com.cn")
+}
+
 /// Puts TLS to the account: on RDS's own host names the strictest unless said otherwise, elsewhere MySQL's default.
 fn with_tls(
     r: &mut Reader<'_>,
@@ -227,7 +233,7 @@ fn with_tls(
     ca_file: Option<PathBuf>,
 ) -> MySql {
     let host = account.host.value;
-    let on_rds = host.trim_end_matches('.').ends_with(".rds.amazonaws.com");
+    let on_rds = is_rds(&host);
     let ssl_mode = stated.unwrap_or(if on_rds { SslMode::VerifyIdentity } else { SslMode::Preferred });
     let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
     // RDS Proxy alone has certificates of the public Amazon authorities.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::reader::Reader;
-use super::values::{Fault, host_and_port, number, path_of};
+use super::values::{Fault, authority, host_and_port, number, path_of};
 
 /// Where the server answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Listen::Inherited => write!(f, "the inherited socket"),
-            Listen::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Listen::Tcp { host, port } => write!(f, "{}", authority(host, *port)),
             Listen::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }

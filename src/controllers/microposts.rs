@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::idempotency_key;
 use crate::models::micropost::{Content, Micropost};
-use crate::models::page::PageNumber;
+use crate::models::page::PageStart;
 use crate::models::picture;
 use crate::models::picture_deletion;
 use crate::models::validation::{BASE, Errors};
@@ -23,7 +23,7 @@ use crate::web::draft::Draft;
 use crate::web::error_pages::with_retry_after;
 use crate::web::flash::Kind;
 use crate::web::form::Form;
-use crate::web::params::{Id, page_number};
+use crate::web::params::{Id, page_start};
 use crate::web::return_to;
 use crate::web::roles::SignedIn;
 use crate::web::upload::{PostForm, Upload};
@@ -158,7 +158,7 @@ pub async fn destroy(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
     me.go_saying(&page_it_was_on(&me, from).await?, Kind::Success, "Micropost deleted")
 }
 
-/// The page of ours with the button that was pressed; the page before it, if the post was the last one there.
+/// The page of ours with the button that was pressed; the first one, if the post was the last one there.
 async fn page_it_was_on(me: &SignedIn, from: Option<String>) -> Result<String> {
     let Some(path) = from else { return Ok("/".into()) };
     let (list, query) = path.split_once('?').unwrap_or((&path, ""));
@@ -166,14 +166,14 @@ async fn page_it_was_on(me: &SignedIn, from: Option<String>) -> Result<String> {
     if list.starts_with("/microposts") {
         return Ok("/".into());
     }
-    let page = page_number(query).unwrap_or(PageNumber::FIRST);
-    if page == PageNumber::FIRST {
+    let from = page_start(query).unwrap_or(PageStart::FIRST);
+    if from == PageStart::FIRST {
         return Ok(path);
     }
     let mut db = me.app.db.conn().await?;
     let posts = match list {
-        "/" => Micropost::feed(&mut db, &me.me, page).await?,
-        _ => Micropost::by(&mut db, &me.me, page.into()).await?,
+        "/" => Micropost::feed(&mut db, &me.me, from).await?,
+        _ => Micropost::by(&mut db, &me.me, from).await?,
     };
-    Ok(if posts.is_past_the_end() { format!("{list}?page={}", posts.number - 1) } else { path })
+    Ok(if posts.is_past_the_end() { list.to_owned() } else { path })
 }

@@ -55,7 +55,9 @@ pub async fn list(app: &App, layout: &Layout) -> Result<Vec<Leader>> {
 /// # Errors
 /// When the database does not answer.
 pub async fn note(app: &App, followed_id: i64) -> Result<()> {
-    if let Some(user) = User::find(&mut app.db.conn().await?, followed_id).await? {
+    // A statement of its own: the connection goes back before Redis is asked.
+    let followed = User::find(&mut app.db.conn().await?, followed_id).await?;
+    if let Some(user) = followed {
         app.most_followed.note(user.id, user.followers_count).await;
     }
     app.cache.forget(CACHE_KEY).await;

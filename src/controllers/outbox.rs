@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::error::Result;
 use crate::models::outbox::{self, Parked, Waiting};
-use crate::models::page::{Page, PageNumber};
+use crate::models::page::{Page, PageStart};
 use crate::models::suppression;
 use crate::views::Layout;
 use crate::web::flash::Kind;
@@ -24,9 +24,9 @@ struct Index {
 }
 
 /// GET /admin/outbox
-pub async fn index(admin: Admin, page: PageNumber) -> Result<HttpResponse> {
+pub async fn index(admin: Admin, from: PageStart) -> Result<HttpResponse> {
     let mut db = admin.app.db.conn().await?;
-    let parked = outbox::parked(&mut db, page).await?.or_not_found()?;
+    let parked = outbox::parked(&mut db, from).await?.or_not_found()?;
     admin.page(&Index {
         layout: admin.layout("Outbox"),
         waiting: outbox::waiting(&mut db).await?,

@@ -8,11 +8,10 @@ use askama::Template;
 use super::most_followed;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::models::page::{Page, PageNumber};
+use crate::models::page::{Page, PageStart};
 use crate::models::person::Person;
 use crate::models::relationship;
 use crate::models::user::User;
-use crate::services::bookmarks;
 use crate::views::Layout;
 use crate::web::form::Form;
 use crate::web::params::{Id, parse_id};
@@ -52,23 +51,19 @@ struct Index {
 }
 
 /// GET /users/{id}/following
-pub async fn following(me: SignedIn, id: Id, page: PageNumber) -> Result<HttpResponse> {
+pub async fn following(me: SignedIn, id: Id, from: PageStart) -> Result<HttpResponse> {
     let mut db = me.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
-    let (list, load) =
-        (format!("following:{}", user.id), async |from| relationship::following(&mut db, &user, from).await);
-    let users = bookmarks::page(&me.app.cache, &list, page, load).await?.or_not_found()?;
+    let users = relationship::following(&mut db, &user, from).await?.or_not_found()?;
     let path = format!("/users/{}/following", user.id);
     me.page(&Index { layout: me.layout("Following"), title: "Following", path, user, users })
 }
 
 /// GET /users/{id}/followers
-pub async fn followers(me: SignedIn, id: Id, page: PageNumber) -> Result<HttpResponse> {
+pub async fn followers(me: SignedIn, id: Id, from: PageStart) -> Result<HttpResponse> {
     let mut db = me.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
-    let (list, load) =
-        (format!("followers:{}", user.id), async |from| relationship::followers(&mut db, &user, from).await);
-    let users = bookmarks::page(&me.app.cache, &list, page, load).await?.or_not_found()?;
+    let users = relationship::followers(&mut db, &user, from).await?.or_not_found()?;
     let path = format!("/users/{}/followers", user.id);
     me.page(&Index { layout: me.layout("Followers"), title: "Followers", path, user, users })
 }

@@ -6,7 +6,7 @@ use askama::Template;
 use crate::app::ServiceName;
 use crate::error::Result;
 use crate::models::micropost::Micropost;
-use crate::models::page::{Page, PageNumber};
+use crate::models::page::{Page, PageStart};
 use crate::models::user::User;
 use crate::models::validation::Errors;
 use crate::views::Layout;
@@ -35,10 +35,10 @@ pub struct Feed {
 }
 
 /// GET /
-pub async fn home(visitor: Visitor, page: PageNumber) -> Result<HttpResponse> {
+pub async fn home(visitor: Visitor, from: PageStart) -> Result<HttpResponse> {
     match visitor.me {
         Some(ref me) => {
-            let mut feed = Feed::load(&visitor, me, page).await?;
+            let mut feed = Feed::load(&visitor, me, from).await?;
             feed.draft = visitor.draft().unwrap_or_default().with_key();
             visitor.page(&feed)
         }
@@ -51,9 +51,9 @@ pub async fn home(visitor: Visitor, page: PageNumber) -> Result<HttpResponse> {
 }
 
 impl Feed {
-    async fn load(visitor: &Visitor, user: &User, page: PageNumber) -> Result<Feed> {
+    async fn load(visitor: &Visitor, user: &User, from: PageStart) -> Result<Feed> {
         let mut db = visitor.app.db.conn().await?;
-        let feed = Micropost::feed(&mut db, user, page).await?.or_not_found()?;
+        let feed = Micropost::feed(&mut db, user, from).await?.or_not_found()?;
         Ok(Feed { layout: visitor.layout(""), feed, errors: Errors::default(), draft: Draft::default() })
     }
 
@@ -62,7 +62,7 @@ impl Feed {
     /// # Errors
     /// When the database does not answer.
     pub async fn with_rejected_post(me: &SignedIn, draft: Draft, errors: Errors) -> Result<Feed> {
-        let feed = Feed::load(me, &me.me, PageNumber::FIRST).await?;
+        let feed = Feed::load(me, &me.me, PageStart::FIRST).await?;
         Ok(Feed { errors, draft: draft.with_key(), ..feed })
     }
 }

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use askama::Template;
 
 use crate::error::Result;
-use crate::models::page::{Page, PageNumber};
+use crate::models::page::{Page, PageStart};
 use crate::models::suppression::{self, Suppression};
 use crate::views::Layout;
 use crate::web::flash::Kind;
@@ -20,9 +20,9 @@ struct Index {
 }
 
 /// GET /admin/suppressions
-pub async fn index(admin: Admin, page: PageNumber) -> Result<HttpResponse> {
+pub async fn index(admin: Admin, from: PageStart) -> Result<HttpResponse> {
     let mut db = admin.app.db.conn().await?;
-    let suppressions = suppression::page(&mut db, page).await?.or_not_found()?;
+    let suppressions = suppression::page(&mut db, from).await?.or_not_found()?;
     admin.page(&Index { layout: admin.layout("Suppressed addresses"), suppressions })
 }
 

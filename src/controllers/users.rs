@@ -13,13 +13,12 @@ use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::micropost::Micropost;
 use crate::models::name::Name;
 use crate::models::outbox;
-use crate::models::page::{Page, PageNumber};
+use crate::models::page::{Page, PageStart};
 use crate::models::password::NewPassword;
 use crate::models::person::Person;
 use crate::models::relationship;
 use crate::models::user::{SignedUp, User};
 use crate::models::validation::Errors;
-use crate::services::bookmarks;
 use crate::services::limits::{LOG_IN, SIGN_UP};
 use crate::views::Layout;
 use crate::web::draft::Draft;
@@ -40,9 +39,8 @@ struct Index {
 }
 
 /// GET /users
-pub async fn index(me: SignedIn, page: PageNumber) -> Result<HttpResponse> {
-    let load = async |from| Person::page(&mut me.app.db.conn().await?, from).await;
-    let users = bookmarks::page(&me.app.cache, "users", page, load).await?.or_not_found()?;
+pub async fn index(me: SignedIn, from: PageStart) -> Result<HttpResponse> {
+    let users = Person::page(&mut me.app.db.conn().await?, from).await?.or_not_found()?;
     let layout = me.layout("All users");
     let most_followed = most_followed::list(&me.app, &layout).await?;
     me.page(&Index { layout, users, most_followed })
@@ -62,11 +60,10 @@ struct Show {
 }
 
 /// GET /users/{id}
-pub async fn show(visitor: Visitor, id: Id, page: PageNumber) -> Result<HttpResponse> {
+pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpResponse> {
     let mut db = visitor.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
-    let (list, load) = (format!("posts:{}", user.id), async |from| Micropost::by(&mut db, &user, from).await);
-    let microposts = bookmarks::page(&visitor.app.cache, &list, page, load).await?.or_not_found()?;
+    let microposts = Micropost::by(&mut db, &user, from).await?.or_not_found()?;
     let follow = match &visitor.me {
         Some(me) => relationship::find(&mut db, me.id, user.id).await?,
         None => None,

@@ -1,15 +1,17 @@
 //! One connection, and the macros that run one query on whichever database it leads to.
 
 use std::future::Future;
-use std::time::Duration;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::Object;
 use futures_util::TryFutureExt;
 use sqlx::mysql::MySqlQueryResult;
 use sqlx::sqlite::SqliteQueryResult;
 
+use super::Db;
 use super::pool::{MySqlConnections, SqliteConnections};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 
 /// How long an answer may take. Longer than the server's own statement time-out (pool.rs), so it strikes only when the
 /// server does not answer at all: frozen, or the network swallows it. A visitor is told within 3 s.
@@ -19,9 +21,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(2800);
 /// time-out struck), it is closed rather than given back: sqlx cannot resume in the middle of an answer
 /// (transact-rs/sqlx issues 563 and 4349), and closing is also what rolls a transaction back.
 pub struct Conn {
+    db: Db,
     link: Option<Link>,
     settled: bool,
     in_transaction: bool,
+    asked_at: Instant,
 }
 
 /// What a [`Conn`] leads to; only [`on!`] looks at it.
@@ -42,14 +46,15 @@ pub struct Outcome {
 }
 
 impl Conn {
-    pub(super) fn new(link: Link) -> Conn {
-        Conn { link: Some(link), settled: true, in_transaction: false }
+    pub(super) fn new(db: Db, link: Link) -> Conn {
+        Conn { db, link: Some(link), settled: true, in_transaction: false, asked_at: Instant::now() }
     }
 
     /// For [`on!`]: the link, marked as being in the middle of something.
     #[doc(hidden)]
     pub fn ask(&mut self) -> Result<&mut Link> {
         self.settled = false;
+        self.asked_at = Instant::now();
         self.link.as_mut().ok_or_else(|| Error::unavailable("the connection was closed"))
     }
 
@@ -66,14 +71,43 @@ impl Conn {
         }
     }
 
+    /// For [`on!`]: counts the statement, and closes a connection that is of no further use.
     #[doc(hidden)]
     pub fn settle<T>(&mut self, (settled, answer): (bool, Result<T>)) -> Result<T> {
-        self.settled = settled;
-        if !settled {
+        let error = answer.as_ref().err();
+        let failure = error.map(Error::failure);
+        self.settled = settled && !failure.is_some_and(Failure::ends_connection);
+        // A lock conflict is an answer: the database is well.
+        let is_outage = |error: &&Error| matches!(error, Error::Unavailable(_)) && !error.is_lock_conflict();
+        self.db.vitals().note(self.asked_at.elapsed(), error.filter(is_outage));
+        if failure == Some(Failure::StaleConnection) {
+            self.db.renew_connections();
+        }
+        if !self.settled {
             // Nobody waits for it a second time, to roll back say.
             self.close();
         }
         answer
+    }
+
+    /// For [`on!`]: whether a statement that failed is to be run again, on this connection or on a new one; otherwise its
+    /// error. A statement of a transaction is not: `Db::transaction` runs all of them again. Boxed, because it is rare.
+    #[doc(hidden)]
+    pub fn try_again(
+        &mut self,
+        error: Error,
+        attempts: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(async move {
+            if self.in_transaction || !error.failure().is_tried_again_after(attempts) {
+                return Err(error);
+            }
+            if self.link.is_none() {
+                let db = self.db.clone();
+                *self = db.conn().await?;
+            }
+            Ok(())
+        })
     }
 
     fn close(&mut self) {
@@ -134,17 +168,27 @@ impl From<SqliteQueryResult> for Outcome {
 macro_rules! on {
     ($conn:expr, |$c:ident| $($query:tt)+) => {{
         let conn: &mut $crate::db::Conn = $conn;
-        let answer = match conn.ask()? {
-            $crate::db::Link::Sqlite(object) => {
-                let $c = &mut **object;
-                $crate::db::Conn::answer($($query)+).await
+        let mut attempts = 0;
+        loop {
+            let answer = match conn.ask()? {
+                $crate::db::Link::Sqlite(object) => {
+                    let $c = &mut **object;
+                    $crate::db::Conn::answer($($query)+).await
+                }
+                $crate::db::Link::MySql(object) => {
+                    let $c = &mut **object;
+                    $crate::db::Conn::answer($($query)+).await
+                }
+            };
+            attempts += 1;
+            match conn.settle(answer) {
+                Err(error) => match conn.try_again(error, attempts).await {
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+                answer => break answer,
             }
-            $crate::db::Link::MySql(object) => {
-                let $c = &mut **object;
-                $crate::db::Conn::answer($($query)+).await
-            }
-        };
-        conn.settle(answer)
+        }
     }};
 }
 

@@ -76,9 +76,9 @@ impl Db {
     }
 
     fn migrator(&self) -> Migrator {
-        let folder = match self.backend {
+        let folder = match self.0.backend {
             Backend::Sqlite(_) => "sqlite/",
-            Backend::MySql(_) => "mysql/",
+            Backend::MySql { .. } => "mysql/",
         };
         let mut migrator =
             Migrator::with_migrations(Files::iter().filter_map(|file| migration(folder, &file)).collect());
@@ -130,7 +130,7 @@ async fn wait_for_tables(conn: &mut MySqlConnection, patience: Duration) -> Resu
     loop {
         match sqlx::raw_sql(AssertSqlSafe(lock.clone())).execute(&mut *conn).await.map_err(Error::from) {
             Ok(_) => break,
-            Err(error) if !error.gave_way() => return Err(error),
+            Err(error) if !error.is_lock_conflict() => return Err(error),
             Err(_) if start.elapsed() >= patience => {
                 return Err(still("a transaction that does not end uses a table of this database", patience));
             }

@@ -11,7 +11,7 @@ use super::network::Server;
 use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, certificate, milliseconds, said};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config, Database, MySql, SslMode};
-use crate::db::{Conn, Db};
+use crate::db::{Conn, Db, NeedsTls};
 use crate::error::{Error, Result};
 use crate::models::picture::Format;
 use crate::models::picture_deletion;
@@ -195,6 +195,13 @@ async fn write_and_remove(db: &Db) -> Result<()> {
 
 fn refused(error: &Error, mysql: &MySql) -> Trouble {
     let MySql { user, database, .. } = mysql;
+    if let Error::Internal(source) = error
+        && let Some(sqlx::Error::Configuration(found)) = source.downcast_ref()
+        && found.is::<NeedsTls>()
+    {
+        let text = format!("{user} signs in by caching_sha2_password, which needs TLS");
+        return Trouble::new(text, NeedsTls::ADVICE);
+    }
     let Some((number, message)) = mysql_error(error) else {
         return Trouble::new(
             said(error),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::page::{Key, Page, PageNumber, Position};
+use super::page::{Key, Page, PageStart};
 use super::picture_deletion;
 use super::timeline;
 use super::user::User;
@@ -166,33 +166,23 @@ impl Micropost {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn by(db: &mut Conn, user: &User, from: Position) -> Result<Page<Micropost>> {
-        // Two queries: no time lies behind all others. MariaDB 10.11 takes no parameter from after January 2038.
-        let rows = match from.key() {
-            None => fetch_all!(
-                db,
-                "SELECT id, content, picture, created_at FROM microposts WHERE user_id = ? \
-                 ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
-                user.id,
-                from.limit(),
-                from.offset(),
-            )?,
-            // `(created_at, id) <= (?, ?)`, in words by which MySQL seeks.
-            Some(Key { at, id }) => fetch_all!(
-                db,
-                "SELECT id, content, picture, created_at FROM microposts \
-                 WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
-                 ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
-                user.id,
-                at,
-                at,
-                id,
-                from.limit(),
-                from.offset(),
-            )?,
-        };
-        Ok(from
-            .of(rows, |written: Written| (Key { at: written.created_at, id: written.id }, written.by(user))))
+    pub async fn by(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
+        let Key { at, id } = from.newest();
+        // `(created_at, id) <= (?, ?)`, in words by which MySQL seeks.
+        let rows = fetch_all!(
+            db,
+            "SELECT id, content, picture, created_at FROM microposts \
+             WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
+             ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
+            user.id,
+            at,
+            at,
+            id,
+            from.limit(),
+            from.offset(),
+        )?;
+        let page = from.of(rows, |written: &Written| Key { at: written.created_at, id: written.id });
+        Ok(page.map(|written| written.by(user)))
     }
 
     /// What one person and those whom they follow wrote, newest first. Nearly all of it stands in their timeline; the posts
@@ -201,49 +191,62 @@ impl Micropost {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn feed(db: &mut Conn, user: &User, page: PageNumber) -> Result<Page<Micropost>> {
+    pub async fn feed(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
+        let Key { at, id } = from.newest();
         let rows = if user.follows_read_through {
             // Enough of each for this page, whichever of them it will be made of. UNION and not UNION ALL: what was written
             // before its author had so many followers is found twice.
-            let most = page.offset() + page.limit();
+            let most = from.offset() + from.limit();
             fetch_all!(
                 db,
                 select_micropost!(
                     "FROM (SELECT id FROM ( \
                      SELECT id, created_at FROM (SELECT /*! STRAIGHT_JOIN */ t.micropost_id AS id, t.created_at FROM timeline_entries t \
                        JOIN users ON users.id = t.author_id AND users.deleted_at IS NULL \
-                       WHERE t.user_id = ? ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ?) written \
+                       WHERE t.user_id = ? AND t.created_at <= ? AND (t.created_at < ? OR t.micropost_id <= ?) \
+                       ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ?) written \
                      UNION \
                      SELECT id, created_at FROM (SELECT microposts.id, microposts.created_at FROM users \
                        JOIN relationships ON relationships.followed_id = users.id \
                        JOIN microposts ON microposts.user_id = users.id \
                        WHERE users.read_through = TRUE AND users.deleted_at IS NULL AND relationships.follower_id = ? \
+                       AND microposts.created_at <= ? AND (microposts.created_at < ? OR microposts.id <= ?) \
                        ORDER BY microposts.created_at DESC, microposts.id DESC LIMIT ?) read_through \
                      ) feed ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) newest \
                      JOIN microposts m ON m.id = newest.id JOIN users ON users.id = m.user_id \
                      ORDER BY m.created_at DESC, m.id DESC"
                 ),
                 user.id,
+                at,
+                at,
+                id,
                 most,
                 user.id,
+                at,
+                at,
+                id,
                 most,
-                page.limit(),
-                page.offset(),
+                from.limit(),
+                from.offset(),
             )?
         } else {
             fetch_all!(
                 db,
                 select_micropost!(
                     "FROM timeline_entries t JOIN microposts m ON m.id = t.micropost_id \
-                     JOIN users ON users.id = t.author_id AND users.deleted_at IS NULL WHERE t.user_id = ? \
+                     JOIN users ON users.id = t.author_id AND users.deleted_at IS NULL \
+                     WHERE t.user_id = ? AND t.created_at <= ? AND (t.created_at < ? OR t.micropost_id <= ?) \
                      ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ? OFFSET ?"
                 ),
                 user.id,
-                page.limit(),
-                page.offset(),
+                at,
+                at,
+                id,
+                from.limit(),
+                from.offset(),
             )?
         };
-        Ok(page.of(rows))
+        Ok(from.of(rows, |post: &Micropost| Key { at: post.created_at, id: post.id }))
     }
 }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::email::masked;
-use super::page::{Page, PageNumber};
+use super::page::{Key, Page, PageStart};
 use super::secret::random_hex;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::Result;
@@ -84,7 +84,7 @@ pub async fn push(db: &mut Conn, mail: &Mail, now: DateTime<Utc>) -> Result<()> 
         db,
         "INSERT INTO outbox (message_id, recipient, subject, text_body, html_body, next_attempt_at, created_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?)",
-        message_id,
+        &message_id,
         &mail.to,
         &mail.subject,
         &mail.text,
@@ -141,15 +141,19 @@ pub async fn parked_count(db: &mut Conn) -> Result<i64> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn parked(db: &mut Conn, page: PageNumber) -> Result<Page<Parked>> {
+pub async fn parked(db: &mut Conn, from: PageStart) -> Result<Page<Parked>> {
+    let Key { at, id } = from.newest();
     let rows = fetch_all!(
         db,
-        "SELECT id, subject, parked_at, recipient, last_error FROM outbox WHERE parked_at IS NOT NULL \
-         ORDER BY parked_at DESC, id DESC LIMIT ? OFFSET ?",
-        page.limit(),
-        page.offset(),
+        "SELECT id, subject, parked_at, recipient, last_error FROM outbox \
+         WHERE parked_at <= ? AND (parked_at < ? OR id <= ?) ORDER BY parked_at DESC, id DESC LIMIT ? OFFSET ?",
+        at,
+        at,
+        id,
+        from.limit(),
+        from.offset(),
     )?;
-    Ok(page.of(rows))
+    Ok(from.of(rows, |mail: &Parked| Key { at: mail.parked_at, id: mail.id }))
 }
 
 /// Lets a mail that was given up begin anew. Tells whether there was one.

@@ -1,18 +1,17 @@
-//! A page of a long list. The last page costs what the first one does where it is known where it begins: the query then
-//! seeks that row in the index instead of counting all those before it (`OFFSET`). services/bookmarks.rs remembers.
+//! A page of a long list. It begins at a key, which the page before it names in its link: the query seeks that key in an
+//! index, so every page costs what the first one does, and rows that come or go in front of it move nothing.
+
+use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 /// Rows a page.
 pub const PER_PAGE: usize = 30;
-
-/// Which page of a list is asked for; the first is 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageNumber(u32);
+/// Pages that can be asked for by their number, as in `?page=2`: the rows before them are counted (`OFFSET`).
+pub const NUMBERED_PAGES: u32 = 3;
 
 /// What a list is ordered by: an id, in lists of posts after the time. Others leave the time alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// When it was written.
     pub at: DateTime<Utc>,
@@ -20,114 +19,136 @@ pub struct Key {
     pub id: i64,
 }
 
-/// From where a query reads: `WHERE id <= ? ORDER BY id DESC LIMIT ? OFFSET ?` with [`id_or`](Self::id_or), `limit` and
-/// `offset` is the page that was asked for, whether or not it is known where that begins. The comparison includes the
-/// row itself, and does without it once it is deleted.
-#[derive(Debug, Clone, Copy)]
-pub struct Position {
-    number: PageNumber,
-    key: Option<Key>,
+/// Where a page begins. `WHERE id <= ? ORDER BY id DESC LIMIT ? OFFSET ?` with [`id_or`](Self::id_or), `limit` and
+/// `offset` is that page; lists of posts compare with [`newest`](Self::newest). The comparison includes the first row,
+/// and does without it once it is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageStart {
+    /// At the first row, after so many pages.
+    After(u32),
+    /// At this key.
+    At(Key),
 }
 
 /// One page of a list and what is around it.
 pub struct Page<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// Which page this is.
-    pub number: u32,
-    /// Whether there is a page after it.
-    pub has_next: bool,
-    /// Where this page and the next one begin, in lists that are read from a [`Position`].
-    pub begins: [Option<Key>; 2],
+    /// Whether the list begins here.
+    pub is_first: bool,
+    /// Where the page after it begins, if there is one.
+    pub next: Option<Key>,
 }
 
-impl PageNumber {
+impl Key {
+    /// Behind the times of all posts. MariaDB 10.11 takes no parameter from after this second.
+    pub const LATEST: Key = Key { at: latest(), id: i64::MAX };
+
+    /// For a list that is ordered by ids alone.
+    pub const fn from_id(id: i64) -> Key {
+        Key { at: DateTime::UNIX_EPOCH, id }
+    }
+
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Key> {
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            if digits { text.parse::<i64>().ok() } else { None }
+        };
+        let (at, id) = text.split_once('-').unwrap_or(("0", text));
+        let at = DateTime::from_timestamp_micros(number(at)?)?;
+        Some(Key { at, id: number(id)? }).filter(|key| key.at <= Key::LATEST.at)
+    }
+}
+
+const fn latest() -> DateTime<Utc> {
+    match DateTime::from_timestamp(i32::MAX as i64, 0) {
+        Some(at) => at,
+        None => DateTime::UNIX_EPOCH,
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.at.timestamp_micros() {
+            0 => write!(f, "{}", self.id),
+            micros => write!(f, "{micros}-{}", self.id),
+        }
+    }
+}
+
+impl PageStart {
     /// The first page.
-    pub const FIRST: PageNumber = PageNumber(1);
+    pub const FIRST: PageStart = PageStart::After(0);
 
-    /// Its number.
-    pub fn get(self) -> u32 {
-        self.0
+    /// For `WHERE`: the id that the page begins at; on numbered pages `first`, which is before all ids.
+    pub fn id_or(self, first: i64) -> i64 {
+        match self {
+            PageStart::After(_) => first,
+            PageStart::At(key) => key.id,
+        }
     }
 
-    /// A page by its number; there is no page 0.
-    pub fn new(number: u32) -> Option<PageNumber> {
-        (number > 0).then_some(PageNumber(number))
+    /// For `WHERE` in lists that begin with what is newest.
+    pub fn newest(self) -> Key {
+        match self {
+            PageStart::After(_) => Key::LATEST,
+            PageStart::At(key) => key,
+        }
     }
 
-    /// For `LIMIT`: one row more than is shown tells whether there is a next page.
+    /// For `LIMIT`: the row after the page tells where the next one begins.
     pub fn limit(self) -> i64 {
         PER_PAGE as i64 + 1
     }
 
     /// For `OFFSET`.
     pub fn offset(self) -> i64 {
-        (i64::from(self.0) - 1) * PER_PAGE as i64
+        match self {
+            PageStart::After(pages) => i64::from(pages) * PER_PAGE as i64,
+            PageStart::At(_) => 0,
+        }
     }
 
-    /// Makes the page from the rows that [`limit`](Self::limit) and [`offset`](Self::offset) gave.
-    pub fn of<T>(self, mut rows: Vec<T>) -> Page<T> {
-        let has_next = rows.len() > PER_PAGE;
+    /// Makes the page from the rows that the query gave.
+    pub fn of<T>(self, mut rows: Vec<T>, key: impl Fn(&T) -> Key) -> Page<T> {
+        let next = rows.get(PER_PAGE).map(key);
         rows.truncate(PER_PAGE);
-        Page { rows, number: self.0, has_next, begins: [None; 2] }
-    }
-}
-
-impl Key {
-    /// For a list that is ordered by ids alone.
-    pub const fn from_id(id: i64) -> Key {
-        Key { at: DateTime::UNIX_EPOCH, id }
-    }
-}
-
-impl Position {
-    /// A page, and the key that it begins at, if it is known.
-    pub fn new(number: PageNumber, key: Option<Key>) -> Position {
-        Position { number, key }
-    }
-
-    /// What the page begins at, if it is known.
-    pub fn key(self) -> Option<Key> {
-        self.key
-    }
-
-    /// For `WHERE`: the id that the page begins at; `first`, which is before all ids, when it is not known.
-    pub fn id_or(self, first: i64) -> i64 {
-        self.key.map_or(first, |key| key.id)
-    }
-
-    /// For `LIMIT`: the row after the page tells where the next one begins.
-    pub fn limit(self) -> i64 {
-        self.number.limit()
-    }
-
-    /// For `OFFSET`.
-    pub fn offset(self) -> i64 {
-        if self.key.is_some() { 0 } else { self.number.offset() }
-    }
-
-    /// Makes the page from the rows that the query gave; `split` takes the key off a row.
-    pub fn of<R, T>(self, rows: Vec<R>, split: impl Fn(R) -> (Key, T)) -> Page<T> {
-        let (keys, rows): (Vec<Key>, Vec<T>) = rows.into_iter().map(split).unzip();
-        let begins = [0, PER_PAGE].map(|row| keys.get(row).copied());
-        Page { begins, ..self.number.of(rows) }
-    }
-}
-
-impl From<PageNumber> for Position {
-    fn from(number: PageNumber) -> Position {
-        Position::new(number, None)
+        Page { rows, is_first: self == PageStart::FIRST, next }
     }
 }
 
 impl<T> Page<T> {
     /// Whether the list has other pages than this one.
     pub fn has_others(&self) -> bool {
-        self.has_next || self.number > 1
+        self.next.is_some() || !self.is_first
     }
 
     /// Whether a page was asked for that the list does not have.
     pub fn is_past_the_end(&self) -> bool {
-        self.rows.is_empty() && self.number > 1
+        self.rows.is_empty() && !self.is_first
+    }
+
+    /// The same page with other rows.
+    pub fn map<R>(self, change: impl FnMut(T) -> R) -> Page<R> {
+        Page { rows: self.rows.into_iter().map(change).collect(), is_first: self.is_first, next: self.next }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_keys_that_it_writes() {
+        let at = DateTime::from_timestamp_micros(1_764_292_311_000_001).unwrap_or_default();
+        for key in [Key::from_id(7), Key { at, id: 7 }, Key::LATEST] {
+            assert_eq!(Key::parse(&key.to_string()), Some(key), "{key}");
+        }
+        for bad in
+            ["", "-", "-1", "1-", "x", "1-x", "+1", "1-2-3", "9223372036854775808", "4102444800000000-1"]
+        {
+            assert_eq!(Key::parse(bad), None, "{bad}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! People as lists show them: the same table `users`, and no more of it than a line of a list says. The digest alone would
 //! double what the database sends for such a page.
 
-use super::page::{Key, Page, Position};
+use super::page::{Key, Page, PageStart};
 use crate::db::{Conn, fetch_all, row};
 use crate::error::Result;
 
@@ -22,7 +22,7 @@ impl Person {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn page(db: &mut Conn, from: Position) -> Result<Page<Person>> {
+    pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Person>> {
         let rows = fetch_all!(
             db,
             "SELECT id, name, email FROM users WHERE id >= ? AND activated_at IS NOT NULL ORDER BY id LIMIT ? OFFSET ?",
@@ -30,6 +30,6 @@ impl Person {
             from.limit(),
             from.offset(),
         )?;
-        Ok(from.of(rows, |person: Person| (Key::from_id(person.id), person)))
+        Ok(from.of(rows, |person: &Person| Key::from_id(person.id)))
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::page::{Key, Page, Position};
+use super::page::{Key, Page, PageStart};
 use super::person::Person;
 use super::timeline;
 use super::user::User;
@@ -117,7 +117,7 @@ macro_rules! select_follows {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn following(db: &mut Conn, user: &User, from: Position) -> Result<Page<Person>> {
+pub async fn following(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
         select_follows!("follower_id", "followed_id"),
@@ -126,14 +126,14 @@ pub async fn following(db: &mut Conn, user: &User, from: Position) -> Result<Pag
         from.limit(),
         from.offset(),
     )?;
-    Ok(from.of(rows, Follow::split))
+    Ok(from.of(rows, Follow::key).map(Follow::other))
 }
 
 /// Who follows somebody, latest first.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn followers(db: &mut Conn, user: &User, from: Position) -> Result<Page<Person>> {
+pub async fn followers(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
         select_follows!("followed_id", "follower_id"),
@@ -142,7 +142,7 @@ pub async fn followers(db: &mut Conn, user: &User, from: Position) -> Result<Pag
         from.limit(),
         from.offset(),
     )?;
-    Ok(from.of(rows, Follow::split))
+    Ok(from.of(rows, Follow::key).map(Follow::other))
 }
 
 /// A row of these lists: the follow, and who is at its other end.
@@ -156,7 +156,11 @@ struct Follow {
 row!(Follow { follow_id, id, name, email });
 
 impl Follow {
-    fn split(self) -> (Key, Person) {
-        (Key::from_id(self.follow_id), Person { id: self.id, name: self.name, email: self.email })
+    fn key(&self) -> Key {
+        Key::from_id(self.follow_id)
+    }
+
+    fn other(self) -> Person {
+        Person { id: self.id, name: self.name, email: self.email }
     }
 }

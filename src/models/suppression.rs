@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::email::{Email, masked};
-use super::page::{Page, PageNumber};
+use super::page::{Key, Page, PageStart};
 use crate::db::{Conn, execute, fetch_all, fetch_one, row};
 use crate::error::Result;
 
@@ -66,15 +66,20 @@ pub async fn count(db: &mut Conn) -> Result<i64> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn page(db: &mut Conn, page: PageNumber) -> Result<Page<Suppression>> {
+pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Suppression>> {
+    let Key { at, id } = from.newest();
     let rows = fetch_all!(
         db,
-        "SELECT id, reason, created_at, email FROM suppressions WHERE lifted_at IS NULL \
+        "SELECT id, reason, created_at, email FROM suppressions \
+         WHERE lifted_at IS NULL AND created_at <= ? AND (created_at < ? OR id <= ?) \
          ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
-        page.limit(),
-        page.offset(),
+        at,
+        at,
+        id,
+        from.limit(),
+        from.offset(),
     )?;
-    Ok(page.of(rows))
+    Ok(from.of(rows, |row: &Suppression| Key { at: row.created_at, id: row.id }))
 }
 
 /// Lets mail go to the address again. Tells whether it did not before.

@@ -94,29 +94,19 @@ impl Cache {
 
     /// The answer under this key. `None` also when the store is away and the process does not know it.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        let [found] = self.get_all([key]).await;
-        found
-    }
-
-    /// The answers under these keys, in one round trip. In a cluster one server has to hold all of them: it does if the
-    /// same word stands in braces in each (Redis cluster specification, "Hash tags").
-    pub async fn get_all<T: DeserializeOwned, const N: usize>(&self, keys: [&str; N]) -> [Option<T>; N] {
-        let mut found = self.read(&keys).await.into_iter();
         // What another version wrote may look otherwise: then it is missing.
-        keys.map(|_| serde_json::from_str(&found.next()??).ok())
+        serde_json::from_str(&self.read(key).await?).ok()
     }
 
-    async fn read(&self, keys: &[&str]) -> Vec<Option<String>> {
+    async fn read(&self, key: &str) -> Option<String> {
         if let Some(redis) = &self.redis {
             let mut get = redis::pipe();
-            for key in keys {
-                get.get(name(key));
-            }
-            if let Ok(found) = redis.run(&get).await {
+            get.get(name(key));
+            if let Ok((found,)) = redis.run(&get).await {
                 return found;
             }
         }
-        keys.iter().map(|key| self.get_here(key)).collect()
+        self.get_here(key)
     }
 
     fn get_here(&self, key: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 
 use super::visitor::once_identified;
 use crate::error::{Error, Result};
-use crate::models::page::{Page, PageNumber};
+use crate::models::page::{Key, NUMBERED_PAGES, Page, PageStart};
 
 /// Parameters that are kept although nobody may ask for them.
 const MAX_OTHERS: usize = 64;
@@ -96,29 +96,40 @@ pub fn parse_id(text: &str) -> Option<i64> {
     if digits { text.parse().ok().filter(|id| *id > 0) } else { None }
 }
 
-impl FromRequest for PageNumber {
+impl FromRequest for PageStart {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<PageNumber>>>>;
+    type Future = Pin<Box<dyn Future<Output = Result<PageStart>>>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        once_identified(req, page_number(req.query_string()))
+        once_identified(req, page_start(req.query_string()))
     }
 }
 
-/// The page that a query string asks for; the first, if it asks for none.
+/// The page that a query string asks for; the first, if it asks for none. Pages link to each other by the key of the first
+/// row (`from`); by their number (`page`) only the first few are found, however many there are.
 ///
 /// # Errors
-/// [`Error::BadRequest`] when that is no page.
-pub fn page_number(query: &str) -> Result<PageNumber> {
-    let params = Params::parse(query.as_bytes(), &["page"])?;
-    let is_nested = params.0.iter().any(|(name, _)| name.starts_with("page["));
-    let typed = if is_nested { "[]" } else { params.get("page") };
-    if typed.is_empty() {
-        return Ok(PageNumber::FIRST);
+/// [`Error::BadRequest`] when that is no page, [`Error::NotFound`] when its number is too high.
+pub fn page_start(query: &str) -> Result<PageStart> {
+    let params = Params::parse(query.as_bytes(), &["page", "from"])?;
+    let typed = |name: &str| {
+        let is_nested = params.0.iter().any(|(other, _)| other.starts_with(&format!("{name}[")));
+        if is_nested { "[]" } else { params.get(name) }
+    };
+    let (from, page) = (typed("from"), typed("page"));
+    if !from.is_empty() {
+        let key = Key::parse(from).map(PageStart::At);
+        return key.ok_or_else(|| Error::BadRequest("The link to this page is not complete.".into()));
     }
-    let digits = typed.bytes().all(|b| b.is_ascii_digit());
-    let number = if digits { typed.parse().ok().and_then(PageNumber::new) } else { None };
-    number.ok_or_else(|| Error::BadRequest("The page has to be a number, 1 or more.".into()))
+    if page.is_empty() {
+        return Ok(PageStart::FIRST);
+    }
+    let digits = page.bytes().all(|b| b.is_ascii_digit());
+    match page.parse::<u32>() {
+        Ok(number @ 1..=NUMBERED_PAGES) if digits => Ok(PageStart::After(number - 1)),
+        Ok(1..) if digits => Err(Error::NotFound),
+        _ => Err(Error::BadRequest("The page has to be a number, 1 or more.".into())),
+    }
 }
 
 impl<T> Page<T> {
@@ -166,8 +177,12 @@ mod tests {
 
     #[test]
     fn reads_page_numbers_and_ids() {
-        assert_eq!(page_number("").unwrap(), PageNumber::FIRST);
-        assert_eq!(page_number("page=3").unwrap(), PageNumber::new(3).unwrap());
+        assert_eq!(page_start("").unwrap(), PageStart::FIRST);
+        assert_eq!(page_start("page=3").unwrap(), PageStart::After(2));
+        assert_eq!(page_start("page=3&from=7").unwrap(), PageStart::At(Key::from_id(7)));
+        for far in ["page=4", "page=4294967295"] {
+            assert!(matches!(page_start(far), Err(Error::NotFound)), "{far}");
+        }
         for bad in [
             "page=0",
             "page=-1",
@@ -177,8 +192,12 @@ mod tests {
             "page=99999999999999999999",
             "page[]=1",
             "page[x]=1",
+            "from=x",
+            "from=-1",
+            "from=1&from=2",
+            "from[x]=1",
         ] {
-            assert!(page_number(bad).is_err(), "{bad}");
+            assert!(matches!(page_start(bad), Err(Error::BadRequest(_))), "{bad}");
         }
         assert_eq!(parse_id("42"), Some(42));
         for bad in ["", "0", "-1", "+1", "abc", "1.5", "9223372036854775808", "1e3", "\u{661}"] {

@@ -9,7 +9,7 @@ use sample_app::clock::Clock;
 use sample_app::db::{Conn, Link};
 use sample_app::error::{Error, Result};
 use sample_app::models::micropost::Micropost;
-use sample_app::models::page::PageNumber;
+use sample_app::models::page::PageStart;
 use sample_app::models::user::User;
 use sample_app::seeds;
 use sqlx::Executor;
@@ -79,7 +79,7 @@ async fn queries_dropped_half_way_cost_no_connection() {
         let work = async {
             let mut db = app.app.db.conn().await?;
             for _ in 0..20 {
-                Micropost::feed(&mut db, &user, PageNumber::FIRST).await?;
+                Micropost::feed(&mut db, &user, PageStart::FIRST).await?;
             }
             Ok::<(), Error>(())
         };
@@ -208,6 +208,40 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
         anna.id,
         "same connection, next question"
     );
+}
+
+/// What /stack and the metrics know of the database: statements that were answered, and that failed.
+async fn counted(prometheus: &mut Browser) -> [u64; 2] {
+    let figures = prometheus.get("/metrics").await.text();
+    ["answered", "failed"].map(|result| {
+        let name = format!("sample_app_service_calls_total{{service=\"database\",result=\"{result}\"}}");
+        figures.lines().find_map(|line| line.strip_prefix(&name)).unwrap().trim().parse().unwrap()
+    })
+}
+
+#[actix_web::test]
+async fn every_statement_counts_and_one_that_is_ended_counts_as_failed() {
+    let app = TestApp::start_with(&[("METRICS_LISTEN", "127.0.0.1:0"), ("LIMITS", "off")]).await;
+    let anna = app.db_person("anna").await;
+    let mut prometheus = Browser::new(app.metrics_address().unwrap());
+    let [answered, failed] = counted(&mut prometheus).await;
+    app.browser().get(&format!("/users/{}", anna.id)).await;
+    let [after, failed_after] = counted(&mut prometheus).await;
+    assert!(after >= answered + 2 && failed_after == failed, "the person, the posts");
+    if app.database.is_mysql() {
+        let mut other = app.database.db_connect_mysql().await;
+        other.execute(sqlx::raw_sql("LOCK TABLES users WRITE")).await.unwrap();
+        assert_eq!(app.browser().get(&format!("/users/{}", anna.id)).await.status, 503);
+        other.execute(sqlx::raw_sql("UNLOCK TABLES")).await.unwrap();
+    } else {
+        let mut other = app.database.db_connect_sqlite().await;
+        other.execute(sqlx::raw_sql("BEGIN IMMEDIATE")).await.unwrap();
+        let reset = [("password_reset[email]", anna.email.as_str())];
+        assert_eq!(app.browser().post("/password_resets", &reset).await.status, 503);
+        other.execute(sqlx::raw_sql("ROLLBACK")).await.unwrap();
+    }
+    assert_eq!(counted(&mut prometheus).await[1], failed + 1);
+    assert!(app.browser().get("/stack").await.has(".board-services p.error"), "and says why");
 }
 
 #[actix_web::test]

@@ -1,6 +1,8 @@
 //! TLS to the database: a certificate that cannot be verified is refused, and nothing goes on in plain text (row S89).
 
-use crate::support::{Certificates, TestApp};
+use crate::support::database_server::is_mariadb;
+use crate::support::doctor::doctor;
+use crate::support::{Certificates, Program, TestApp};
 
 /// Whether the application gets through to the test's own server with these settings.
 async fn connects(mode: &str, ca_file: &str) -> bool {
@@ -54,4 +56,35 @@ async fn tls_cipher(app: &TestApp) -> String {
     };
     let (_, cipher): (String, String) = conn.settle(answer).unwrap();
     cipher
+}
+
+/// MySQL remembers, until it is restarted, whose password it has seen over TLS, and lets them in without TLS meanwhile.
+#[actix_web::test]
+async fn who_cannot_sign_in_without_tls_after_a_restart_is_told_so_before() {
+    let app = TestApp::start_unmigrated(&[]).await;
+    if !app.database.is_mysql_or_says("it has no users") || is_mariadb(&app.database).await {
+        return;
+    }
+    let schema = app.database.url.rsplit('/').next().unwrap();
+    let address = app.database.url.split('@').nth(1).unwrap();
+    let grant = format!(
+        "CREATE USER {schema} IDENTIFIED WITH caching_sha2_password BY 'secret'; GRANT ALL ON {schema}.* TO {schema}"
+    );
+    app.database.db_execute(&grant).await;
+    let url = format!("mysql://{schema}:secret@{address}");
+    let mut program = Program::development().await.set("DATABASE_URL", &url);
+    let advice = "set DATABASE_SSL_MODE to required, verify_ca or verify_identity";
+    for mode in ["disabled", "required", "disabled"] {
+        program = program.set("DATABASE_SSL_MODE", mode);
+        let migrated = program.run(&["migrate"]);
+        assert_eq!(migrated.code == Some(0), mode == "required", "{}", migrated.stderr);
+        if mode == "disabled" {
+            let said = migrated.stderr;
+            assert!(
+                said.contains("caching_sha2_password, which needs TLS") && said.contains(advice),
+                "{said}"
+            );
+            doctor(&program).assert_ill("database", "sign-in", &["which needs TLS", advice]);
+        }
+    }
 }

@@ -1,18 +1,20 @@
-//! Lists of many pages, on those pages that are found by a bookmark (src/services/bookmarks.rs): each row once, whatever
-//! happens meanwhile, with the bookmarks in the process, in Redis, in a cluster, or lost.
+//! Lists of many pages: each row once, whatever happens meanwhile, and the last page at the price of the first one.
 
-use std::ops::Range;
+use std::ops::RangeInclusive;
 
 use chrono::TimeDelta;
+use sample_app::db::{Conn, Link};
 use sample_app::models::micropost::{Content, Micropost};
-use sample_app::services::bookmarks::FIRST_WITH_BOOKMARK;
+use sample_app::models::page::{Key, NUMBERED_PAGES, PageStart};
+use sample_app::models::person::Person as Listed;
+use sample_app::models::relationship;
+use sample_app::models::user::User;
 
 use crate::support::people::{PASSWORD, Person};
-use crate::support::{Browser, TestApp, redis};
+use crate::support::{Browser, Page, TestApp};
 
-/// Rows of each list: three pages with a bookmark behind those without one, and the last page is not full.
-const ROWS: usize = (FIRST_WITH_BOOKMARK as usize + 2) * 30 - 7;
-const LAST: u32 = FIRST_WITH_BOOKMARK + 2;
+/// Rows of each list: seven pages, the last one not full.
+const ROWS: usize = 7 * 30 - 7;
 
 /// A list as the site shows it and as the database has it.
 struct List {
@@ -24,7 +26,7 @@ struct List {
 }
 
 /// The long lists; `$` stands for the id of whose they are.
-const LISTS: [(&str, &str, &str, &str); 4] = [
+const LISTS: [(&str, &str, &str, &str); 5] = [
     (
         "/users",
         "ul.users > li > a",
@@ -35,6 +37,13 @@ const LISTS: [(&str, &str, &str, &str); 4] = [
         "/users/$",
         "ol.microposts > li",
         "id ORDER BY created_at DESC, id DESC) FROM microposts WHERE user_id = $",
+        "microposts WHERE id =",
+    ),
+    (
+        "/",
+        "ol.microposts > li",
+        "id ORDER BY created_at DESC, id DESC) FROM microposts WHERE user_id = $ OR user_id IN \
+         (SELECT followed_id FROM relationships WHERE follower_id = $)",
         "microposts WHERE id =",
     ),
     (
@@ -63,29 +72,21 @@ impl List {
         }
     }
 
-    /// The rows of one page, and whether there is a link to the next.
-    async fn page(&self, browser: &mut Browser, number: u32) -> (Vec<i64>, bool) {
-        let page = browser.get(&format!("{}?page={number}", self.path)).await;
-        assert_eq!(page.status, 200, "{}?page={number}", self.path);
+    /// The rows of a page.
+    fn rows(&self, page: &Page) -> Vec<i64> {
         let names = match self.selector {
             "ol.microposts > li" => page.attrs(self.selector, "id"),
             links => page.attrs(links, "href"),
         };
-        let id = |name: String| name.rsplit(['/', '-']).next().unwrap().parse().unwrap();
-        (names.into_iter().map(id).collect(), page.has("a[rel=next]"))
+        names.into_iter().map(|name| name.rsplit(['/', '-']).next().unwrap().parse().unwrap()).collect()
     }
 
-    /// The rows of these pages.
-    async fn walk(&self, browser: &mut Browser, pages: Range<u32>) -> Vec<i64> {
-        let mut seen = Vec::new();
-        for number in pages {
-            seen.extend(self.page(browser, number).await.0);
-        }
-        seen
+    async fn walk(&self, browser: &mut Browser) -> Vec<Vec<i64>> {
+        browser.walk(&self.path).await.iter().map(|page| self.rows(page)).collect()
     }
 }
 
-fn lists(anna: &Person) -> [List; 4] {
+fn lists(anna: &Person) -> [List; 5] {
     LISTS.map(|(path, selector, ids, delete)| {
         let path = path.replace('$', &anna.id.to_string());
         List { path, selector, ids, delete }
@@ -94,7 +95,7 @@ fn lists(anna: &Person) -> [List; 4] {
 
 /// Anna, and long lists of everything: people of whom some are not activated, posts of which many are of one moment, and
 /// follows in another order than people.
-async fn db_long_lists(app: &TestApp) -> (Person, Browser) {
+async fn db_long_lists(app: &TestApp) -> (Person, i64, Browser) {
     let anna = app.db_person("anna").await;
     let person = |n| format!("SELECT 'Person {n}' AS name, 'p{n}@example.com' AS email");
     let people: Vec<_> = (1..ROWS + 10).map(person).collect();
@@ -118,115 +119,142 @@ async fn db_long_lists(app: &TestApp) -> (Person, Browser) {
     }
     app.database.db_execute("UPDATE users SET activated_at = NULL WHERE name LIKE '%9_'").await;
     let now = app.app.clock.now();
+    let last = format!("SELECT MAX(followed_id) FROM relationships WHERE follower_id = {anna_id}");
+    let other = app.database.db_number(&last).await;
     let write = app.app.db.transaction(async |db| {
         for n in 0..ROWS {
             let content = Content::parse(&format!("Post {n}")).unwrap();
             let at = now + TimeDelta::milliseconds((n as i64 * 7 % 10) * 10);
             Micropost::create(db, anna_id, &content, None, at).await?;
+            if n % 5 == 0 {
+                Micropost::create(db, other, &content, None, at).await?;
+            }
         }
         Ok(())
     });
     write.await.unwrap();
     let mut browser = app.browser();
     browser.log_in_remembered(&anna.email, PASSWORD).await;
-    (anna, browser)
+    (anna, other, browser)
+}
+
+/// From now on Anna's feed is put together from two sources: what stands in her timeline, and the posts of this person.
+async fn db_read_through(app: &TestApp, anna: &Person, other: i64) {
+    let anna = anna.id;
+    for sql in [
+        format!("UPDATE users SET read_through = TRUE WHERE id = {other}"),
+        format!("UPDATE users SET follows_read_through = TRUE WHERE id = {anna}"),
+        format!("DELETE FROM timeline_entries WHERE user_id = {anna} AND author_id = {other}"),
+    ] {
+        app.database.db_execute(&sql).await;
+    }
 }
 
 #[actix_web::test]
-async fn every_page_has_its_rows_however_it_is_reached() {
+async fn every_page_has_its_rows() {
     let app = TestApp::start().await;
-    let (anna, mut browser) = db_long_lists(&app).await;
+    let (anna, other, mut browser) = db_long_lists(&app).await;
     for list in lists(&anna) {
         let ids = list.db_ids(&app, &anna).await;
-        assert!(ids.len() > 30 * (LAST as usize - 1) && ids.len() < 30 * LAST as usize, "{}", ids.len());
-        let pages: Vec<_> = ids.chunks(30).collect();
-        // Typed, from the back, so that no page knows where it begins; then by "Next"; then once more.
-        for number in (1..=LAST).rev().chain(1..=LAST).chain(1..=LAST) {
-            let (rows, has_next) = list.page(&mut browser, number).await;
-            assert_eq!(rows, pages[number as usize - 1], "{}?page={number}", list.path);
-            assert_eq!(has_next, number < LAST, "{}?page={number}", list.path);
+        assert!(ids.len() > ROWS - 30, "{}: {}", list.path, ids.len());
+        let pages: Vec<_> = ids.chunks(30).map(<[i64]>::to_vec).collect();
+        assert_eq!(list.walk(&mut browser).await, pages, "{}", list.path);
+        for number in 1..=NUMBERED_PAGES {
+            let page = browser.get(&format!("{}?page={number}", list.path)).await;
+            assert_eq!(list.rows(&page), pages[number as usize - 1], "{}?page={number}", list.path);
         }
-        for far in [LAST + 1, LAST + 2, u32::MAX] {
-            assert_eq!(browser.get(&format!("{}?page={far}", list.path)).await.status, 404, "{far}");
+        let beyond = if list.path == "/users" { Key::from_id(i64::MAX) } else { Key::from_id(0) };
+        for far in ["page=4".to_owned(), "page=4294967295".to_owned(), format!("from={beyond}")] {
+            let page = browser.get(&format!("{}?{far}", list.path)).await;
+            assert_eq!(page.status, 404, "{}?{far}", list.path);
         }
     }
+    let [_, _, feed, ..] = lists(&anna);
+    let before = feed.walk(&mut browser).await;
+    db_read_through(&app, &anna, other).await;
+    assert_eq!(feed.walk(&mut browser).await, before);
 }
 
 /// Rows go in front of the page, on it and at its very beginning, and new ones come: by counting, those behind would move
 /// to other pages.
-async fn assert_a_walk_is_not_disturbed(app: &TestApp) {
-    let (anna, mut browser) = db_long_lists(app).await;
-    let at = FIRST_WITH_BOOKMARK;
-    for list in lists(&anna) {
-        let ids = list.db_ids(app, &anna).await;
-        let next_begins = at as usize * 30;
-        let mut seen = list.walk(&mut browser, 1..at + 1).await;
-        let gone = [ids[1], ids[2], ids[next_begins], ids[next_begins + 5]];
-        list.db_delete(app, &gone).await;
-        app.db_post(&anna, "New").await;
-        seen.extend(list.walk(&mut browser, at + 1..LAST + 1).await);
-        let expected = |id: &&i64| gone[..2].contains(id) || !gone.contains(id);
-        assert_eq!(seen, ids.iter().filter(expected).copied().collect::<Vec<_>>(), "{}", list.path);
-        // Whoever goes through them again meets the same rows.
-        assert!(seen.ends_with(&list.walk(&mut browser, at + 1..LAST + 1).await), "{}", list.path);
-    }
-}
-
 #[actix_web::test]
 async fn a_walk_is_not_disturbed() {
-    assert_a_walk_is_not_disturbed(&TestApp::start().await).await;
-}
-
-#[actix_web::test]
-async fn a_walk_is_not_disturbed_with_redis() {
-    let server = redis::start();
-    let app = TestApp::start_with(&[("REDIS_URL", &redis::url(&server))]).await;
-    assert_a_walk_is_not_disturbed(&app).await;
-    let kept = redis::ask::<Vec<String>>(&server, &["KEYS", "sample_app:cache:page:*"]);
-    // Each page that has a bookmark, and none of those that have none.
-    assert_eq!(kept.len(), LISTS.len() * 3, "{kept:?}");
-    for key in kept {
-        let seconds: i64 = redis::ask(&server, &["TTL", &key]);
-        assert!((1..=60).contains(&seconds), "{key}: {seconds}");
-    }
-}
-
-#[actix_web::test]
-async fn a_walk_is_not_disturbed_with_a_cluster() {
-    let nodes = redis::start_cluster();
-    let url = redis::url(&nodes[0]);
-    let app = TestApp::start_with(&[("REDIS_URL", &url), ("REDIS_CLUSTER", "true")]).await;
-    assert_a_walk_is_not_disturbed(&app).await;
-}
-
-#[actix_web::test]
-async fn a_walk_goes_on_without_redis() {
-    let mut server = redis::start();
-    let app = TestApp::start_with(&[("REDIS_URL", &redis::url(&server))]).await;
-    let (anna, mut browser) = db_long_lists(&app).await;
-    for list in lists(&anna) {
-        assert_eq!(list.walk(&mut browser, LAST - 1..LAST).await.len(), 30);
-    }
-    server.kill();
+    let app = TestApp::start().await;
+    let (anna, _, mut browser) = db_long_lists(&app).await;
     for list in lists(&anna) {
         let ids = list.db_ids(&app, &anna).await;
-        assert_eq!(list.walk(&mut browser, 1..LAST + 1).await, ids, "{}", list.path);
+        let mut pages = browser.walk(&list.path).await;
+        pages.truncate(4);
+        let next = pages[3].attrs("a[rel=next]", "href")[0].clone();
+        let gone = [ids[1], ids[2], ids[4 * 30], ids[4 * 30 + 5]];
+        list.db_delete(&app, &gone).await;
+        app.db_post(&anna, "New").await;
+        pages.extend(browser.walk(&next).await);
+        let seen: Vec<_> = pages.iter().flat_map(|page| list.rows(page)).collect();
+        let expected = |id: &&i64| gone[..2].contains(id) || !gone.contains(id);
+        assert_eq!(seen, ids.iter().filter(expected).copied().collect::<Vec<_>>(), "{}", list.path);
     }
 }
 
-/// A bookmark leads behind what is left, but by counting there are enough rows.
+/// Rows that the server has read on this connection, in tables, indexes and on its way to an order.
+async fn rows_read(conn: &mut Conn) -> i64 {
+    let answer = match conn.ask().unwrap() {
+        Link::Sqlite(_) => (true, Ok(Vec::new())),
+        Link::MySql(object) => {
+            let sql = "SHOW SESSION STATUS LIKE 'Handler_read%'";
+            Conn::answer(sqlx::query_as(sql).fetch_all(&mut **object)).await
+        }
+    };
+    let counts: Vec<(String, String)> = conn.settle(answer).unwrap();
+    counts.iter().map(|(_, count)| count.parse::<i64>().unwrap()).sum()
+}
+
+/// What one page costs: rows read, without what it costs to ask for that number. Gives the beginning of the next page too.
+macro_rules! cost {
+    ($conn:ident, $page:expr) => {{
+        let asking = {
+            let before = rows_read(&mut $conn).await;
+            rows_read(&mut $conn).await - before
+        };
+        let before = rows_read(&mut $conn).await;
+        let page = $page.await.unwrap();
+        let cost = rows_read(&mut $conn).await - before - asking;
+        assert!(!page.rows.is_empty());
+        (cost, page.next)
+    }};
+}
+
 #[actix_web::test]
-async fn a_page_that_the_list_has_is_found() {
+async fn a_page_costs_what_the_first_one_does_at_any_depth() {
     let app = TestApp::start().await;
-    let (anna, mut browser) = db_long_lists(&app).await;
-    let [_, posts, ..] = lists(&anna);
-    let ids = posts.db_ids(&app, &anna).await;
-    let last = posts.walk(&mut browser, LAST..LAST + 1).await;
-    posts.db_delete(&app, &last).await;
-    assert_eq!(browser.get(&format!("{}?page={LAST}", posts.path)).await.status, 404);
-    for n in 0..last.len() {
-        app.db_post(&anna, &format!("New {n}")).await;
+    if !app.database.is_mysql_or_says("it does not count the rows that it reads") {
+        return;
     }
-    let rows = posts.walk(&mut browser, LAST..LAST + 1).await;
-    assert_eq!(rows, ids[ids.len() - 2 * last.len()..ids.len() - last.len()]);
+    let (anna, other, _) = db_long_lists(&app).await;
+    let mut conn = app.app.db.conn().await.unwrap();
+    let user = User::find(&mut conn, anna.id).await.unwrap().unwrap();
+    let lists: RangeInclusive<u8> = 0..=5;
+    for list in lists {
+        if list == 5 {
+            db_read_through(&app, &anna, other).await;
+        }
+        let user = User { follows_read_through: list == 5, ..user.clone() };
+        let (mut costs, mut from) = (Vec::new(), PageStart::FIRST);
+        loop {
+            let (cost, next): (i64, Option<Key>) = match list {
+                0 => cost!(conn, Listed::page(&mut conn, from)),
+                1 => cost!(conn, relationship::following(&mut conn, &user, from)),
+                2 => cost!(conn, relationship::followers(&mut conn, &user, from)),
+                3 => cost!(conn, Micropost::by(&mut conn, &user, from)),
+                _ => cost!(conn, Micropost::feed(&mut conn, &user, from)),
+            };
+            costs.push(cost);
+            let Some(key) = next else { break };
+            from = PageStart::At(key);
+        }
+        println!("list {list}: rows read by each page: {costs:?}");
+        assert!(costs.len() >= 6, "{costs:?}");
+        let most = costs.iter().max().unwrap();
+        assert!(*most as f64 <= 1.2 * costs[0] as f64, "list {list}: {costs:?}");
+    }
 }

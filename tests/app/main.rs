@@ -31,6 +31,7 @@ mod documents;
 mod drafts;
 mod email_changes;
 mod email_restores;
+mod fail_over;
 mod first_run;
 mod form_addresses;
 mod headers;

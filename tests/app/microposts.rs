@@ -37,7 +37,8 @@ async fn the_interface_from_the_first_post_to_its_end() {
     let page = post(&mut browser, "").await;
     page.assert_at(422, "/microposts");
     assert_eq!(page.errors(), ["Content can't be blank"]);
-    assert_eq!(page.attrs("div.pagination a[rel=next]", "href"), ["/?page=2"]);
+    let next = page.attrs("div.pagination a[rel=next]", "href").concat();
+    assert_eq!(browser.get(&next).await.microposts().len(), 1);
 
     let content = "This micropost really ties the room together";
     let form = page.form("Post").set("micropost[content]", content);
@@ -139,14 +140,12 @@ async fn posts_of_the_same_moment_keep_one_order() {
         app.db_post(&michael, &format!("Post {n}")).await;
     }
     for table in ["microposts", "timeline_entries"] {
-        let sql = format!("UPDATE {table} SET created_at = '2020-01-01 00:00:00'");
+        let first = "SELECT first FROM (SELECT MIN(created_at) AS first FROM microposts) posts";
+        let sql = format!("UPDATE {table} SET created_at = ({first})");
         app.database.db_execute(&sql).await;
     }
     let mut browser = app.logged_in(&michael).await;
-    let mut seen = Vec::new();
-    for page in 1..=3 {
-        seen.extend(browser.get(&format!("/?page={page}")).await.microposts());
-    }
+    let seen: Vec<_> = browser.walk("/").await.iter().flat_map(Page::microposts).collect();
     assert!(
         seen.len() == 61 && seen.is_sorted_by(|a, b| a > b),
         "each once, the last written first: {seen:?}"

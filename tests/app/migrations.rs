@@ -81,6 +81,22 @@ async fn of_many_migrations_at_once_one_works_and_the_others_wait() {
     assert_eq!(worked, 1);
 }
 
+/// The first to open a new SQLite file switches it to WAL, for which SQLite waits for nobody.
+#[actix_web::test]
+async fn fifty_that_open_a_new_database_at_once_all_succeed() {
+    let empty = Empty::create().await;
+    let starts: Vec<_> = (0..50).map(|_| empty.open()).collect();
+    let opened = futures_util::future::join_all(starts.iter().map(|db| db.ping())).await;
+    for opened in opened {
+        opened.unwrap();
+    }
+    let migrated = futures_util::future::join_all(starts.iter().map(|db| db.migrate())).await;
+    assert_eq!(
+        migrated.into_iter().map(|applied| applied.unwrap()).filter(|applied| *applied > 0).count(),
+        1
+    );
+}
+
 /// Somebody who migrates for a while.
 enum Holder {
     MySql(MySqlConnection),

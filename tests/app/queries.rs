@@ -19,7 +19,7 @@ use sample_app::models::mail_token::{MailToken, Purpose};
 use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::name::Name;
 use sample_app::models::outbox::{self, Parcel};
-use sample_app::models::page::{PageNumber, Position};
+use sample_app::models::page::{Key, PageStart};
 use sample_app::models::person::Person;
 use sample_app::models::picture_deletion::{self, PictureDeletion};
 use sample_app::models::relationship;
@@ -31,7 +31,7 @@ use sample_app::seeds;
 
 use crate::support::TestApp;
 
-const FIRST: PageNumber = PageNumber::FIRST;
+const FIRST: PageStart = PageStart::FIRST;
 
 fn email(text: &str) -> Email {
     Email::parse(text).unwrap()
@@ -57,13 +57,13 @@ async fn people() {
     let again = User::sign_up(db, &name("Anna B"), &anna, "other", now).await.unwrap();
     assert!(matches!(again, SignedUp::Waiting(same) if same == id), "not activated yet: taken over");
     assert!(User::find_activated(db, id).await.is_err());
-    assert!(Person::page(db, FIRST.into()).await.unwrap().rows.is_empty());
+    assert!(Person::page(db, FIRST).await.unwrap().rows.is_empty());
     User::activate(db, id, now).await.unwrap();
     assert!(matches!(User::sign_up(db, &name("C"), &anna, "x", now).await.unwrap(), SignedUp::Taken));
     let found = User::find_activated(db, id).await.unwrap();
     assert_eq!((found.name.as_str(), found.password_digest.as_str()), ("Anna B", "other"));
     assert_eq!(found.activated_at, Some(now), "to the microsecond");
-    assert_eq!(Person::page(db, FIRST.into()).await.unwrap().rows.len(), 1);
+    assert_eq!(Person::page(db, FIRST).await.unwrap().rows.len(), 1);
     assert_eq!(User::find_by_email(db, &anna).await.unwrap().unwrap().id, id);
     assert!(User::find_by_email(db, &email("other@example.com")).await.unwrap().is_none());
 
@@ -124,15 +124,21 @@ async fn posts_and_follows() {
     let texts: Vec<_> = feed.rows.iter().map(|post| post.content.as_str()).collect();
     assert_eq!(texts, ["post 2", "post 1", "post 0"], "newest first, by the microsecond");
     assert_eq!(feed.rows[0].created_at, now + TimeDelta::microseconds(2));
-    let posts = Micropost::by(db, &b, FIRST.into()).await.unwrap();
+    let posts = Micropost::by(db, &b, FIRST).await.unwrap();
     assert_eq!(posts.rows.len(), 2);
-    let from = Position::new(FIRST, posts.begins[0]);
-    assert_eq!(Micropost::by(db, &b, from).await.unwrap().rows[0].id, posts.rows[0].id);
-    assert_eq!(relationship::following(db, &a, FIRST.into()).await.unwrap().rows[0].id, berta);
-    assert_eq!(relationship::followers(db, &b, FIRST.into()).await.unwrap().rows[0].id, anna);
+    let older = &posts.rows[1];
+    let from = PageStart::At(Key { at: older.created_at, id: older.id });
+    assert_eq!(Micropost::by(db, &b, from).await.unwrap().rows[0].id, older.id);
+    let everything = User { follows_read_through: true, ..a.clone() };
+    for reader in [&a, &everything] {
+        let ids: Vec<_> =
+            Micropost::feed(db, reader, from).await.unwrap().rows.iter().map(|p| p.id).collect();
+        assert_eq!(ids, [feed.rows[1].id, feed.rows[2].id], "from there on");
+    }
+    assert_eq!(relationship::following(db, &a, FIRST).await.unwrap().rows[0].id, berta);
+    assert_eq!(relationship::followers(db, &b, FIRST).await.unwrap().rows[0].id, anna);
     let follow = relationship::find(db, anna, berta).await.unwrap().unwrap();
-    let third = PageNumber::new(3).unwrap();
-    assert!(Micropost::feed(db, &a, third).await.unwrap().rows.is_empty());
+    assert!(Micropost::feed(db, &a, PageStart::After(2)).await.unwrap().rows.is_empty());
     assert!(timeline::clear_some(db, anna).await.unwrap());
     assert!(!timeline::clear_some(db, anna).await.unwrap());
     assert!(Micropost::feed(db, &a, FIRST).await.unwrap().rows.is_empty());

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use crate::support::people::{PASSWORD, Person};
-use crate::support::{Browser, Certificates, Server, TestApp, redis};
+use crate::support::program::PATIENCE;
+use crate::support::{Browser, Certificates, Proxy, Server, TestApp, redis};
 
 /// An application with its sessions in this Redis, and somebody with an account.
 async fn app_with(url: &str) -> (TestApp, Person) {
@@ -260,4 +261,47 @@ async fn a_cluster() {
     let sessions: Vec<_> = sessions.collect();
     assert_eq!(sessions.iter().sum::<usize>(), 6);
     assert!(sessions.iter().all(|count| *count < 6), "spread over the nodes: {sessions:?}");
+}
+
+/// Redis freezes while a follow is in its transaction; afterwards the follow waits for Redis until its time-out, and the
+/// connection to the database is free by then.
+#[actix_web::test]
+async fn nobody_holds_a_connection_to_the_database_while_redis_is_asked() {
+    let server = redis::start();
+    let proxy = Proxy::to(server.address.to_string());
+    let app = TestApp::start_with(&[("REDIS_URL", &format!("redis://{}", proxy.address))]).await;
+    let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
+    let browser = app.logged_in(&anna).await;
+    let pause = Duration::from_millis(20);
+    // A machine that stands still for as long as that time-out sees nothing: then once more.
+    for _ in 0..5 {
+        let lock = app.database.db_hold_row("users", berta.id).await;
+        let mut follower = browser.clone();
+        let follow = actix_web::rt::spawn(async move {
+            follower.post("/relationships", &[("followed_id", &berta.id.to_string())]).await.status
+        });
+        let (start, mut waiting, mut free) = (Instant::now(), 0, 0);
+        while waiting < 5 {
+            waiting = if app.app.db.in_use().0 > 0 { waiting + 1 } else { 0 };
+            assert!(start.elapsed() < PATIENCE, "the transaction never waits");
+            tokio::time::sleep(pause).await;
+        }
+        proxy.freeze();
+        lock.let_go().await;
+        while free < 3 && !follow.is_finished() {
+            free = if app.app.db.in_use().0 == 0 { free + 1 } else { 0 };
+            tokio::time::sleep(pause).await;
+        }
+        assert_eq!(follow.await.unwrap(), 303);
+        if free == 3 {
+            return;
+        }
+        proxy.thaw();
+        app.database.db_execute("DELETE FROM relationships").await;
+        let start = Instant::now();
+        while browser.clone().get_only("/users").await.status != 200 {
+            assert!(start.elapsed() < PATIENCE, "Redis does not come back");
+        }
+    }
+    panic!("a connection was in use all the time");
 }

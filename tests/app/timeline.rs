@@ -6,7 +6,7 @@ use sample_app::models::timeline::READ_THROUGH_FROM;
 
 use crate::support::outbox::until;
 use crate::support::people::Person;
-use crate::support::{Browser, TestApp};
+use crate::support::{Browser, Page, TestApp};
 
 /// A person and their browser.
 struct Reader {
@@ -26,16 +26,7 @@ async fn readers(app: &TestApp, names: &[&str]) -> Vec<Reader> {
 impl Reader {
     /// The posts of all pages of the feed.
     async fn feed(&mut self) -> Vec<i64> {
-        let mut seen = Vec::new();
-        for number in 1.. {
-            let page = self.browser.get(&format!("/?page={number}")).await;
-            assert_eq!(page.status, 200);
-            seen.extend(page.microposts());
-            if !page.has(&format!("a[href='/?page={}']", number + 1)) {
-                break;
-            }
-        }
-        seen
+        self.browser.walk("/").await.iter().flat_map(Page::microposts).collect()
     }
 
     async fn follow(&mut self, whom: &Person) {

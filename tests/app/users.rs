@@ -67,14 +67,18 @@ async fn the_list_has_thirty_a_page() {
     let page = browser.get("/users").await;
     assert_eq!((page.count("ul.users > li"), page.count("div.pagination")), (30, 2));
     let next = page.attrs("div.pagination a[rel=next]", "href");
-    assert_eq!(next, ["/users?page=2", "/users?page=2"]);
+    assert_eq!(next, [format!("/users?from={}", last.id), format!("/users?from={}", last.id)]);
+    assert_eq!(browser.get("/users?page=2").await.all("ul.users > li"), [last.name.as_str()]);
     let page = browser.get(&next[0]).await;
     assert_eq!(page.all("ul.users > li"), [last.name]);
-    assert_eq!(page.attrs("div.pagination a[rel=prev]", "href")[0], "/users?page=1");
+    assert_eq!(page.attrs("div.pagination a[rel=first]", "href")[0], "/users");
     assert!(!page.has("div.pagination a[rel=next]"));
     browser.get("/users?page=3").await.assert_at(404, "/users?page=3");
     for bad in ["0", "-1", "abc", "9e99", "99999999999999999999", "1&page=2", "%00", "%FF"] {
         assert_eq!(browser.get(&format!("/users?page={bad}")).await.status, 400, "{bad}");
+    }
+    for bad in ["-1", "abc", "1-", "1-2-3", "99999999999999999999", "1&from=2", "%00", "%FF"] {
+        assert_eq!(browser.get(&format!("/users?from={bad}")).await.status, 400, "{bad}");
     }
     assert_eq!(browser.get("/users?page=").await.count("ul.users > li"), 30);
     assert_eq!(browser.get("/users?page=4294967295").await.status, 404);

@@ -78,6 +78,8 @@ fn an_attached_rds_database_is_verified() -> Tested {
         Some(SslMode::VerifyIdentity),
         "the name of the same host"
     );
+    let china = load(&[("DATABASE_URL", "mysql://u:p@db.abc.cn-north-1.rds.amazonaws.com.cn/d")])?;
+    assert_eq!(mysql(china).map(|mysql| mysql.ssl_mode), Some(SslMode::VerifyIdentity));
     let config = load(RDS)?;
     assert_eq!(names(&config.warnings), ["DATABASE_CA_FILE"]);
     assert!(config.warnings.iter().any(|warning| warning.contains("global-bundle.pem")));

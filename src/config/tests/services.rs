@@ -97,6 +97,7 @@ fn mail_comes_from_the_stated_address_or_the_domain_or_the_public_host() -> Test
 #[test]
 fn listen_takes_hosts_ports_sockets_and_what_systemd_hands_over() -> Tested {
     let tcp = |host: &str, port| Listen::Tcp { host: host.to_owned(), port };
+    assert_eq!(tcp("::1", 3000).to_string(), "[::1]:3000");
     for (text, expected) in [
         ("0.0.0.0:80", tcp("0.0.0.0", 80)),
         ("localhost:0", tcp("localhost", 0)),

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::Stats;
 use super::connection::{Connection, Target, end_of, slow};
 use super::queue::Queue;
+use crate::config::authority;
 use crate::services::vitals::Vitals;
 
 /// The name of its thread.
@@ -220,8 +221,10 @@ impl Work {
         let now = self.shipper.stats.snapshot();
         self.told_dropped.set(now.dropped);
         say(format_args!(
-            "trouble with {}:{}: {error}; {} lines wait on disk, {} were dropped since the start; going on",
-            self.shipper.target.host, self.shipper.target.port, now.spooled_lines, now.dropped
+            "trouble with {}: {error}; {} lines wait on disk, {} were dropped since the start; going on",
+            authority(&self.shipper.target.host, self.shipper.target.port),
+            now.spooled_lines,
+            now.dropped
         ));
     }
 

@@ -152,6 +152,19 @@ impl Browser {
             .header(REFERER, format!("{}{}", self.origin, self.at))
     }
 
+    /// The pages of a list, from this one on to the last, by the links between them.
+    pub async fn walk(&mut self, path: &str) -> Vec<Page> {
+        let (mut pages, mut next) = (Vec::new(), Some(path.to_owned()));
+        while let Some(path) = next {
+            let page = self.get(&path).await;
+            assert_eq!(page.status, 200, "{path}");
+            assert!(pages.len() < 1000, "the list has no end: {path}");
+            next = page.attrs("div.pagination a[rel=next]", "href").into_iter().next();
+            pages.push(page);
+        }
+        pages
+    }
+
     /// Sends a request that was made by [`request`](Self::request) and keeps the cookies of its answer.
     pub async fn send(&mut self, request: RequestBuilder, path: &str) -> Page {
         let response = request.send().await.unwrap();

@@ -47,6 +47,20 @@ impl TestDatabase {
         SqliteConnection::connect(&self.url).await.unwrap()
     }
 
+    /// A transaction of another program that has changed this row, or on SQLite may be about to change any.
+    pub async fn db_hold_row(&self, table: &str, id: i64) -> HeldRow {
+        if self.is_mysql() {
+            let mut conn = self.db_connect_mysql().await;
+            let hold = format!("BEGIN; UPDATE {table} SET id = id WHERE id = {id}");
+            sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut conn).await.unwrap();
+            HeldRow::MySql(conn)
+        } else {
+            let mut conn = self.db_connect_sqlite().await;
+            sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut conn).await.unwrap();
+            HeldRow::Sqlite(conn)
+        }
+    }
+
     /// The first column of the first row, as a number.
     pub async fn db_number(&self, sql: &str) -> i64 {
         self.db_row::<i64>(sql).await
@@ -178,6 +192,21 @@ impl TestDatabase {
             runtime.block_on(on_server(&server, &drop));
         });
         let _ = dropping.join();
+    }
+}
+
+/// See [`TestDatabase::db_hold_row`].
+pub enum HeldRow {
+    MySql(MySqlConnection),
+    Sqlite(SqliteConnection),
+}
+
+impl HeldRow {
+    pub async fn let_go(self) {
+        match self {
+            HeldRow::MySql(conn) => conn.close().await.unwrap(),
+            HeldRow::Sqlite(conn) => conn.close().await.unwrap(),
+        }
     }
 }
 

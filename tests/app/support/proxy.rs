@@ -1,6 +1,8 @@
-//! A bad network: stands between the application and its database, and can freeze as a stopped machine does.
+//! A bad network: stands between the application and a service, can freeze as a stopped machine does, and lead to
+//! another server from some moment on, as an end point does after a fail-over.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +12,7 @@ use tokio::sync::watch;
 pub struct Proxy {
     pub address: SocketAddr,
     frozen: watch::Sender<bool>,
+    target: Arc<Mutex<String>>,
 }
 
 impl Proxy {
@@ -17,6 +20,8 @@ impl Proxy {
     pub fn to(target: String) -> Proxy {
         let (frozen, state) = watch::channel(false);
         let (tell, told) = std::sync::mpsc::channel();
+        let target = Arc::new(Mutex::new(target));
+        let leads_to = target.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -24,11 +29,17 @@ impl Proxy {
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 loop {
                     let (near, _) = listener.accept().await.unwrap();
-                    tokio::spawn(join(near, target.clone(), state.clone()));
+                    let to = leads_to.lock().unwrap().clone();
+                    tokio::spawn(join(near, to, state.clone()));
                 }
             });
         });
-        Proxy { address: told.recv().unwrap(), frozen }
+        Proxy { address: told.recv().unwrap(), frozen, target }
+    }
+
+    /// New connections lead there; those that stand stay where they are.
+    pub fn lead_to(&self, target: String) {
+        *self.target.lock().unwrap() = target;
     }
 
     /// From now on connections are taken, and nothing is forwarded, in either direction.

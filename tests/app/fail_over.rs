@@ -1,0 +1,210 @@
+//! The writer changes, and the database's end point leads to its successor from then on, while connections to the old one
+//! live on and answer questions, as on Aurora: 1290 for every write.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use crate::support::database_server::is_mariadb;
+use crate::support::people::{PASSWORD, Person};
+use crate::support::program::PATIENCE;
+use crate::support::{Browser, DatabaseServer, Proxy, TestApp};
+
+/// Two writers, of which the new one is the server under test; each has the schema and Anna, and an end point leads to one.
+struct Cluster {
+    old: DatabaseServer,
+    new: TestApp,
+    end_point: Proxy,
+    app: TestApp,
+    anna: Person,
+    schema: String,
+}
+
+impl Cluster {
+    async fn start() -> Option<Cluster> {
+        let new = TestApp::start().await;
+        if !new.database.is_mysql_or_says("a file has no successor") {
+            return None;
+        }
+        let old = DatabaseServer::start(&new.database, &[]).await;
+        let schema = new.database.url.rsplit('/').next().unwrap().to_owned();
+        // read_only does not bind root.
+        let user =
+            format!("CREATE USER {schema} IDENTIFIED BY 'secret'; GRANT ALL ON {schema}.* TO {schema}");
+        old.db_execute(&format!("CREATE DATABASE {schema}; {user}")).await;
+        new.database.db_execute(&user).await;
+        let end_point = Proxy::to(old.address());
+        let url = format!("mysql://{schema}:secret@{}/{schema}", end_point.address);
+        let app = TestApp::start_unmigrated(&[("DATABASE_URL", &url), ("LIMITS", "off")]).await;
+        app.app.db.migrate().await.unwrap();
+        let anna = app.db_person("anna").await;
+        assert_eq!(new.db_person("anna").await.id, anna.id);
+        Some(Cluster { old, new, end_point, app, anna, schema })
+    }
+
+    async fn new_address(&self) -> String {
+        self.new.database.url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned()
+    }
+
+    /// What a promotion leaves behind.
+    async fn demote_the_old_one(&self) {
+        let sql = match is_mariadb(&self.new.database).await {
+            true => "SET GLOBAL read_only = 1",
+            false => "SET GLOBAL super_read_only = 1",
+        };
+        self.old.db_execute(sql).await;
+    }
+
+    async fn connections_to_the_old_one(&self) -> i64 {
+        let ours =
+            format!("SELECT COUNT(*) FROM information_schema.processlist WHERE user = '{}'", self.schema);
+        self.old.db_number(&ours).await
+    }
+
+    async fn posts_on_the_new_one(&self) -> i64 {
+        self.new.database.db_number("SELECT COUNT(*) FROM microposts").await
+    }
+
+    /// Statuses of many posts at once.
+    async fn post(&self, browser: &Browser, number: usize) -> Vec<u16> {
+        let post = |n: usize| {
+            let mut browser = browser.clone();
+            async move { browser.post("/microposts", &[("micropost[content]", &format!("{n}"))]).await.status }
+        };
+        join_all((0..number).map(post)).await
+    }
+}
+
+#[actix_web::test]
+async fn the_first_write_after_a_fail_over_finds_the_new_writer() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let app = &cluster.app;
+    let mut browser = app.logged_in(&cluster.anna).await;
+    // Idle connections, as many as there can be, on all threads.
+    assert!(cluster.post(&browser, 40).await.iter().all(|status| *status == 303));
+    assert!(cluster.connections_to_the_old_one().await > 1);
+
+    cluster.demote_the_old_one().await;
+    cluster.end_point.lead_to(cluster.new_address().await);
+    // A transaction, and a statement outside of one.
+    let mut other = app.browser();
+    let (posted, remembered) =
+        tokio::join!(cluster.post(&browser, 8), other.log_in_remembered(&cluster.anna.email, PASSWORD));
+    assert_eq!(posted, [303; 8]);
+    assert_eq!(remembered.status, 200);
+    assert_eq!(cluster.posts_on_the_new_one().await, 8, "each once");
+    assert_eq!(browser.get("/").await.microposts().len(), 8, "and readers see them");
+
+    // No successor yet: readers read on, and writers are told to come back.
+    cluster.end_point.lead_to(cluster.old.address());
+    let ours = format!(
+        "SELECT GROUP_CONCAT(CONCAT('KILL ', id) SEPARATOR ';') FROM information_schema.processlist WHERE user = '{}'",
+        cluster.schema
+    );
+    for kill in cluster.new.database.db_text(&ours).await.split(';') {
+        let _ = cluster.new.database.db_try(kill).await;
+    }
+    let start = Instant::now();
+    while browser.get("/").await.status != 200 {
+        assert!(start.elapsed() < PATIENCE);
+    }
+    let refused = browser.post("/microposts", &[("micropost[content]", "too early")]).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
+    assert_eq!(browser.get("/").await.status, 200);
+
+    cluster.end_point.lead_to(cluster.new_address().await);
+    let start = Instant::now();
+    while cluster.post(&browser, 1).await != [303] {
+        assert!(start.elapsed() < PATIENCE, "no write works");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("the first write after the successor can be reached: {:?}", start.elapsed());
+    assert_eq!(cluster.posts_on_the_new_one().await, 9);
+    app.pool_is_whole().await;
+}
+
+/// Modes in which other SQL is spoken, or in which a transaction that reads a row cannot change it once somebody else has:
+/// 1020, which is a conflict like any other.
+#[actix_web::test]
+async fn the_settings_of_the_server_do_not_matter() {
+    let shared = TestApp::start().await;
+    if !shared.database.is_mysql_or_says("it has no such settings") || !is_mariadb(&shared.database).await {
+        return;
+    }
+    let options = ["--sql-mode=ORACLE", "--innodb-snapshot-isolation=ON"];
+    let server = DatabaseServer::start(&shared.database, &options).await;
+    server.db_execute("CREATE DATABASE test").await;
+    let url = format!("{}/test", server.url);
+    let app = TestApp::start_unmigrated(&[("DATABASE_URL", &url)]).await;
+    app.app.db.migrate().await.unwrap();
+    let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
+    let mut browser = app.logged_in(&anna).await;
+    let follows =
+        "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'UPDATE users SET follow%'";
+    let mut other = <sqlx::MySqlConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    let change = format!("BEGIN; UPDATE users SET name = 'B' WHERE id = {}", berta.id);
+    sqlx::Executor::execute(&mut other, sqlx::raw_sql(sqlx::AssertSqlSafe(change))).await.unwrap();
+    let theirs = async {
+        let start = Instant::now();
+        while server.db_number(follows).await == 0 {
+            assert!(start.elapsed() < PATIENCE, "nobody waits");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        sqlx::Executor::execute(&mut other, "COMMIT").await.unwrap();
+    };
+    let follow = [("followed_id", berta.id.to_string())];
+    let follow = follow.each_ref().map(|(name, id)| (*name, id.as_str()));
+    let (page, ()) = tokio::join!(browser.post("/relationships", &follow), theirs);
+    assert_eq!(page.status, 303);
+    assert_eq!(server.db_number("SELECT followers_count FROM test.users WHERE name = 'B'").await, 1);
+}
+
+/// Each error that means "not now", from a statement in a transaction (the count of a post) and from one outside (a mail
+/// that an admin sends again), once and for ever: what can be tried again is, and nothing is a 500.
+#[actix_web::test]
+async fn no_error_that_passes_is_a_fault() {
+    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
+    if !app.database.is_mysql_or_says("its errors have no such numbers") {
+        return;
+    }
+    let mut browser = app.logged_in(&app.db_admin("anna").await).await;
+    crate::support::outbox::push(&app, 1).await;
+    app.database
+        .db_execute("UPDATE outbox SET parked_at = created_at, attempts = 1; CREATE TABLE failures (number INT, times INT) ENGINE = MyISAM; INSERT INTO failures VALUES (0, 0)")
+        .await;
+    for table in ["users", "outbox"] {
+        let trigger = format!(
+            "CREATE TRIGGER fail_{table} BEFORE UPDATE ON {table} FOR EACH ROW BEGIN \
+             DECLARE n INT; SELECT number INTO n FROM failures WHERE times > 0; \
+             IF n IS NOT NULL THEN UPDATE failures SET times = times - 1; \
+             SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = n, MESSAGE_TEXT = 'test'; END IF; END"
+        );
+        app.database.db_execute(&trigger).await;
+    }
+    let id = app.database.db_number("SELECT MIN(id) FROM outbox").await;
+    let (mail, again) = (format!("/admin/outbox/{id}"), "UPDATE outbox SET parked_at = created_at");
+    // Lock conflicts are tried three times, what another server may do twice, the rest once.
+    let conflicts = [1205, 1213, 1020, 1180, 3101, 1412, 1615].map(|number| (number, 2));
+    let stale = [1290, 1792, 1836, 1047, 4031].map(|number| (number, 1));
+    let transient =
+        [1317, 3024, 1969, 1040, 1053, 1158, 1159, 1160, 1161, 1927, 2013, 3100].map(|number| (number, 0));
+    for (number, hidden) in conflicts.into_iter().chain(stale).chain(transient) {
+        for (times, expected) in [(hidden, 303), (hidden + 1, 503)] {
+            for path in ["/microposts", &mail] {
+                app.database.db_execute(&format!("UPDATE failures SET times = 0; {again}")).await;
+                app.database
+                    .db_execute(&format!("UPDATE failures SET number = {number}, times = {times}"))
+                    .await;
+                let page = match path {
+                    "/microposts" => browser.post(path, &[("micropost[content]", "text")]).await,
+                    _ => browser.patch(path, &[]).await,
+                };
+                assert_eq!(page.status, expected, "{number}, {times} times, at {path}");
+                let left = app.database.db_number("SELECT times FROM failures").await;
+                assert_eq!(left, 0, "{number}, {times} times, at {path}");
+            }
+        }
+    }
+    app.database.db_execute("UPDATE failures SET times = 0").await;
+    app.pool_is_whole().await;
+}

@@ -1,0 +1,64 @@
+//! A database server of a test's own, of the same make as the one under test: its global settings may be changed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
+use tempfile::TempDir;
+
+use super::TestDatabase;
+
+/// See the module. Stopped when it is dropped.
+pub struct DatabaseServer {
+    /// As DATABASE_URL, without a schema.
+    pub url: String,
+    folder: TempDir,
+}
+
+impl DatabaseServer {
+    /// With these options besides those of scripts/services.
+    pub async fn start(like: &TestDatabase, options: &[&str]) -> DatabaseServer {
+        let name = if is_mariadb(like).await { "mariadb" } else { "mysql" };
+        let folder = tempfile::tempdir().unwrap();
+        let mut start = services("start", folder.path());
+        let started = start.arg(name).arg("--").args(options).output().unwrap();
+        assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
+        let env = std::fs::read_to_string(folder.path().join("env")).unwrap();
+        let url =
+            env.lines().find_map(|line| line.strip_prefix(&format!("TEST_{}_URL=", name.to_uppercase())));
+        DatabaseServer { url: url.unwrap().to_owned(), folder }
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> String {
+        self.url.split('@').nth(1).unwrap().to_owned()
+    }
+
+    /// What an administrator does.
+    pub async fn db_execute(&self, sql: &str) {
+        let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+    }
+
+    /// What an administrator sees: the first column of the first row.
+    pub async fn db_number(&self, sql: &str) -> i64 {
+        let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut conn).await.unwrap()
+    }
+}
+
+pub async fn is_mariadb(database: &TestDatabase) -> bool {
+    database.db_text("SELECT VERSION()").await.contains("MariaDB")
+}
+
+fn services(command: &str, folder: &Path) -> Command {
+    let mut services = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/services"));
+    services.arg(command).arg(folder);
+    services
+}
+
+impl Drop for DatabaseServer {
+    fn drop(&mut self) {
+        let _ = services("stop", self.folder.path()).status();
+    }
+}
