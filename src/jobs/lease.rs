@@ -46,14 +46,14 @@ impl Queue {
                 "SELECT id, attempts, next_attempt_at FROM {table} WHERE {pending} AND next_attempt_at <= ? \
                  ORDER BY next_attempt_at, id LIMIT 1"
             );
-            let Some(due): Option<Due> = fetch_optional!(db, AssertSqlSafe(due), now)? else {
+            let Some(due): Option<Due> = fetch_optional!(db, AssertSqlSafe(due.clone()), now)? else {
                 return Ok(None);
             };
             let until = now + self.lease;
             let take = format!(
                 "UPDATE {table} SET attempts = attempts + 1, next_attempt_at = ? WHERE id = ? AND next_attempt_at = ?"
             );
-            if execute!(db, AssertSqlSafe(take), until, due.id, due.next_attempt_at)?.rows == 1 {
+            if execute!(db, AssertSqlSafe(take.clone()), until, due.id, due.next_attempt_at)?.rows == 1 {
                 let attempts = u32::try_from(due.attempts + 1).unwrap_or(u32::MAX);
                 return Ok(Some(Lease { queue: self, id: due.id, attempts, until }));
             }
@@ -98,7 +98,7 @@ impl Lease {
     pub async fn postpone(&self, db: &mut Conn, due: DateTime<Utc>) -> Result<()> {
         let table = self.queue.table;
         let postpone = format!("UPDATE {table} SET next_attempt_at = ? WHERE id = ? AND next_attempt_at = ?");
-        execute!(db, AssertSqlSafe(postpone), due, self.id, self.until)?;
+        execute!(db, AssertSqlSafe(postpone.clone()), due, self.id, self.until)?;
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl Lease {
         let go_on = format!(
             "UPDATE {table} SET attempts = 0, next_attempt_at = ? WHERE id = ? AND next_attempt_at = ?"
         );
-        execute!(db, AssertSqlSafe(go_on), due, self.id, self.until)?;
+        execute!(db, AssertSqlSafe(go_on.clone()), due, self.id, self.until)?;
         Ok(())
     }
 }

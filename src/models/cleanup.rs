@@ -45,7 +45,7 @@ pub async fn step(db: &Db, now: DateTime<Utc>) -> Result<bool> {
     for Rule { table, is_old, age } in RULES {
         let before = now - *age;
         let find = format!("SELECT id FROM {table} WHERE {is_old} LIMIT ?");
-        let ids: Vec<(i64,)> = fetch_all!(&mut db.conn().await?, AssertSqlSafe(find), before, ROWS)?;
+        let ids: Vec<(i64,)> = fetch_all!(&mut db.conn().await?, AssertSqlSafe(find.clone()), before, ROWS)?;
         if ids.is_empty() {
             continue;
         }
@@ -54,7 +54,7 @@ pub async fn step(db: &Db, now: DateTime<Utc>) -> Result<bool> {
             for (id,) in &ids {
                 // It may have become younger meanwhile.
                 let delete = format!("DELETE FROM {table} WHERE id = ? AND {is_old}");
-                deleted += execute!(db, AssertSqlSafe(delete), id, before)?.rows;
+                deleted += execute!(db, AssertSqlSafe(delete.clone()), id, before)?.rows;
             }
             Ok(deleted)
         });
