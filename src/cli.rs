@@ -220,7 +220,8 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
 }
 
 async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
-    let logs = Logs::new(config)?;
+    // Without a spool: run as root, it would leave files that the service cannot open.
+    let logs = Logs::new(&Config { logstash_spool_mb: 0, ..config.clone() })?;
     if config.env == AppEnv::Production {
         // For the audit event; in development what is printed says the same.
         logs.start()?;

@@ -31,7 +31,7 @@ pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
 pub use self::settings::{SETTINGS, Setting, help, markdown_table};
-pub use self::values::{AppUrl, authority};
+pub use self::values::{AppUrl, MAX_SHUTDOWN_DELAY, authority};
 
 /// All settings, complete and checked.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl Config {
         let smtp_rate = r.value("SMTP_RATE", at_least_one).unwrap_or(10);
         let ses_configuration_set = r.value("SES_CONFIGURATION_SET", mail::configuration_set);
         let ses_topic = mail::ses_topic(r);
-        let mail_from = mail::mail_from(r, app_url.as_ref());
+        let mail_from = mail::mail_from(r, app_url.as_ref(), mail.as_ref());
         let logstash = services::logstash(r);
         let logstash_ca_file = r.text("LOGSTASH_CA_FILE").map(PathBuf::from);
         if logstash_ca_file.is_some() && !logstash.as_ref().is_some_and(|logstash| logstash.tls) {
@@ -186,7 +186,8 @@ impl Config {
             Some(secret) => secret,
             None => secret::kept_in(&data_dir).map_err(|error| {
                 Errors(vec![format!(
-                    "SECRET_KEY_BASE: cannot be kept in DATA_DIR ({error}); repair that, or set it"
+                    "SECRET_KEY_BASE: cannot be kept in DATA_DIR ({}: {error}); repair that, or set it",
+                    data_dir.display()
                 )])
             })?,
         };

@@ -4,6 +4,8 @@
 mod failure;
 
 use std::borrow::Cow;
+use std::fmt::Display;
+use std::path::Path;
 
 pub use failure::Failure;
 
@@ -71,6 +73,14 @@ impl Error {
         Error::Internal(source.into())
     }
 
+    /// A fault of ours, with the setting that it comes from.
+    pub fn about(self, setting: &str) -> Error {
+        match self {
+            Error::Internal(source) => Error::internal(format!("{setting}: {source}")),
+            other => other,
+        }
+    }
+
     /// Whether a unique key was violated: the database says "taken".
     pub fn is_unique_violation(&self) -> bool {
         self.database().is_some_and(|error| error.is_unique_violation())
@@ -109,6 +119,14 @@ impl From<sqlx::Error> for Error {
             other => Error::unavailable(other),
         }
     }
+}
+
+/// What is wrong with a file or folder: its path, and the setting that it comes from.
+pub fn unusable(path: &Path, setting: &str, error: impl Display) -> String {
+    format!(
+        "{}: {error}; let the user who runs the program read and write there, or set another path in {setting}",
+        path.display()
+    )
 }
 
 impl ResponseError for Error {

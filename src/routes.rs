@@ -76,7 +76,7 @@ routes! {
     "/relationships/{id}"               => GET form_addresses::show, DELETE relationships::destroy;
     "/pictures/{key}"                   => GET pictures::show;
     "/avatars/{id}"                     => GET pictures::avatar;
-    "/admin/outbox"                     => GET outbox::index;
+    "/admin/outbox"                     => GET outbox::index, PATCH outbox::update_all;
     "/admin/outbox/{id}"                => GET form_addresses::show, PATCH outbox::update;
     "/admin/suppressions"               => GET suppressions::index;
     "/admin/suppressions/{id}"          => GET form_addresses::show, DELETE suppressions::destroy;

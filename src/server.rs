@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app::App;
-use crate::config::Listen;
+use crate::config::{Listen, MAX_SHUTDOWN_DELAY};
 use crate::controllers::metrics;
 use crate::error::{Error, Result};
 use crate::jobs::worker::Worker;
@@ -32,6 +32,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const LEAVE_TAKING: Duration = Duration::from_millis(500);
 /// What is under way at shutdown may take so long.
 const DRAIN_SECONDS: u64 = 30;
+/// What the service manager has to allow for a stop: the longest SHUTDOWN_DELAY, what is under way, the mail in hand, and the
+/// last log lines.
+pub const MAX_STOP: Duration = Duration::from_secs(MAX_SHUTDOWN_DELAY + 2 * DRAIN_SECONDS + 10);
 
 /// The application while it serves.
 pub struct Running {
@@ -57,29 +60,6 @@ pub struct Running {
 /// When the address cannot be listened on.
 pub async fn start(app: App) -> Result<Running> {
     let app = Data::new(app);
-    let (stop_workers, stopped) = watch::channel(false);
-    let cleaner = rt::spawn(cleaner::run(
-        app.db.clone(),
-        app.images.clone(),
-        app.clock.clone(),
-        app.picture_deletion_wakeup.clone(),
-        stopped.clone(),
-    ));
-    let post_office = rt::spawn(post_office::run(
-        app.db.clone(),
-        app.mailer.clone(),
-        app.clock.clone(),
-        app.mail_wakeup.clone(),
-        stopped.clone(),
-    ));
-    let worker = Worker {
-        db: app.db.clone(),
-        clock: app.clock.clone(),
-        wakeup: app.jobs_wakeup.clone(),
-        picture_deletion_wakeup: app.picture_deletion_wakeup.clone(),
-    };
-    let jobs = rt::spawn(worker.run(stopped.clone()));
-    let mail_requests = rt::spawn(mail_requests::run(app.clone(), stopped));
     let data = app.clone();
     let server = HttpServer::new(move || around(data.clone(), routes::configure))
         .client_request_timeout(HEAD_TIMEOUT)
@@ -116,6 +96,30 @@ pub async fn start(app: App) -> Result<Running> {
     })?;
     let addresses = server.addrs();
     let (metrics, metrics_address) = serve_metrics(&app)?.unzip();
+    // Not before all addresses are bound: a start that fails leaves nothing running.
+    let (stop_workers, stopped) = watch::channel(false);
+    let cleaner = rt::spawn(cleaner::run(
+        app.db.clone(),
+        app.images.clone(),
+        app.clock.clone(),
+        app.picture_deletion_wakeup.clone(),
+        stopped.clone(),
+    ));
+    let post_office = rt::spawn(post_office::run(
+        app.db.clone(),
+        app.mailer.clone(),
+        app.clock.clone(),
+        app.mail_wakeup.clone(),
+        stopped.clone(),
+    ));
+    let worker = Worker {
+        db: app.db.clone(),
+        clock: app.clock.clone(),
+        wakeup: app.jobs_wakeup.clone(),
+        picture_deletion_wakeup: app.picture_deletion_wakeup.clone(),
+    };
+    let jobs = rt::spawn(worker.run(stopped.clone()));
+    let mail_requests = rt::spawn(mail_requests::run(app.clone(), stopped));
     let server = server.run();
     Ok(Running {
         app,

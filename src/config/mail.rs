@@ -1,7 +1,9 @@
 //! Where mail leaves and whom it comes from.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+use lettre::message::Mailbox;
 
 use super::reader::{Given, Reader};
 use super::values::{Fault, ServiceUrl, host, path_of};
@@ -129,17 +131,30 @@ fn tls_of(port: u16) -> Option<SmtpTls> {
 }
 
 /// The address that mail comes from: stated, or no-reply at the book's domain, or at the host of the public address.
-pub(super) fn mail_from(r: &mut Reader<'_>, app_url: Option<&AppUrl>) -> String {
+pub(super) fn mail_from(r: &mut Reader<'_>, app_url: Option<&AppUrl>, mail: Option<&Mail>) -> String {
+    let at = |domain: &str| Some(format!("no-reply@{domain}")).filter(|address| is_sender(address));
     let stated = r.value("MAIL_FROM", mail_address);
-    let domain = r.value("AWS_INTRO_SAMPLE_SMTP_DOMAIN", |text| host(text).ok_or("is not a domain; set one"));
-    stated.unwrap_or_else(|| {
-        let domain = domain.unwrap_or_else(|| match app_url.map_or("localhost", AppUrl::host) {
-            // Mail addresses have IP addresses in brackets; an IPv6 one comes with them.
-            address if address.parse::<Ipv4Addr>().is_ok() => format!("[{address}]"),
-            host => host.to_owned(),
-        });
-        format!("no-reply@{domain}")
+    let domain = r.value("AWS_INTRO_SAMPLE_SMTP_DOMAIN", |text| {
+        host(text).and_then(|domain| at(&domain)).ok_or("is not a domain; set one")
+    });
+    let app_host = app_url.map_or("localhost", AppUrl::host);
+    stated.or(domain).or_else(|| at(app_host).filter(|_| app_host != "localhost")).unwrap_or_else(|| {
+        if app_host != "localhost" || matches!(mail, Some(Mail::Smtp(_))) {
+            r.warn(
+                "MAIL_FROM",
+                "is not set, and the host of APP_URL is no domain, so mail comes from no-reply@localhost, which mail \
+                 servers may refuse; set an address of a domain of yours (SES: one that is verified)",
+            );
+        }
+        "no-reply@localhost".to_owned()
     })
+}
+
+/// Whether mail can be sent from this address: lettre takes no address literal (`no-reply@[127.0.0.1]`, RFC 5321 4.1.3),
+/// and servers take no IP address without brackets.
+fn is_sender(address: &str) -> bool {
+    let has_name = address.rsplit('@').next().is_some_and(|domain| domain.parse::<IpAddr>().is_err());
+    has_name && address.parse::<Mailbox>().is_ok()
 }
 
 pub(super) fn configuration_set(text: &str) -> Result<String, Fault> {
@@ -189,5 +204,7 @@ fn mail_address(text: &str) -> Result<String, Fault> {
     let plain = |c: char| c.is_ascii_graphic() && !"<>()[],;:\\\"@".contains(c);
     let address = text.rsplit_once('@').filter(|(local, _)| !local.is_empty() && local.chars().all(plain));
     let address = address.and_then(|(local, domain)| Some(format!("{local}@{}", host(domain)?)));
-    address.ok_or("is not a mail address; set it alone, NAME@DOMAIN, without a name or brackets around it")
+    address
+        .filter(|address| is_sender(address))
+        .ok_or("is not a mail address; set it alone, NAME@DOMAIN, without a name or brackets around it")
 }

@@ -160,7 +160,7 @@ pub const SETTINGS: &[Setting] = &[
         also: "AWS_INTRO_SAMPLE_SMTP_DOMAIN",
         default: "no-reply@localhost",
         about: "The address that mail comes from; by default no-reply at AWS_INTRO_SAMPLE_SMTP_DOMAIN, else at the \
-                host of APP_URL.",
+                host of APP_URL, or at localhost where that is an IP address.",
     },
     Setting {
         name: "LOGSTASH_URL",

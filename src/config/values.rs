@@ -156,8 +156,11 @@ pub(super) fn up_to_ten(text: &str) -> Result<usize, Fault> {
         .ok_or("is not a number from 0 to 10; set how many proxies stand in front (2 on Beanstalk with a load balancer)")
 }
 
+/// Seconds of SHUTDOWN_DELAY at most.
+pub const MAX_SHUTDOWN_DELAY: u64 = 60;
+
 pub(super) fn up_to_a_minute(text: &str) -> Result<u64, Fault> {
-    number(text).map(u64::from).filter(|seconds| *seconds <= 60).ok_or(
+    number(text).map(u64::from).filter(|seconds| *seconds <= MAX_SHUTDOWN_DELAY).ok_or(
         "is not a number from 0 to 60; set for how many seconds to go on serving after the signal to end",
     )
 }

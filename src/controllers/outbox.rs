@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::models::outbox::{self, Parked, Waiting};
 use crate::models::page::{Page, PageStart};
 use crate::models::suppression;
-use crate::views::Layout;
+use crate::views::{Layout, pluralize};
 use crate::web::flash::Kind;
 use crate::web::params::Id;
 use crate::web::roles::Admin;
@@ -34,6 +34,17 @@ pub async fn index(admin: Admin, from: PageStart) -> Result<HttpResponse> {
         parked,
         suppressed: suppression::count(&mut db).await?,
     })
+}
+
+/// PATCH /admin/outbox: all mails that were given up begin anew.
+pub async fn update_all(admin: Admin) -> Result<HttpResponse> {
+    let app = &admin.app;
+    let mut db = app.db.conn().await?;
+    let mails = outbox::send_all_again(&mut db, app.clock.now()).await?;
+    app.mail_wakeup.wake_now();
+    tracing::info!(target: "audit", event = "mails_sent_again", mails, by = admin.me.id, "audit");
+    let mails = pluralize(&i64::try_from(mails).unwrap_or(i64::MAX), "mail");
+    admin.go_saying("/admin/outbox", Kind::Success, &format!("Sending again: {mails}."))
 }
 
 /// PATCH /admin/outbox/{id}: a mail that was given up begins anew.

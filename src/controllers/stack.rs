@@ -57,19 +57,19 @@ struct Bar {
 pub async fn show(operator: Operator) -> Result<HttpResponse> {
     let app = &operator.app;
     tokio::join!(
-        ask(app.db.vitals(), app.db.ping()),
-        ask(app.sessions.vitals(), app.sessions.ping()),
-        ask(app.images.vitals(), app.images.ping()),
-        ask(app.mailer.vitals(), app.mailer.ping()),
-        ask(app.logs.vitals(), app.logs.ping()),
+        probe(app.db.vitals(), FRESH, app.db.ping()),
+        probe(app.sessions.vitals(), FRESH, app.sessions.ping()),
+        probe(app.images.vitals(), FRESH, app.images.ping()),
+        probe(app.mailer.vitals(), FRESH, app.mailer.ping()),
+        probe(app.logs.vitals(), FRESH, app.logs.ping()),
     );
     let services = services(app).await;
     operator.page(&Show { layout: operator.layout("Stack"), services, steps: STEPS, plot: PLOT })
 }
 
-/// Asks a service, unless somebody just did. Its vitals know what came of it.
-async fn ask(vitals: &Vitals, ping: impl Future<Output = Result<()>>) {
-    if vitals.pulse().last_ended.is_some_and(|ended| ended < FRESH) {
+/// Asks a service, unless somebody did so recently. Its vitals know what came of it.
+pub(super) async fn probe(vitals: &Vitals, fresh: Duration, ping: impl Future<Output = Result<()>>) {
+    if vitals.pulse().last_ended.is_some_and(|ended| ended < fresh) {
         return;
     }
     if tokio::time::timeout(PATIENCE, ping).await.is_err() {

@@ -16,8 +16,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::config::{MySql, SslMode};
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Failure, Result, unusable};
 use crate::per_thread::PerThread;
+use crate::services::tls;
 
 pub(super) type Pool<M> = deadpool::managed::Pool<M>;
 
@@ -90,6 +91,8 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<PerThread<
         })
         .disable_statement_logging();
     if let Some(file) = &config.ca_file {
+        // sqlx reads it at each connection, and does not name it.
+        tls::certificates(file).map_err(|error| error.about("DATABASE_CA_FILE"))?;
         options = options.ssl_ca(file);
     }
     let asks_for_tls = !matches!(config.ssl_mode, SslMode::Disabled | SslMode::Preferred);
@@ -108,7 +111,8 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<PerThread<
 /// One pool for all: SQLite works on threads of its own.
 pub(super) fn sqlite(path: &Path) -> Result<Pool<SqliteConnections>> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(Error::internal)?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Error::internal(unusable(folder, "DATABASE_URL", error)))?;
     }
     let options = SqliteConnectOptions::new()
         .filename(path)
@@ -204,6 +208,19 @@ impl Manager for MySqlConnections {
     }
 }
 
+impl SqliteConnections {
+    /// A file that cannot be opened, by its path and the setting that names it.
+    fn named(&self, error: sqlx::Error) -> sqlx::Error {
+        match error.as_database_error().and_then(|e| e.code()) {
+            // SQLITE_CANTOPEN, SQLITE_NOTADB
+            Some(code) if matches!(code.as_ref(), "14" | "26") => {
+                sqlx::Error::Configuration(unusable(self.0.get_filename(), "DATABASE_URL", error).into())
+            }
+            _ => error,
+        }
+    }
+}
+
 impl Manager for SqliteConnections {
     type Type = SqliteConnection;
     type Error = sqlx::Error;
@@ -220,7 +237,7 @@ impl Manager for SqliteConnections {
                     {
                         tokio::time::sleep(SQLITE_OPEN_AGAIN).await;
                     }
-                    opened => return opened,
+                    opened => return opened.map_err(|error| self.named(error)),
                 }
             }
         })

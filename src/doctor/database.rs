@@ -59,11 +59,10 @@ fn server(mysql: &MySql) -> Server<'_> {
 
 async fn in_file(check_up: &mut CheckUp, config: &Config) -> Result<(), Failed> {
     let open = async {
-        let opened = async { Db::open(&config.database)?.with_connection().await };
-        let db = opened.await.map_err(|error| {
+        let db = open(&config.database).await.map_err(|error| {
             let advice = "let the user who runs the program write the file and its folder, or set another one in \
                 DATABASE_URL";
-            Trouble::new(said(&error), advice)
+            Trouble::of(&error, advice)
         })?;
         Ok((db, "opens".to_owned()))
     };
@@ -83,13 +82,34 @@ async fn on_server(
     check_up.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
     let sign_in = async {
         let start = Instant::now();
-        let opened = async { Db::open(&config.database)?.with_connection().await };
-        let db = opened.await.map_err(|error| refused(&error, mysql))?;
+        let db = match open(&config.database).await {
+            Ok(db) => db,
+            Err(error) if wants_tls(&error, mysql, offers_tls).await => {
+                let advice =
+                    "with TLS the same user and password are taken: remove DATABASE_SSL_MODE=disabled";
+                return Err(Trouble::new(said(&error), advice));
+            }
+            Err(error) => return Err(refused(&error, mysql)),
+        };
         let text = format!("{} is in, and there is a database {}", mysql.user, mysql.database);
         Ok((db, format!("{text} ({})", milliseconds(start))))
     };
     let db = check_up.step("sign-in", sign_in).await?;
     rows(check_up, config, &db).await
+}
+
+async fn open(database: &Database) -> Result<Db> {
+    Db::open(database)?.with_connection().await
+}
+
+/// Whether only TLS is missing. An account that requires it (REQUIRE SSL), and MariaDB with require_secure_transport, refuse
+/// others with 1045, as they refuse a wrong password.
+async fn wants_tls(error: &Error, mysql: &MySql, offers_tls: bool) -> bool {
+    let is_refused = mysql_error(error).is_some_and(|(number, _)| number == 1045);
+    is_refused && offers_tls && mysql.ssl_mode == SslMode::Disabled && {
+        let by_tls = MySql { ssl_mode: SslMode::Preferred, ..mysql.clone() };
+        open(&Database::MySql(by_tls)).await.is_ok()
+    }
 }
 
 async fn greet(stream: &mut TcpStream) -> Found<bool> {

@@ -1,6 +1,7 @@
-//! The way out for mails, up to the password. No mail is sent.
+//! The way out for mails, up to the sender. No mail is sent.
 
 use std::io;
+use std::path::Path;
 use std::time::Instant;
 
 use rustls::RootCertStore;
@@ -19,6 +20,8 @@ const SETTING: &str = "SMTP_URL (or AWS_INTRO_SAMPLE_SMTP_ADDRESS)";
 const LONGEST: u64 = 8192;
 const NO_GREETING: &str = "what is there does not greet as a mail server does: smtp:// (STARTTLS) is for the ports 587 and \
     2587, smtps:// for 465 and 2465";
+const SENDER: &str = "set MAIL_FROM to an address that this server sends for; SES: one that is verified, or of a verified \
+    domain";
 const SANDBOX: &str = "no mail was sent; in SES's sandbox, where every account begins, only verified addresses get mail, and \
     the sender has to be verified always";
 
@@ -26,22 +29,34 @@ pub(super) async fn examine(config: &Config) -> CheckUp {
     match &config.mail {
         Mail::Folder(path) => {
             let address = format!("a folder, {}", path.display());
-            let mut check_up = CheckUp::begin("mail", &address, &["folder"]);
-            let done = check_up.step("folder", folder(path, "SMTP_URL")).await;
+            let mut check_up = CheckUp::begin("mail", &address, &["folder", "sender"]);
+            let done = in_folder(&mut check_up, config, path).await;
             check_up.end(done)
         }
         Mail::Smtp(smtp) => {
             let server = server(smtp);
             // Which of the two comes first is the whole difference between the two kinds.
             let (scheme, steps) = match smtp.tls {
-                SmtpTls::Implicit => ("smtps", ["name", "port", "TLS", "greeting", "sign-in"]),
-                SmtpTls::StartTls => ("smtp", ["name", "port", "greeting", "TLS", "sign-in"]),
+                SmtpTls::Implicit => ("smtps", ["name", "port", "TLS", "greeting", "sign-in", "sender"]),
+                SmtpTls::StartTls => ("smtp", ["name", "port", "greeting", "TLS", "sign-in", "sender"]),
             };
             let mut check_up = CheckUp::begin("mail", &format!("{scheme}://{}", server.authority()), &steps);
             let done = by_smtp(&mut check_up, config, smtp, &server).await;
             check_up.end(done)
         }
     }
+}
+
+async fn in_folder(check_up: &mut CheckUp, config: &Config, path: &Path) -> Result<(), Failed> {
+    check_up.step("folder", folder(path, "SMTP_URL")).await?;
+    check_up.step("sender", sender(config)).await
+}
+
+/// A mail as the application writes it, handed over as far as that sends nothing.
+async fn sender(config: &Config) -> Found<()> {
+    let rehearsed = async { Mailer::open(config)?.rehearse().await.map_err(Error::unavailable) };
+    rehearsed.await.map_err(|error| Trouble::of(&error, SENDER))?;
+    Ok(((), format!("{} may send", config.mail_from)))
 }
 
 fn server(smtp: &Smtp) -> Server<'_> {
@@ -91,9 +106,10 @@ async fn by_smtp(
             Some(_) => "user and password are taken",
             None => "no user is set, so nobody signed in",
         };
-        Ok(((), format!("{who} ({}); {SANDBOX}", milliseconds(start))))
+        Ok(((), format!("{who} ({})", milliseconds(start))))
     };
-    check_up.step("sign-in", sign_in).await
+    check_up.step("sign-in", sign_in).await?;
+    check_up.step("sender", async { Ok(((), format!("{}; {SANDBOX}", sender(config).await?.1))) }).await
 }
 
 /// Everything at an SMTP server begins with its 220.

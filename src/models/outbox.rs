@@ -172,6 +172,33 @@ pub async fn send_again(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bo
     Ok(sent.rows == 1)
 }
 
+/// Lets all mails that were given up begin anew, in chunks, so that no statement locks many rows. Gives how many.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn send_all_again(db: &mut Conn, now: DateTime<Utc>) -> Result<u64> {
+    let (mut after, mut sent) = (0, 0);
+    loop {
+        let (last,): (Option<i64>,) = fetch_one!(
+            db,
+            "SELECT MAX(id) FROM \
+             (SELECT id FROM outbox WHERE parked_at IS NOT NULL AND id > ? ORDER BY id LIMIT 500) AS chunk",
+            after,
+        )?;
+        let Some(last) = last else { return Ok(sent) };
+        let chunk = execute!(
+            db,
+            "UPDATE outbox SET parked_at = NULL, last_error = NULL, attempts = 0, next_attempt_at = ?, created_at = ? \
+             WHERE id > ? AND id <= ? AND parked_at IS NOT NULL",
+            now,
+            now,
+            after,
+            last,
+        )?;
+        (after, sent) = (last, sent + chunk.rows);
+    }
+}
+
 impl Parcel {
     /// Takes the mail that has been waiting longest; nobody else gets it until the lease is over.
     ///

@@ -98,7 +98,11 @@ impl Logs {
                 target: Target {
                     host: to.host.clone(),
                     port: to.port,
-                    tls: if to.tls { Some(tls::client(config.logstash_ca_file.as_deref())?) } else { None },
+                    tls: to
+                        .tls
+                        .then(|| tls::client(config.logstash_ca_file.as_deref()))
+                        .transpose()
+                        .map_err(|error| error.about("LOGSTASH_CA_FILE"))?,
                 },
                 spool: config.data_dir.join("logstash-spool"),
                 most_bytes: u64::from(config.logstash_spool_mb) * 1_000_000,

@@ -2,20 +2,24 @@
 
 mod folder;
 mod line;
+mod pause;
 mod smtp;
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use lettre::Message;
+use lettre::address::AddressError;
 use lettre::message::header::{HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MultiPart};
+use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 
+pub use self::pause::MailPause;
 use self::smtp::Smtp;
 use super::vitals::Vitals;
 use crate::config::{self, Config};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unusable};
 use crate::models::email::without_addresses;
 use crate::models::outbox::Parcel;
 
@@ -39,15 +43,21 @@ enum Backend {
 /// Why a mail was not taken. The texts hold no address.
 #[derive(Debug, thiserror::Error)]
 pub enum NotDelivered {
-    /// This mail will not be taken later either (5xx).
+    /// No server was asked: the address is suppressed, or the mail cannot be written.
+    #[error("{0}")]
+    Unsendable(String),
+    /// The server does not take this mail, now or later (5xx to its recipient or text).
     #[error("{0}")]
     Refused(String),
+    /// The server does not take this mail now (4xx to its recipient or text: greylisting, a full mailbox). It may take others.
+    #[error("{0}")]
+    Deferred(String),
     /// The server does not know us (535): our fault, so no reason to give a mail up.
     #[error(
         "{0}; check user and password of SMTP_URL (those of SES are made for SMTP, one pair for each region)"
     )]
     Unknown(String),
-    /// It may be taken later (4xx, or nobody answers).
+    /// The server takes no mail now: it does not answer, or refuses the session, the sender or the rate.
     #[error("{0}")]
     NotNow(String),
 }
@@ -59,7 +69,8 @@ impl Mailer {
     /// When the sender's address is none, or the file of SMTP_CA_FILE cannot be used.
     pub fn open(config: &Config) -> Result<Mailer> {
         let (from, vitals) = (&config.mail_from, Vitals::default());
-        let address = from.parse().map_err(|e| Error::internal(format!("MAIL_FROM {from}: {e}")))?;
+        let unusable = |error: &dyn Display| Error::internal(format!("MAIL_FROM {from}: {error}"));
+        let address = from.parse().map_err(|error: AddressError| unusable(&error))?;
         let backend = match &config.mail {
             config::Mail::Folder(folder) => Backend::Folder(folder.clone()),
             config::Mail::Smtp(server) => Backend::Smtp(Arc::new(Smtp::new(
@@ -70,12 +81,15 @@ impl Mailer {
                 vitals.clone(),
             )?)),
         };
-        Ok(Mailer {
+        let mailer = Mailer {
             from: Mailbox::new(Some("Sample App".into()), address),
             configuration_set: config.ses_configuration_set.clone(),
             vitals,
             backend,
-        })
+        };
+        // lettre reads the sender more strictly when it writes a mail than when it parses an address.
+        mailer.sample().map_err(|error| unusable(&error))?;
+        Ok(mailer)
     }
 
     /// The folder, if mails go into one.
@@ -113,10 +127,12 @@ impl Mailer {
     /// When they would not; the text says why.
     pub async fn ping(&self) -> Result<()> {
         match &self.backend {
-            Backend::Folder(folder) => self.vitals.watch(tokio::fs::create_dir_all(folder)).await,
-            Backend::Smtp(smtp) => return smtp.ping().await.map_err(Error::unavailable),
+            Backend::Folder(folder) => {
+                let made = self.vitals.watch(tokio::fs::create_dir_all(folder)).await;
+                made.map_err(|error| Error::unavailable(unusable(folder, "SMTP_URL", error)))
+            }
+            Backend::Smtp(smtp) => smtp.ping().await.map_err(Error::unavailable),
         }
-        .map_err(Error::unavailable)
     }
 
     /// Delivers a mail.
@@ -124,16 +140,28 @@ impl Mailer {
     /// # Errors
     /// When it was not taken, or nobody knows whether it was.
     pub async fn deliver(&self, parcel: &Parcel) -> Result<(), NotDelivered> {
-        let message = self.message(parcel).map_err(|error| NotDelivered::Refused(tell(&error)))?;
+        let message = self.message(parcel).map_err(|error| NotDelivered::Unsendable(tell(&error)))?;
         match &self.backend {
             Backend::Folder(folder) => {
                 // Named by its Message-ID: a mail that is delivered twice is there once.
                 let name = parcel.message_id.split('@').next().unwrap_or_default();
                 let mail = message.formatted();
                 let stored = self.vitals.watch(folder::store(folder, name, &mail)).await;
-                stored.map_err(|error| NotDelivered::NotNow(tell(&error)))
+                stored.map_err(|error| NotDelivered::NotNow(unusable(folder, "SMTP_URL", error)))
             }
             Backend::Smtp(smtp) => smtp.send(&message).await,
+        }
+    }
+
+    /// Goes through a delivery as far as it can without sending: writes a mail, and has an SMTP server take the sender.
+    ///
+    /// # Errors
+    /// When no mail would leave.
+    pub async fn rehearse(&self) -> Result<(), NotDelivered> {
+        let message = self.sample().map_err(|error| NotDelivered::Unsendable(tell(&error)))?;
+        match &self.backend {
+            Backend::Folder(_) => Ok(()),
+            Backend::Smtp(smtp) => smtp.rehearse(&message).await,
         }
     }
 
@@ -148,19 +176,33 @@ impl Mailer {
     /// RFC 5322, with a part in plain text and one in HTML. The same at every attempt.
     fn message(&self, parcel: &Parcel) -> Result<Message> {
         let to = parcel.recipient.parse().map_err(Error::internal)?;
-        let mut message = Message::builder()
-            .from(self.from.clone())
-            .to(Mailbox::new(None, to))
+        let message = self
+            .headers(Mailbox::new(None, to), &parcel.subject)
             .date(SystemTime::from(parcel.created_at))
-            .subject(&parcel.subject)
             .message_id(Some(format!("<{}>", parcel.message_id)));
-        if let Some(set) = &self.configuration_set {
-            let name = HeaderName::new_from_ascii_str("X-SES-CONFIGURATION-SET");
-            message = message.raw_header(HeaderValue::new(name, set.clone()));
-        }
         message
             .multipart(MultiPart::alternative_plain_html(parcel.text_body.clone(), parcel.html_body.clone()))
             .map_err(Error::internal)
+    }
+
+    /// A mail from the sender to the sender, which is not sent.
+    fn sample(&self) -> Result<Message> {
+        self.headers(self.from.clone(), "Sample").body(String::new()).map_err(Error::internal)
+    }
+
+    fn headers(&self, to: Mailbox, subject: &str) -> MessageBuilder {
+        let header =
+            |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
+        let message = Message::builder()
+            .from(self.from.clone())
+            .to(to)
+            .subject(subject)
+            // RFC 3834: absence notices and other robots do not answer.
+            .raw_header(header("Auto-Submitted", "auto-generated"));
+        match &self.configuration_set {
+            Some(set) => message.raw_header(header("X-SES-CONFIGURATION-SET", set)),
+            None => message,
+        }
     }
 }
 

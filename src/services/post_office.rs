@@ -5,46 +5,26 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use super::mailer::{Mailer, NotDelivered};
+use super::mailer::{MailPause, Mailer, NotDelivered};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Wakeup};
-use crate::models::outbox::{Parcel, wait_after};
+use crate::models::outbox::Parcel;
 
 /// Mails that another instance wrote, or whose time has come, are noticed after so long.
 const ROUND: Duration = Duration::from_secs(5);
 /// What became of a mail is noted again after so long, when the database is away.
 const NOTE_AGAIN: Duration = Duration::from_secs(1);
 
-/// When the server takes nothing, all mails wait: knocking with one after the other would only earn us a longer ban.
-#[derive(Default)]
-struct Pause {
-    until: Option<DateTime<Utc>>,
-    failures: u32,
-}
-
-impl Pause {
-    fn is_over(&self, now: DateTime<Utc>) -> bool {
-        self.until.is_none_or(|until| until <= now)
-    }
-
-    fn lengthen(&mut self, now: DateTime<Utc>) -> Result<()> {
-        self.failures += 1;
-        self.until = Some(now + wait_after(self.failures)?);
-        Ok(())
-    }
-}
-
 /// Delivers mails until `stop` turns true; finishes the one in its hands first.
 pub async fn run(db: Db, mailer: Mailer, clock: Clock, wakeup: Wakeup, stop: watch::Receiver<bool>) {
-    let mut office = PostOffice { db, mailer, clock, pause: Pause::default(), stop: stop.clone() };
+    let mut office = PostOffice { db, mailer, clock, pause: MailPause::default(), stop: stop.clone() };
     let round = async || {
         if wakeup.take_now() {
-            office.pause = Pause::default();
+            office.pause.end();
         }
         if !office.pause.is_over(office.clock.now()) {
             return Ok(());
@@ -60,32 +40,27 @@ struct PostOffice {
     db: Db,
     mailer: Mailer,
     clock: Clock,
-    pause: Pause,
+    pause: MailPause,
     stop: watch::Receiver<bool>,
 }
 
 impl PostOffice {
     /// Delivers what is due, until nothing is or the server takes nothing.
     async fn empty(&mut self) -> Result<()> {
-        while !*self.stop.borrow() {
+        while !*self.stop.borrow() && self.pause.is_over(self.clock.now()) {
             let mut conn = self.db.conn().await?;
             let Some(parcel) = Parcel::take(&mut conn, self.clock.now()).await? else { break };
             // Delivery may take long; nobody should wait for this connection meanwhile.
             drop(conn);
             let outcome = match &parcel.suppressed {
                 Some(reason) => {
-                    Err(NotDelivered::Refused(format!("not sent, the address is suppressed: {reason}")))
+                    Err(NotDelivered::Unsendable(format!("not sent, the address is suppressed: {reason}")))
                 }
                 None => self.mailer.deliver(&parcel).await,
             };
+            // First, so that the pause has begun when the row says why.
+            let outcome = self.pause.judge(&parcel.recipient, outcome, self.clock.now())?;
             self.note(&parcel, &outcome).await?;
-            match outcome {
-                Ok(()) => self.pause = Pause::default(),
-                Err(NotDelivered::Refused(_)) => {}
-                Err(NotDelivered::Unknown(_) | NotDelivered::NotNow(_)) => {
-                    return self.pause.lengthen(self.clock.now());
-                }
-            }
         }
         Ok(())
     }
@@ -107,7 +82,7 @@ impl PostOffice {
         let message_id = &parcel.message_id;
         let parked = match outcome {
             Ok(()) => return parcel.delivered(&mut conn).await,
-            Err(error @ NotDelivered::Refused(reason)) => {
+            Err(error @ (NotDelivered::Refused(reason) | NotDelivered::Unsendable(reason))) => {
                 parcel.park(&mut conn, reason, now).await?;
                 error
             }
@@ -116,7 +91,7 @@ impl PostOffice {
                     tracing::error!(message_id, %error, "no mail leaves: the mail server does not know us");
                 }
                 if parcel.postpone(&mut conn, &error.to_string(), now).await? {
-                    tracing::warn!(message_id, %error, "a mail was not taken; all wait and are tried again");
+                    tracing::warn!(message_id, %error, "a mail was not taken; it is tried again");
                     return Ok(());
                 }
                 error

@@ -77,7 +77,8 @@ impl Redis {
         let Setting::Server(url) = &config.redis else { return Ok(None) };
         let root_cert = match &config.redis_ca_file {
             Some(file) => {
-                super::tls::certificates(file)?; // for its words when it is no such file
+                // For its words when it is no such file.
+                super::tls::certificates(file).map_err(|error| error.about("REDIS_CA_FILE"))?;
                 Some(std::fs::read(file).map_err(Error::internal)?)
             }
             None => None,

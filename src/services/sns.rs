@@ -3,21 +3,20 @@
 //! Everybody can have a topic, and SNS signs for all of them: so the topic is a setting, and the certificate and the link
 //! that confirms a subscription are fetched from the host of its region and no other.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod certificates;
+
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use rustls::ClientConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{
-    AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm, alg_id,
-};
+use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 use serde::Deserialize;
 use url::Url;
 use webpki::EndEntityCert;
 
+use self::certificates::Certificates;
 use super::{http, tls};
 use crate::config::SesTopic;
 use crate::error::{Error, Result};
@@ -25,16 +24,12 @@ use crate::error::{Error, Result};
 /// What was signed longer ago is refused: nobody shall keep a message and come with it later. SNS itself tries for an
 /// hour.
 const LONGEST_WAY: TimeDelta = TimeDelta::hours(1);
-/// Certificates kept; SNS has one for each region, and changes it once a year.
-const CERTIFICATES: usize = 4;
 
 /// The topic that SES writes to.
 pub struct Sns {
     topic: SesTopic,
     tls: Arc<ClientConfig>,
-    certificates: Mutex<HashMap<Url, CertificateDer<'static>>>,
-    /// One certificate is fetched at a time: who invents addresses keeps nobody up but others who do.
-    fetching: tokio::sync::Mutex<()>,
+    certificates: Certificates,
 }
 
 /// What a message says.
@@ -76,12 +71,8 @@ impl Sns {
     /// # Errors
     /// When TLS cannot be had.
     pub fn new(topic: SesTopic) -> Result<Sns> {
-        Ok(Sns {
-            topic,
-            tls: tls::client(None)?,
-            certificates: Mutex::default(),
-            fetching: tokio::sync::Mutex::default(),
-        })
+        let tls = tls::client(None)?;
+        Ok(Sns { topic, certificates: Certificates::new(tls.clone()), tls })
     }
 
     /// Reads a message, if it is one of our topic, fresh and truly signed.
@@ -128,37 +119,17 @@ impl Sns {
         };
         let signature = BASE64_STANDARD.decode(&message.signature).map_err(|_| refused("no signature"))?;
         let text = message.as_signed().ok_or_else(|| refused("something that is signed is missing"))?;
-        let certificate = self.certificate(&message.signing_cert_url).await?;
-        let certificate = EndEntityCert::try_from(&certificate).map_err(Error::unavailable)?;
-        certificate
+        let url = self
+            .on_topics_host(&message.signing_cert_url)
+            .filter(|url| url.query().is_none() && url.path().ends_with(".pem"))
+            .ok_or_else(|| refused("SigningCertURL leads elsewhere"))?;
+        let certificate = self.certificates.get(&url).await?;
+        EndEntityCert::try_from(&certificate)
+            .map_err(Error::unavailable)?
             .verify_signature(algorithm, text.as_bytes(), &signature)
-            .map_err(|_| refused("the signature is not right"))
-    }
-
-    async fn certificate(&self, address: &str) -> Result<CertificateDer<'static>> {
-        let url =
-            self.on_topics_host(address).filter(|url| url.query().is_none() && url.path().ends_with(".pem"));
-        let url = url.ok_or_else(|| refused("SigningCertURL leads elsewhere"))?;
-        if let Some(known) = self.known().get(&url) {
-            return Ok(known.clone());
-        }
-        let _alone = self.fetching.lock().await;
-        if let Some(known) = self.known().get(&url) {
-            return Ok(known.clone());
-        }
-        let pem = http::get(&url, &self.tls).await?;
-        let certificate = CertificateDer::from_pem_slice(&pem).map_err(Error::unavailable)?;
-        let mut certificates = self.known();
-        if certificates.len() >= CERTIFICATES {
-            certificates.clear();
-        }
-        certificates.insert(url, certificate.clone());
-        Ok(certificate)
-    }
-
-    /// Certificates by their addresses. A panic elsewhere leaves the map whole: each change of it is one call.
-    fn known(&self) -> MutexGuard<'_, HashMap<Url, CertificateDer<'static>>> {
-        self.certificates.lock().unwrap_or_else(PoisonError::into_inner)
+            .map_err(|_| refused("the signature is not right"))?;
+        self.certificates.prove(&url, &certificate);
+        Ok(())
     }
 
     fn on_topics_host(&self, address: &str) -> Option<Url> {

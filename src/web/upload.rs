@@ -2,7 +2,7 @@
 //! too large.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::time::Duration;
 
 use actix_multipart::{Field, Multipart, MultipartError};
@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use super::disposition::Disposition;
 use super::draft::Draft;
 use super::form::{Form, in_time};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unusable};
 use crate::models::idempotency_key::IdempotencyKey;
 use crate::models::secret::Digest;
 
@@ -152,7 +152,7 @@ async fn read_text(mut part: Field) -> Result<String> {
 
 /// A browser sends an empty part when no file was chosen.
 async fn read_picture(mut part: Field) -> Result<Upload> {
-    let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(Error::unavailable)?);
+    let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(no_room)?);
     let (mut size, mut hasher) = (0, Sha256::new());
     while let Some(chunk) = part.next().await {
         let chunk = chunk.map_err(broken)?;
@@ -161,14 +161,14 @@ async fn read_picture(mut part: Field) -> Result<Upload> {
             return Ok(Upload::TooLarge);
         }
         hasher.update(&chunk);
-        file.write_all(&chunk).await.map_err(Error::unavailable)?;
+        file.write_all(&chunk).await.map_err(no_room)?;
     }
     if size == 0 {
         return Ok(Upload::None);
     }
-    file.flush().await.map_err(Error::unavailable)?;
+    file.flush().await.map_err(no_room)?;
     let mut file = file.into_std().await;
-    file.seek(SeekFrom::Start(0)).map_err(Error::unavailable)?;
+    file.seek(SeekFrom::Start(0)).map_err(no_room)?;
     Ok(Upload::File(file, Digest::finish(hasher)))
 }
 
@@ -182,6 +182,10 @@ async fn skip(mut part: Field) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn no_room(error: io::Error) -> Error {
+    Error::unavailable(unusable(&tempfile::env::temp_dir(), "TMPDIR", error))
 }
 
 fn broken(error: MultipartError) -> Error {

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use sample_app::config::SETTINGS;
+use sample_app::models::picture::{Format, Picture};
+use sample_app::services::images::new_key;
 
+use crate::support::outbox::{FAILED, WHY, push, until};
 use crate::support::{Program, TestApp, database};
 
 #[actix_web::test]
@@ -70,6 +73,54 @@ async fn what_cannot_be_read_is_said_by_name() {
     assert!(said.contains("LISTEN: ") && said.contains("TRUSTED_PROXIES: "), "{said}");
     let program = Program::development().await.set("LISTEN", "127.0.0.1:4000").set("PORT", "5000");
     assert!(program.fail(&["serve"]).contains("PORT"));
+}
+
+#[actix_web::test]
+async fn a_file_that_cannot_be_used_is_named_with_its_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x".repeat(4096)).unwrap();
+    let (file, inside) = (file.display().to_string(), format!("{}/in", file.display()));
+    for (name, value, path, besides) in [
+        ("DATA_DIR", inside.clone(), &inside, None),
+        ("DATABASE_URL", format!("sqlite:{inside}/x.db"), &inside, None),
+        ("DATABASE_URL", format!("sqlite:{file}"), &file, None),
+        (
+            "DATABASE_URL",
+            format!("sqlite:{}", folder.path().display()),
+            &folder.path().display().to_string(),
+            None,
+        ),
+        ("DATABASE_CA_FILE", file.clone(), &file, Some(("DATABASE_URL", "mysql://u:p@127.0.0.1/x"))),
+        ("REDIS_CA_FILE", file.clone(), &file, Some(("REDIS_URL", "rediss://127.0.0.1"))),
+        ("SMTP_CA_FILE", file.clone(), &file, Some(("SMTP_URL", "smtps://u:p@127.0.0.1"))),
+        ("LOGSTASH_CA_FILE", file.clone(), &file, Some(("LOGSTASH_URL", "tls://127.0.0.1"))),
+        ("LISTEN", format!("unix:{inside}/socket"), &inside, None),
+    ] {
+        let mut program = Program::development().await;
+        if let Some((name, value)) = besides {
+            program = program.set(name, value);
+        }
+        let said = program.set(name, &value).fail(&["serve"]);
+        assert!(said.contains(name) && said.contains(path.as_str()), "{name}={value}: {said}");
+    }
+}
+
+/// While it runs: pictures, mails.
+#[actix_web::test]
+async fn a_folder_that_cannot_be_used_is_named_with_its_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let value = format!("file:{}/in", file.display());
+    let app = TestApp::start_with(&[("IMAGES_URL", &value), ("SMTP_URL", &value)]).await;
+    let picture = Picture { bytes: vec![1], format: Format::Png };
+    let picture = app.app.images.put(&new_key(Format::Png).unwrap(), picture).await.unwrap_err().to_string();
+    push(&app, 1).await;
+    until(&app, FAILED, 1).await;
+    for (name, said) in [("IMAGES_URL", picture), ("SMTP_URL", app.database.db_text(WHY).await)] {
+        assert!(said.contains(&value["file:".len()..]) && said.contains(name), "{name}: {said}");
+    }
 }
 
 #[actix_web::test]

@@ -122,6 +122,8 @@ fn compose_has_its_schema_and_nothing_dangles() {
             "{name}: {image} may be anything"
         );
     }
+    let allowed = services["app"]["stop_grace_period"].as_str().unwrap().trim_end_matches('s');
+    assert!(allowed.parse::<u64>().unwrap() > sample_app::server::MAX_STOP.as_secs(), "{allowed}");
     for name in ["app", "migrate"] {
         assert_eq!(services[name]["read_only"], true, "{name}");
         assert_eq!(services[name]["cap_drop"][0], "ALL", "{name}");

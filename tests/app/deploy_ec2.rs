@@ -1,9 +1,10 @@
 //! The way onto an EC2 instance: what deploy/ec2/install puts where and in which order, the units, and a newer program
 //! behind the same socket. No systemd runs here; what it does with a socket, a test does.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -59,11 +60,11 @@ fn it_installs_in_the_right_order_and_may_be_run_again() {
         assert!(done.status.success(), "{told}");
         let at = |words: &str| told.find(words).unwrap_or_else(|| panic!("{words}: {told}"));
         let order = [
+            at("nginx -t"),
             at("sample-app.next migrate"),
             at("daemon-reload"),
             at("enable --quiet --now sample-app.socket"),
             at("restart sample-app.service"),
-            at("nginx -t"),
             at("reload-or-restart nginx"),
         ];
         assert!(order.is_sorted(), "{told}");
@@ -94,6 +95,60 @@ fn it_installs_in_the_right_order_and_may_be_run_again() {
     assert!(root.join("var/log/sample-app").is_dir());
 }
 
+/// What is on the machine, but for what nothing uses before the switch.
+fn in_use(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let is_unused = ["stage", "www", "nginx-test", "sample-app.next"]
+                .iter()
+                .any(|unused| name == format!("opt/sample-app/{unused}"));
+            if path.is_dir() && !is_unused {
+                folders.push(path);
+            } else if !is_unused {
+                found.insert(path.clone(), std::fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_fails_before_the_switch_leaves_all_files_as_they_were() {
+    let machine = machine();
+    let root = machine.path();
+    std::fs::create_dir_all(root.join("etc/sample-app")).unwrap();
+    std::fs::write(root.join("etc/sample-app/sample-app.env"), "").unwrap();
+    let run = |stub: &str| {
+        let mut command = Command::new(repository("deploy/ec2/install"));
+        command.arg("--root").arg(root).arg(PROGRAM).env(format!("BASH_FUNC_{stub}%%"), "() { return 1; }");
+        let done = command.output().unwrap();
+        let told = said(&done);
+        assert!(told.contains("everything runs on as it was") && !done.status.success(), "{stub}: {told}");
+        assert!(!told.contains("systemctl"), "{stub}: {told}");
+    };
+    let files = |names: &[&str]| names.iter().map(|name| root.join(name)).collect::<Vec<_>>();
+    let of_a_release = files(&[
+        "etc/nginx/conf.d/sample-app.conf",
+        "etc/nginx/sample-app/old.conf",
+        "etc/systemd/system/sample-app.service",
+    ]);
+    for file in &of_a_release {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "# of the release before").unwrap();
+    }
+    let before = in_use(root);
+    run("nginx");
+    run("systemd-run");
+    assert_eq!(in_use(root), before);
+    assert!(install(root, &[PROGRAM]).status.success());
+    let after = in_use(root);
+    assert!(of_a_release.iter().all(|file| after.get(file) != before.get(file)));
+    assert!(!root.join("opt/sample-app/stage").exists() && !root.join("opt/sample-app/nginx-test").exists());
+}
+
 /// The one before stays for the way back, and static files of both.
 #[test]
 fn the_way_back_is_kept() {
@@ -119,6 +174,8 @@ fn it_installs_for_tls_and_where_nginx_knows_no_brotli() {
     let machine = machine();
     let root = machine.path();
     std::fs::remove_dir_all(root.join("etc/nginx/modules-enabled")).unwrap();
+    std::fs::create_dir_all(root.join("etc/sample-app")).unwrap();
+    std::fs::write(root.join("etc/sample-app/sample-app.env"), "").unwrap();
     install(root, &["--tls", "www.mine.example", PROGRAM]);
     let site = read(root, "etc/nginx/conf.d/sample-app.conf");
     assert!(site.contains("server_name www.mine.example;") && !site.contains("www.example.com"), "{site}");
@@ -140,6 +197,8 @@ fn the_units_fit_what_they_start() {
     assert!(nginx.contains(&format!("server unix:{path};")));
     assert!(service.contains("ExecStart=/opt/sample-app/sample-app\n"));
     assert!(service.contains("EnvironmentFile=/etc/sample-app/sample-app.env\n"));
+    let allowed = service.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+    assert!(allowed.parse::<u64>().unwrap() > sample_app::server::MAX_STOP.as_secs(), "{allowed}");
     // As far as this machine has systemd's own judgement of it.
     let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
         println!("no systemd-analyze here: not judged");

@@ -27,6 +27,7 @@ async fn without_any_server_all_is_well_and_nothing_is_left_behind() {
         "sessions in the process ok place in the process",
         "ok folder",
         "ok round trip an object was put, read and deleted",
+        "ok sender no-reply@sample.test may send",
         "logs standard output ok place standard output",
     ]);
     assert_eq!(program.database.db_dump().await, before);
@@ -83,11 +84,12 @@ async fn real_servers_by_tls_are_well_and_nothing_is_left_there() {
         "ok round trip an object was put, read and deleted",
         "ok greeting 220 mail.test",
         "ok sign-in user and password are taken",
+        "ok sender no-reply@sample.test may send",
         "ok connect the connection stands",
     ]);
     assert_eq!(said.text.matches(certificate).count(), 3, "{}", said.text);
     assert!(bucket.objects().is_empty(), "{:?}", bucket.objects());
-    assert_eq!((mail.mails().len(), mail.count("MAIL"), mail.count("AUTH PLAIN ok")), (0, 0, 1));
+    assert_eq!((mail.mails().len(), mail.count("MAIL"), mail.count("AUTH PLAIN ok")), (0, 1, 2));
     assert_eq!((rsyslog.lines().len(), rsyslog.rest().as_str()), (0, ""), "no line is sent");
 }
 

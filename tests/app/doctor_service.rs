@@ -1,6 +1,9 @@
 //! `sample-app doctor` where a real server is reached and does not do what is asked: a wrong password, a wrong bucket, rights
 //! that lack, a replica. It says what to do, never a password, and looks at the other services all the same.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use crate::support::doctor::{CANARY, doctor, other_authority, port, program};
 use crate::support::{Bucket, Certificates, MailServer, Program, Proxy, redis};
 
@@ -34,6 +37,23 @@ async fn a_wrong_password() {
     let program = program().await.set("SMTP_URL", &url).set("SMTP_CA_FILE", &ca);
     let words = ["Authentication Credentials Invalid", "is not the secret access key", "ok greeting 220"];
     doctor(&program).assert_ill("mail", "sign-in", &words);
+}
+
+#[actix_web::test]
+async fn a_sender_that_the_mail_server_does_not_take() {
+    let mail = MailServer::start();
+    mail.set_fault("mail 553 5.7.1 Sender address rejected: not owned by user");
+    let mut program = program().await.set("APP_URL", "http://127.0.0.1:4102");
+    for (name, value) in mail.settings() {
+        program = program.set(name, &value);
+    }
+    let said = doctor(&program);
+    said.assert_ill("mail", "sender", &["553", "set MAIL_FROM to an address", "ok sign-in"]);
+    assert!(said.complaints.starts_with("Note: MAIL_FROM: is not set"), "{}", said.complaints);
+    mail.mend();
+    doctor(&program).assert_well(&["ok sender no-reply@localhost may send"]);
+    let literal = program.set("MAIL_FROM", "no-reply@[127.0.0.1]");
+    assert!(literal.fail(&["serve"]).contains("MAIL_FROM: is not a mail address"));
 }
 
 /// Of three nodes, one has the key that is tried first.
@@ -77,6 +97,35 @@ async fn a_wrong_key_a_wrong_bucket_and_no_credentials() {
     let nobody = bucket.program_without_credentials().await;
     let words = ["there are no credentials for S3", "give the instance a role", "skipped region"];
     doctor(&nobody).assert_ill("pictures", "sign-in", &words);
+}
+
+/// A store that finds the time of every request wrong.
+#[actix_web::test]
+async fn a_clock_that_is_wrong() {
+    let store = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", store.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in store.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || refuse_for_its_time(stream));
+        }
+    });
+    let program = Bucket::start().program().await.set("AWS_ENDPOINT_URL_S3", &endpoint);
+    let words = ["RequestTimeTooSkewed", "the clock of this machine is wrong"];
+    doctor(&program).assert_ill("pictures", "sign-in", &words);
+}
+
+fn refuse_for_its_time(mut stream: TcpStream) -> std::io::Result<()> {
+    // One that only looks whether the port takes connections says nothing.
+    if stream.read(&mut [0; 4096])? > 0 {
+        let xml =
+            "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>";
+        write!(
+            stream,
+            "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{xml}",
+            xml.len()
+        )?;
+    }
+    Ok(())
 }
 
 #[actix_web::test]
@@ -141,6 +190,32 @@ async fn what_goes_wrong_at_mysql() {
     frozen.freeze();
     let program = program.set("DATABASE_URL", &at(frozen.address.port()));
     doctor(&program).assert_ill("database", "greeting", &["no answer within 5 s", "usually 3306"]);
+}
+
+/// The server says 1045, as to a wrong password.
+#[actix_web::test]
+async fn an_account_of_mysql_that_requires_tls() {
+    let program = program().await;
+    if !program.database.is_mysql_or_says("there is no server") {
+        return;
+    }
+    let (server, schema) = program.database.url.rsplit_once('/').unwrap();
+    let (schema, address) = (schema.to_owned(), server.rsplit_once('@').unwrap().1.to_owned());
+    let user = format!("t{}", &schema[schema.len() - 12..]);
+    let db = &program.database;
+    db.db_execute(&format!("CREATE USER {user}@'%' IDENTIFIED BY '{CANARY}' REQUIRE SSL")).await;
+    db.db_execute(&format!("GRANT ALL ON {schema}.* TO {user}@'%'")).await;
+    let theirs = |password: &str| {
+        let url = format!("mysql://{user}:{password}@{address}/{schema}");
+        async move { Program::development().await.set("DATABASE_URL", &url).set("DATABASE_SSL_MODE", "disabled") }
+    };
+    let without_tls = doctor(&theirs(CANARY).await);
+    let wrong_password = doctor(&theirs(&CANARY.replace("wrong", "canary")).await);
+    db.db_execute(&format!("DROP USER {user}@'%'")).await;
+    let advice = "remove DATABASE_SSL_MODE=disabled";
+    without_tls.assert_ill("database", "sign-in", &["(1045)", advice]);
+    wrong_password.assert_ill("database", "sign-in", &["(1045)", "check the password in DATABASE_URL"]);
+    assert!(!wrong_password.text.contains(advice));
 }
 
 #[actix_web::test]

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::support::Browser;
 use crate::support::database::TestDatabase;
 use crate::support::mails::{Mail, mails_in};
+use crate::support::program::PATIENCE;
 
 const ANNA: &str = "canary.anna@example.com";
 const EVE: &str = "canary.eve@example.com";
@@ -68,7 +69,7 @@ impl Program {
                 return line["listening"].as_str().unwrap().parse().unwrap();
             }
             assert!(self.child.try_wait().unwrap().is_none(), "it ended: {lines:?}");
-            assert!(start.elapsed() < Duration::from_secs(30), "it does not become ready: {lines:?}");
+            assert!(start.elapsed() < PATIENCE, "it does not become ready: {lines:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -92,7 +93,7 @@ async fn mail(folder: &Path, to: &str, number: usize) -> Mail {
         if mails.len() >= number {
             return mails.into_iter().last().unwrap();
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "{} mails to {to}", mails.len());
+        assert!(start.elapsed() < PATIENCE, "{} mails to {to}", mails.len());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -217,6 +217,24 @@ async fn the_end_delivers_everything_and_so_does_a_command() {
     assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
+/// Run as root it would leave files there that the service cannot open.
+#[actix_web::test]
+async fn a_command_leaves_the_spool_alone() {
+    let (program, mut rsyslog) = with_server_away().await;
+    program.succeed(&["seed", "--force"]);
+    let said = program.succeed(&["admin", "grant", "example-1@railstutorial.org"]);
+    assert!(said.contains("admin_granted"), "on standard output all the same: {said}");
+    assert!(!program.folder.path().join("logstash-spool").exists());
+    // Nor does it ship what the service left there.
+    let mut serving = program.serve();
+    requests(&mut serving, "waiting", 10, 0).await;
+    stop(serving);
+    rsyslog.server.start_again();
+    let before = spool(program.folder.path());
+    program.succeed(&["admin", "revoke", "example-1@railstutorial.org"]);
+    assert!(before.contains("/waiting/") && spool(program.folder.path()) == before);
+}
+
 /// In the middle of a pause between attempts, the end makes one more.
 #[actix_web::test]
 async fn the_end_delivers_what_waits_on_disk_to_a_server_that_just_came_back() {

@@ -81,7 +81,7 @@ async fn a_frozen_server_slows_no_request() {
     requests(&mut serving, "noticed", 100, LONG_PATH).await;
     println!("slow requests take {usual:?}, with a frozen server {frozen:?}");
     // Who waits for a line waits until the server is given up, 2 s, and so does every other client.
-    assert!(frozen < usual + Duration::from_secs(1), "{usual:?}, {frozen:?}");
+    assert!(frozen < usual * 3 + Duration::from_millis(1500), "{usual:?}, {frozen:?}");
     rsyslog.server.thaw();
     let all = [("usual", 2000), ("frozen", 4000), ("noticed", 100)];
     rsyslog
@@ -108,7 +108,8 @@ async fn goes_on_without_a_disk(program: &Program, mut serving: Serving, rsyslog
     println!("{made} lines, {came} came, {} were dropped", dropped(&complaints));
     assert!(dropped(&complaints) > 100, "{complaints}");
     assert_eq!(came + dropped(&complaints), made, "{complaints}");
-    assert!(complaints.contains(place) || complaints.contains("refused"), "{complaints}");
+    let is_named = complaints.contains(place) && complaints.contains("DATA_DIR");
+    assert!(is_named || complaints.contains("refused"), "{complaints}");
     assert!(!complaints.contains("panic"), "{complaints}");
     assert_eq!(program.fail(&["admin", "grant", "nobody@example.com"]).matches("trouble").count(), 0);
 }

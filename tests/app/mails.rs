@@ -22,6 +22,7 @@ fn assert_formal(mail: &Mail, to: &str, name: &str) {
     assert_eq!(domain, "sample.test");
     assert!(mail.raw.contains("\r\nDate: ") && mail.raw.contains("MIME-Version: 1.0"));
     assert!(mail.raw.contains("multipart/alternative"));
+    assert!(mail.raw.contains("\r\nAuto-Submitted: auto-generated\r\n"), "RFC 3834: no robot answers it");
     assert!(mail.raw.is_ascii(), "no server needs to know 8BITMIME");
     assert!(mail.raw.lines().all(|line| line.len() <= 998), "RFC 5322, 2.1.1");
     // The link of the one part is the link of the other, and leads to the configured host.

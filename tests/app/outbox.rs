@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use sample_app::app::App;
@@ -11,12 +12,14 @@ use sample_app::error::{Error, Result};
 use sample_app::jobs::Wakeup;
 use sample_app::mails::Mail;
 use sample_app::models::outbox::{self, Parcel};
+use sample_app::server;
 use sample_app::services::mailer::Mailer;
 use sample_app::services::post_office;
 use tokio::sync::watch;
 
-use crate::support::TestApp;
-use crate::support::outbox::{ALL, until};
+use crate::support::app::app_on;
+use crate::support::outbox::{ALL, FAILED, fails_again, pass, until};
+use crate::support::{TestApp, TestDatabase};
 
 fn mail(to: &str) -> Mail {
     Mail {
@@ -27,9 +30,6 @@ fn mail(to: &str) -> Mail {
         domain: "sample.test".into(),
     }
 }
-
-const ATTEMPTS: &str =
-    "SELECT COALESCE(MAX(CASE WHEN last_error IS NULL THEN 0 ELSE attempts END), 0) FROM outbox";
 
 #[actix_web::test]
 async fn a_mail_is_there_when_its_transaction_is_and_not_otherwise() {
@@ -116,20 +116,34 @@ async fn a_folder_that_fails_delays_the_mail_and_nobody_notices() {
     let anna = app.db_person("anna").await;
     let asked = app.browser().post("/password_resets", &[("password_reset[email]", &anna.email)]).await;
     assert_eq!(asked.status, 303, "the page is as always");
-    until(&app, ATTEMPTS, 1).await;
+    until(&app, FAILED, 1).await;
     let id = app.database.db_text("SELECT message_id FROM outbox").await;
 
-    app.pass(TimeDelta::seconds(38));
-    app.app.mail_wakeup.wake();
-    until(&app, ATTEMPTS, 2).await;
+    fails_again(&app, TimeDelta::seconds(38)).await;
     assert_eq!(app.database.db_text("SELECT message_id FROM outbox").await, id);
 
     fs::remove_file(&folder).unwrap();
-    app.pass(TimeDelta::seconds(76));
-    app.app.mail_wakeup.wake();
+    pass(&app, TimeDelta::seconds(76));
     let mail = app.mail_to(&anna.email, 1).await;
     assert_eq!(mail.message_id, format!("<{id}>"));
     assert_eq!(mail.subject, "Password reset");
+}
+
+/// What cannot listen does not work either.
+#[actix_web::test]
+async fn a_start_that_fails_delivers_no_mail() {
+    let (folder, first) = (tempfile::tempdir().unwrap(), TestApp::start().await);
+    let database = TestDatabase::create(folder.path()).await;
+    let settings = [("LISTEN", first.address.to_string())];
+    let settings = settings.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();
+    let app = app_on(&folder, &database, &settings);
+    app.db.migrate().await.unwrap();
+    let now = app.clock.now();
+    app.db.transaction(async |db| outbox::push(db, &mail("a@example.com"), now).await).await.unwrap();
+    let failed = server::start(app).await.err().unwrap().to_string();
+    assert!(failed.contains("set LISTEN to another address"), "{failed}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(database.db_number("SELECT attempts FROM outbox").await, 0);
 }
 
 /// A link that lies in a database is a link that somebody can steal.

@@ -288,6 +288,9 @@ async fn parked_mails_and_suppressed_addresses() {
     assert!(parked.reason().ends_with("451"), "{}", parked.reason());
     assert!(outbox::send_again(db, parked.id, old).await.unwrap());
     assert!(!outbox::send_again(db, parked.id, old).await.unwrap(), "on its way already");
+    app.database.db_execute("UPDATE outbox SET parked_at = created_at").await;
+    assert_eq!(outbox::send_all_again(db, old).await.unwrap(), 2);
+    assert_eq!(outbox::send_all_again(db, old).await.unwrap(), 0);
     assert_eq!(outbox::waiting(db).await.unwrap().count, 2);
 
     let suppressed = suppression::page(db, FIRST).await.unwrap().rows.remove(0);

@@ -58,7 +58,7 @@ async fn until_back(app: &TestApp, anna: &Person) {
     let start = Instant::now();
     let fields = [("session[email]", anna.email.as_str()), ("session[password]", PASSWORD)];
     while app.browser().post("/login", &fields).await.status != 303 {
-        assert!(start.elapsed() < Duration::from_secs(20), "does not come back");
+        assert!(start.elapsed() < PATIENCE, "does not come back");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     println!("back after {:?}", start.elapsed());

@@ -91,6 +91,7 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("GET",    "/pictures/{key}",                   [Shown, Shown, Shown, Shown]),
     ("GET",    "/avatars/{id}",                     [Shown, Shown, Shown, Shown]),
     ("GET",    "/admin/outbox",                     [LogIn, Home, Home, Shown]),
+    ("PATCH",  "/admin/outbox",                     [LogIn, Home, Home, Done("/admin/outbox")]),
     ("PATCH",  "/admin/outbox/{id}",                [LogIn, Home, Home, Done("/admin/outbox")]),
     ("GET",    "/admin/suppressions",               [LogIn, Home, Home, Shown]),
     ("DELETE", "/admin/suppressions/{id}",          [LogIn, Home, Home, Done("/admin/suppressions")]),

@@ -36,7 +36,7 @@ const OURS: &str = "
     GET /email_restores/{token}  GET /email_restores/{token}/edit/
     DELETE /other_sessions
     GET /pictures/{key}  GET /avatars/{id}  GET /static/{name:.*}  GET /favicon.ico  GET /robots.txt
-    GET /admin/outbox  PATCH /admin/outbox/{id}  GET /admin/suppressions  DELETE /admin/suppressions/{id}
+    GET /admin/outbox  PATCH /admin/outbox  PATCH /admin/outbox/{id}  GET /admin/suppressions  DELETE /admin/suppressions/{id}
     GET /inbox  GET /inbox/{name}  GET /stack
     POST /webhooks/ses
     GET /README.md  GET /ARCHITECTURE.md  GET /CHANGELOG.md  GET /LICENSE

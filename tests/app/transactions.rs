@@ -11,6 +11,7 @@ use sqlx::{AssertSqlSafe, Executor, MySqlConnection};
 
 use crate::support::TestApp;
 use crate::support::people::Person;
+use crate::support::program::PATIENCE;
 
 /// A transaction of another program, by hand.
 async fn run(other: &mut MySqlConnection, sql: &str) {
@@ -26,7 +27,7 @@ async fn until_somebody_waits(app: &TestApp) {
     let mut seen = 0;
     while seen < 10 {
         seen = if app.database.db_number(updating).await > 0 { seen + 1 } else { 0 };
-        assert!(start.elapsed() < Duration::from_secs(20), "nobody waits");
+        assert!(start.elapsed() < PATIENCE, "nobody waits");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -1,7 +1,12 @@
 //! What SES tells by SNS: bounces and complaints of our own topic, truly signed, end the mail to an address; nothing else
 //! that is sent there does anything.
 
+use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use reqwest::Method;
@@ -9,7 +14,7 @@ use serde_json::Value;
 
 use crate::support::outbox::{PARKED, until};
 use crate::support::people::PASSWORD;
-use crate::support::program::Program;
+use crate::support::program::{PATIENCE, Program};
 use crate::support::sns::{Sns, TOPIC, bounce, complaint};
 use crate::support::{Browser, Certificates, Page, Server, TestApp};
 
@@ -268,6 +273,56 @@ async fn a_certificate_that_cannot_be_had_now_loses_nothing() {
     std::fs::write(&file, certificate).unwrap();
     assert_eq!(post(&app.browser(), message).await.status, 200);
     assert_eq!(app.database.db_number(SUPPRESSED).await, 1);
+}
+
+/// Whoever knows the topic can send messages with addresses at which nothing answers.
+#[actix_web::test]
+async fn invented_certificates_delay_no_true_message() {
+    let sns = Sns::start();
+    let (host, held) = front(sns.www());
+    let app = TestApp::start_with(&[("SES_TOPIC_ARN", TOPIC), ("AWS_ENDPOINT_URL_SNS", &host)]).await;
+    let mut message =
+        sns.message("Notification", &bounce("Permanent", "anna@example.com"), app.app.clock.now(), "1");
+    for number in 0..200 {
+        message["SigningCertURL"] = format!("{host}/invented{number}.pem").into();
+        let (browser, message) = (app.browser(), message.to_string());
+        actix_web::rt::spawn(async move { post(&browser, message).await });
+    }
+    let start = Instant::now();
+    while held.load(Ordering::Relaxed) < 20 {
+        assert!(start.elapsed() < PATIENCE, "nobody asks for them");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    message["SigningCertURL"] = format!("{host}/SimpleNotificationService-1.pem").into();
+    let answered = tokio::time::timeout(PATIENCE, post(&app.browser(), message.to_string())).await;
+    assert_eq!(answered.expect("it waits for the others").status, 200);
+}
+
+/// A host that hands out one certificate, and never answers for another; how many wait for that.
+fn front(www: PathBuf) -> (String, Arc<AtomicUsize>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    let held = Arc::new(AtomicUsize::new(0));
+    let counter = held.clone();
+    std::thread::spawn(move || {
+        let mut silent = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = [0; 1024];
+            let length = stream.read(&mut head).unwrap_or_default();
+            let path = String::from_utf8_lossy(&head[..length]).split(' ').nth(1).map(str::to_owned);
+            match path.and_then(|path| std::fs::read(www.join(path.trim_start_matches('/'))).ok()) {
+                Some(pem) => {
+                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", pem.len());
+                    stream.write_all(&[answer.as_bytes(), &pem].concat()).unwrap();
+                }
+                None => {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    silent.push(stream);
+                }
+            }
+        }
+    });
+    (host, held)
 }
 
 /// S89: the certificate comes by a verified line, by the real program with the system's authorities, which a variable of

@@ -82,7 +82,14 @@ fn mail_servers_begin_tls_as_their_port_and_scheme_say() -> Tested {
 fn mail_comes_from_the_stated_address_or_the_domain_or_the_public_host() -> Tested {
     let url = ("APP_URL", "https://app.example");
     assert_eq!(load(&[url])?.mail_from, "no-reply@app.example");
-    assert_eq!(load(&[("APP_URL", "http://127.0.0.1:3000")])?.mail_from, "no-reply@[127.0.0.1]");
+    // No sender that servers take can be made of these.
+    for url in ["http://127.0.0.1:3000", "http://[::1]", "http://-app.example"] {
+        let config = load(&[("APP_URL", url)])?;
+        assert_eq!(config.mail_from, "no-reply@localhost", "{url}");
+        assert_eq!(names(&config.warnings), ["MAIL_FROM"], "{url}");
+    }
+    assert!(load(&[])?.warnings.is_empty());
+    assert_eq!(names(&load(&[("SMTP_URL", "smtps://u:p@h")])?.warnings), ["MAIL_FROM"]);
     let domain = ("AWS_INTRO_SAMPLE_SMTP_DOMAIN", "mail.example");
     assert_eq!(load(&[url, domain, ("SMTP_URL", "file:mail")])?.mail_from, "no-reply@mail.example");
     assert_eq!(load(&[url, ("MAIL_FROM", "hello@Example.com")])?.mail_from, "hello@example.com");
@@ -91,6 +98,11 @@ fn mail_comes_from_the_stated_address_or_the_domain_or_the_public_host() -> Test
     {
         assert_eq!(names(&errors(&[("MAIL_FROM", bad)])), ["MAIL_FROM"], "{bad}");
     }
+    for bad in ["a@127.0.0.1", "a@[127.0.0.1]", "a@[::1]", "a..b@example.com", "a@-example.com"] {
+        assert_eq!(names(&errors(&[("MAIL_FROM", bad)])), ["MAIL_FROM"], "{bad}");
+    }
+    let domain = ("AWS_INTRO_SAMPLE_SMTP_DOMAIN", "127.0.0.1");
+    assert_eq!(names(&errors(&[domain, ("SMTP_URL", "file:mail")])), ["AWS_INTRO_SAMPLE_SMTP_DOMAIN"]);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unusable};
 
 #[derive(Clone)]
 pub(super) struct Folder(PathBuf);
@@ -21,21 +21,21 @@ impl Folder {
             tokio::fs::write(&unfinished, bytes).await?;
             tokio::fs::rename(&unfinished, self.0.join(key)).await
         };
-        stored.await.map_err(Error::unavailable)
+        stored.await.map_err(|error| self.unusable(error))
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        unless_absent(tokio::fs::read(self.0.join(key)).await)
+        self.unless_absent(tokio::fs::read(self.0.join(key)).await)
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<()> {
-        unless_absent(tokio::fs::remove_file(self.unfinished(key)).await)?;
-        unless_absent(tokio::fs::remove_file(self.0.join(key)).await)?;
+        self.unless_absent(tokio::fs::remove_file(self.unfinished(key)).await)?;
+        self.unless_absent(tokio::fs::remove_file(self.0.join(key)).await)?;
         Ok(())
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
-        match unless_absent(tokio::fs::metadata(&self.0).await)? {
+        match self.unless_absent(tokio::fs::metadata(&self.0).await)? {
             Some(found) if !found.is_dir() => {
                 Err(Error::unavailable(format!("{} is a file; move it away", self.address())))
             }
@@ -50,12 +50,16 @@ impl Folder {
     fn unfinished(&self, key: &str) -> PathBuf {
         self.0.join(format!("{key}.part"))
     }
-}
 
-fn unless_absent<T>(done: io::Result<T>) -> Result<Option<T>> {
-    match done {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::unavailable(error)),
+    fn unless_absent<T>(&self, done: io::Result<T>) -> Result<Option<T>> {
+        match done {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.unusable(error)),
+        }
+    }
+
+    fn unusable(&self, error: io::Error) -> Error {
+        Error::unavailable(unusable(&self.0, "IMAGES_URL", error))
     }
 }

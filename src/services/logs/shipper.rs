@@ -17,6 +17,7 @@ use super::Stats;
 use super::connection::{Connection, Target, end_of, slow};
 use super::queue::Queue;
 use crate::config::authority;
+use crate::error::unusable;
 use crate::services::vitals::Vitals;
 
 /// The name of its thread.
@@ -209,7 +210,7 @@ impl Work {
 
     fn complain_of_the_disk(&self, outcome: io::Result<()>) {
         if let Err(error) = outcome {
-            self.complain(&format!("{}: {error}", self.queue.borrow().folder().display()));
+            self.complain(&unusable(self.queue.borrow().folder(), "DATA_DIR", error));
         }
     }
 

@@ -54,7 +54,7 @@ pub(super) struct Read {
 }
 
 impl Spool {
-    /// Touches nothing yet.
+    /// Touches nothing yet. `most` is 0 for no spool at all.
     pub(super) fn new(folder: PathBuf, most: u64, stats: Arc<Stats>) -> Spool {
         Spool { folder, most, files: VecDeque::new(), writing: false, made: 0, stats }
     }
@@ -69,6 +69,9 @@ impl Spool {
 
     /// Writes whole lines, or nothing.
     pub(super) fn append(&mut self, block: &Block) -> io::Result<()> {
+        if self.most == 0 {
+            return Err(io::Error::other("a command keeps no lines on disk"));
+        }
         let length = block.bytes.len() as u64;
         while !self.files.is_empty() && self.bytes() + length > self.most {
             self.drop_oldest();
@@ -133,6 +136,9 @@ impl Spool {
     /// Takes over what processes left that are gone.
     pub(super) fn adopt(&mut self) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        if self.most == 0 {
+            return;
+        }
         let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         found.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
         found.retain(|path| self.files.iter().all(|file| file.path != *path));

@@ -13,7 +13,7 @@ use lettre::Message;
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
+use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt, Rset};
 use lettre::transport::smtp::extension::ClientId;
 use rustls::ClientConfig;
 use tokio::sync::Mutex;
@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::line::Line;
 use super::{NotDelivered, tell};
 use crate::config::{self, SmtpTls, authority};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::services::tls;
 use crate::services::vitals::Vitals;
 
@@ -64,7 +64,7 @@ impl Smtp {
         domain: &str,
         vitals: Vitals,
     ) -> Result<Smtp> {
-        let tls = tls::client(ca_file).map_err(|e| Error::internal(format!("SMTP_CA_FILE: {e}")))?;
+        let tls = tls::client(ca_file).map_err(|error| error.about("SMTP_CA_FILE"))?;
         let credentials = server.username.clone().zip(server.password.as_ref());
         let now = Instant::now();
         Ok(Smtp {
@@ -96,8 +96,10 @@ impl Smtp {
         let start = Instant::now();
         kept.next_mail_at = start + self.pace;
         let sent = self.send_on(&mut kept, mail).await;
-        // A server that refuses a mail is well.
-        let trouble = sent.as_ref().err().filter(|error| !matches!(error, NotDelivered::Refused(_)));
+        // A server that refuses one mail is well.
+        let concerns_mail =
+            |error: &&_| matches!(error, NotDelivered::Refused(_) | NotDelivered::Deferred(_));
+        let trouble = sent.as_ref().err().filter(|error| !concerns_mail(error));
         self.vitals.note(start.elapsed(), trouble);
         sent
     }
@@ -108,15 +110,31 @@ impl Smtp {
             None => self.connect().await?,
         };
         let sent = hand_over(&mut connection, mail).await;
-        match &sent {
-            Ok(()) => {
-                kept.open = Some(connection);
-                kept.used_at = Instant::now();
-            }
+        let is_usable = match &sent {
+            Ok(()) => true,
+            Err(NotDelivered::Refused(_) | NotDelivered::Deferred(_)) => reset(&mut connection).await.is_ok(),
             // Whatever the server is in the middle of, the next mail begins anew.
-            Err(_) => close(connection).await,
+            Err(_) => false,
+        };
+        if is_usable {
+            kept.open = Some(connection);
+            kept.used_at = Instant::now();
+        } else {
+            close(connection).await;
         }
         sent
+    }
+
+    /// Does what is done for a mail until its recipient would be named, on a connection of its own.
+    pub(super) async fn rehearse(&self, mail: &Message) -> Result<(), NotDelivered> {
+        let mut connection = self.connect().await?;
+        let rehearsed = async {
+            name_sender(&mut connection, mail).await?;
+            reset(&mut connection).await
+        };
+        let rehearsed = rehearsed.await;
+        close(connection).await;
+        rehearsed
     }
 
     /// Goes all the way in on a connection of its own.
@@ -125,7 +143,7 @@ impl Smtp {
             let mut connection = self.connect().await?;
             let answered = answer(COMMAND, connection.command(Noop)).await;
             close(connection).await;
-            answered.map(|_| ()).map_err(later)
+            answered.map(|_| ()).map_err(session_fault)
         };
         self.vitals.watch(round_trip).await
     }
@@ -169,15 +187,25 @@ async fn still_there(kept: &mut Kept) -> Option<AsyncSmtpConnection> {
 }
 
 async fn hand_over(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), NotDelivered> {
-    let envelope = mail.envelope();
-    let sender = Mail::new(envelope.from().cloned(), Vec::new());
-    answer(COMMAND, connection.command(sender)).await.map_err(judge)?;
-    for recipient in envelope.to() {
+    name_sender(connection, mail).await?;
+    for recipient in mail.envelope().to() {
         let recipient = Rcpt::new(recipient.clone(), Vec::new());
-        answer(COMMAND, connection.command(recipient)).await.map_err(judge)?;
+        answer(COMMAND, connection.command(recipient)).await.map_err(mail_fault)?;
     }
-    answer(COMMAND, connection.command(Data)).await.map_err(judge)?;
-    answer(COMMAND, connection.message(&mail.formatted())).await.map_err(judge)?;
+    answer(COMMAND, connection.command(Data)).await.map_err(mail_fault)?;
+    answer(COMMAND, connection.message(&mail.formatted())).await.map_err(mail_fault)?;
+    Ok(())
+}
+
+/// All mails have one sender: a server that refuses it takes none of them.
+async fn name_sender(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), NotDelivered> {
+    let sender = Mail::new(mail.envelope().from().cloned(), Vec::new());
+    answer(COMMAND, connection.command(sender)).await.map_err(session_fault)?;
+    Ok(())
+}
+
+async fn reset(connection: &mut AsyncSmtpConnection) -> Result<(), NotDelivered> {
+    answer(COMMAND, connection.command(Rset)).await.map_err(session_fault)?;
     Ok(())
 }
 
@@ -217,13 +245,22 @@ fn later(fault: Fault) -> NotDelivered {
     NotDelivered::NotNow(fault.text)
 }
 
-/// By the answer to a command of the mail itself.
-fn judge(fault: Fault) -> NotDelivered {
+/// By the answer to a command that concerns all mails.
+fn session_fault(fault: Fault) -> NotDelivered {
     match fault.code {
-        // "Authentication required" and its kin: about us, not about the mail.
+        // "Authentication required" and its kin.
         Some(530 | 534 | 535 | 538) => NotDelivered::Unknown(fault.text),
-        Some(500..) => NotDelivered::Refused(fault.text),
         _ => later(fault),
+    }
+}
+
+/// By the answer to a command that concerns one mail.
+fn mail_fault(fault: Fault) -> NotDelivered {
+    match fault.code {
+        // 421: the server closes the connection (RFC 5321). 454: the account has reached its rate or its daily quota (SES).
+        None | Some(421 | 454 | 530 | 534 | 535 | 538) => session_fault(fault),
+        Some(500..) => NotDelivered::Refused(fault.text),
+        Some(_) => NotDelivered::Deferred(fault.text),
     }
 }
 

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::browser::Browser;
 use super::database::TestDatabase;
 use super::nginx::Nginx;
+use super::program::PATIENCE;
 
 /// The public address of the applications under test; browsers here know where it really is.
 pub const APP_URL: &str = "http://sample.test";
@@ -102,7 +103,7 @@ impl TestApp {
         loop {
             match self.app.db.in_use() {
                 (0, most) => return most,
-                (used, _) => assert!(start.elapsed().as_secs() < 30, "{used} connections never came back"),
+                (used, _) => assert!(start.elapsed() < PATIENCE, "{used} connections never came back"),
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
@@ -126,7 +127,8 @@ impl TestApp {
     }
 }
 
-fn app_on(folder: &TempDir, database: &TestDatabase, settings: &[(&str, &str)]) -> App {
+/// Not started yet, and its database not migrated.
+pub fn app_on(folder: &TempDir, database: &TestDatabase, settings: &[(&str, &str)]) -> App {
     let mut vars: BTreeMap<String, String> = [
         ("LISTEN", "127.0.0.1:0"),
         ("APP_URL", APP_URL),

@@ -11,6 +11,7 @@ use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities};
 
 use super::TestApp;
 use super::app::APP_URL;
+use super::program::PATIENCE;
 
 /// See the module. Call [`Chrome::close`] at the end of the test.
 pub struct Chrome {
@@ -98,7 +99,7 @@ impl Chrome {
     pub async fn eventually(&self, script: &str) {
         let start = Instant::now();
         while self.ask(script).await != json!(true) {
-            assert!(start.elapsed() < Duration::from_secs(30), "never true: {script}");
+            assert!(start.elapsed() < PATIENCE, "never true: {script}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -170,7 +171,7 @@ fn free_port() -> u16 {
 async fn wait_for(server: &str) {
     let start = Instant::now();
     while reqwest::get(format!("{server}/status")).await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(30), "chromedriver does not start");
+        assert!(start.elapsed() < PATIENCE, "chromedriver does not start");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

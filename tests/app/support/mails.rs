@@ -7,6 +7,7 @@ use mailparse::MailHeaderMap;
 
 use super::TestApp;
 use super::app::APP_URL;
+use super::program::PATIENCE;
 
 /// A mail as it arrived.
 #[derive(Debug, Clone)]
@@ -39,7 +40,7 @@ impl TestApp {
             if mails.len() >= at_least {
                 return mails;
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "{} mails to {address}", mails.len());
+            assert!(start.elapsed() < PATIENCE, "{} mails to {address}", mails.len());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -56,7 +57,7 @@ impl TestApp {
         let start = Instant::now();
         let waiting = "SELECT (SELECT COUNT(*) FROM mail_requests) + (SELECT COUNT(*) FROM outbox)";
         while self.database.db_number(waiting).await > 0 {
-            assert!(start.elapsed() < Duration::from_secs(30), "the outbox does not empty");
+            assert!(start.elapsed() < PATIENCE, "the outbox does not empty");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.delivered()

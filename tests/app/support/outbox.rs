@@ -32,19 +32,32 @@ pub fn pass(app: &TestApp, time: TimeDelta) {
     app.app.mail_wakeup.wake();
 }
 
+/// Lets time pass until the one mail that waits has failed once more. `attempts` does not tell: the lease raises it before.
+pub async fn fails_again(app: &TestApp, time: TimeDelta) {
+    app.database.db_execute("UPDATE outbox SET last_error = NULL").await;
+    pass(app, time);
+    until(app, FAILED, 1).await;
+}
+
 /// So many mails, all at once, to person0@example.com and so on.
 pub async fn push(app: &TestApp, number: usize) {
+    push_to(app, (0..number).map(|n| format!("person{n}@example.com"))).await;
+}
+
+/// A mail to each of these, all at once.
+pub async fn push_to(app: &TestApp, recipients: impl IntoIterator<Item = String>) {
     let now = app.app.clock.now();
-    let mail = |n: usize| Mail {
-        to: format!("person{n}@example.com"),
-        subject: format!("Hello {n}"),
+    let mail = |to: String| Mail {
+        subject: format!("Hello {to}"),
+        to,
         text: "A secret link".into(),
         html: "<p>A secret link</p>".into(),
         domain: "sample.test".into(),
     };
+    let mails: Vec<_> = recipients.into_iter().map(mail).collect();
     let pushed = async |db: &mut Conn| {
-        for n in 0..number {
-            outbox::push(db, &mail(n), now).await?;
+        for mail in &mails {
+            outbox::push(db, mail, now).await?;
         }
         Ok(())
     };

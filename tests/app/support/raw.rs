@@ -1,14 +1,12 @@
 //! A client that sends whatever bytes a test likes: what a well-behaved one could not say.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Generous: nothing but a hanging server takes so long.
-const DEADLINE: Duration = Duration::from_secs(30);
+use super::program::PATIENCE;
 
 /// What came back until the server closed the connection, or fell silent for good.
 #[derive(Debug)]
@@ -22,14 +20,14 @@ pub struct Exchange {
 pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> Exchange {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may well hang up before it has read everything.
-    let _ = timeout(DEADLINE, stream.write_all(bytes)).await.unwrap();
+    let _ = timeout(PATIENCE, stream.write_all(bytes)).await.unwrap();
     read_to_end(stream).await
 }
 
 /// Reads to the end of the connection.
 pub async fn read_to_end(mut stream: TcpStream) -> Exchange {
     let mut bytes = Vec::new();
-    let reading = timeout(DEADLINE, async {
+    let reading = timeout(PATIENCE, async {
         let mut buffer = [0; 8192];
         // A reset is a close as well.
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use redis::{Client, Connection, FromRedisValue, cmd};
 
+use super::program::PATIENCE;
 use super::{Certificates, Server};
 
 /// A server with nothing but memory.
@@ -50,7 +51,7 @@ pub fn start_cluster() -> Vec<Server> {
     for node in &nodes {
         let start = std::time::Instant::now();
         while !ask::<String>(node, &["CLUSTER", "INFO"]).contains("cluster_state:ok") {
-            assert!(start.elapsed().as_secs() < 30, "the cluster does not come up");
+            assert!(start.elapsed() < PATIENCE, "the cluster does not come up");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
     }

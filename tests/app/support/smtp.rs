@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::mails::{Mail, mails_in};
+use super::program::PATIENCE;
 use super::server::tool;
 use super::{Certificates, Server, TestApp};
 
@@ -95,7 +96,7 @@ impl MailServer {
             if mails.len() >= at_least {
                 return mails;
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "{} mails; {:?}", mails.len(), self.events());
+            assert!(start.elapsed() < PATIENCE, "{} mails; {:?}", mails.len(), self.events());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -108,6 +109,15 @@ impl MailServer {
             Some((time.parse().ok()?, what.to_owned()))
         };
         text.lines().filter_map(event).collect()
+    }
+
+    /// Waits until the application has hung up: it has nothing more to send now.
+    pub async fn wait_for_rest(&self) {
+        let start = Instant::now();
+        while self.count("GONE") < self.count("CONNECT") {
+            assert!(start.elapsed() < PATIENCE, "{:?}", self.events());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// How many events begin with this word.

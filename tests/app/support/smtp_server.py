@@ -2,7 +2,7 @@
 
 Every mail it takes becomes a file in --folder, in the order of arrival; the file `events` beside them has a line for all
 that happened, with the time in milliseconds. A file `fault` there makes it misbehave: `mail REPLY`, `rcpt REPLY`,
-`data REPLY` and `auth REPLY` answer that command so, `lost` takes the mail and hangs up without a word, `hold` takes it
+`data REPLY` and `auth REPLY` answer that command so (`rcpt=TEXT REPLY`: for recipients with this text), `lost` takes the mail and hangs up without a word, `hold` takes it
 and says so only when the file is gone, `inject` adds an answer in plain text behind the one to STARTTLS.
 """
 
@@ -39,12 +39,13 @@ def note(event):
         events.write(f"{time.time_ns() // 1_000_000} {event}\n")
 
 
-def fault(stage):
+def fault(stage, recipient=""):
     try:
         wanted, _, reply = (args.folder / "fault").read_text().strip().partition(" ")
     except FileNotFoundError:
         return None
-    return (reply or wanted) if wanted == stage else None
+    wanted, _, text = wanted.partition("=")
+    return (reply or wanted) if wanted == stage and text in recipient else None
 
 
 def authenticate(server, session, envelope, mechanism, data):
@@ -64,16 +65,16 @@ class Handler:
         return "250 Ok"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        if fault("rcpt"):
-            return fault("rcpt")
+        if reply := fault("rcpt", address):
+            return reply
         envelope.rcpt_tos.append(address)
         return "250 Ok"
 
     async def handle_DATA(self, server, session, envelope):
         global taken
-        if fault("data"):
+        if reply := fault("data", envelope.rcpt_tos[0]):
             note("DATA refused")
-            return fault("data")
+            return reply
         taken += 1
         unfinished = args.folder / f"{taken:05}.part"
         unfinished.write_bytes(envelope.original_content)

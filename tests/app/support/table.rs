@@ -82,7 +82,9 @@ pub fn form_for(verb: &str, path: &str, owner: &Owner, unique: &str) -> Vec<(&'s
         ("POST", "/relationships") => vec![("followed_id", &id)],
         ("PATCH", "/account_activations/{token}" | "/email_changes/{token}") => vec![("email", &email)],
         ("POST", "/email_changes") => vec![],
-        ("DELETE", _) | ("PATCH", "/admin/outbox/{id}") | ("POST", "/webhooks/ses") => vec![],
+        ("DELETE", _) | ("PATCH", "/admin/outbox" | "/admin/outbox/{id}") | ("POST", "/webhooks/ses") => {
+            vec![]
+        }
         other => panic!("no form for {other:?}"),
     };
     form.into_iter().map(|(name, value)| (name, value.to_owned())).collect()

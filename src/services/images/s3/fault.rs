@@ -65,6 +65,10 @@ fn explain(bucket: &str, asked_region: &str, refusal: &Refusal<'_>) -> String {
         (_, Some("SignatureDoesNotMatch" | "InvalidAccessKeyId" | "ExpiredToken" | "InvalidToken")) => {
             format!("{said}; correct the credentials, or remove them and give the instance a role")
         }
+        (_, Some("RequestTimeTooSkewed")) => format!(
+            "{said}; the clock of this machine is wrong: compare `date -u`, and let chrony or systemd-timesyncd set it (on \
+             EC2 from 169.254.169.123)"
+        ),
         (401 | 403, _) => format!(
             "{said}; the role of the instance (or whose credentials are used) needs s3:GetObject, s3:PutObject and \
              s3:DeleteObject on arn:aws:s3:::{bucket}/* and s3:ListBucket on arn:aws:s3:::{bucket}; wrong credentials \
@@ -123,6 +127,8 @@ mod tests {
         assert!(told(404, None).contains("there is no bucket uploads"));
         assert!(told(403, Some("SignatureDoesNotMatch")).contains("correct the credentials"));
         assert!(told(403, None).contains("arn:aws:s3:::uploads/*"));
+        let skewed = told(403, Some("RequestTimeTooSkewed"));
+        assert!(skewed.contains("the clock of this machine") && !skewed.contains("arn:aws"), "{skewed}");
         assert!(told(301, None).contains("the region may be wrong"));
         assert_eq!(told(503, Some("SlowDown")), "S3 answered 503 SlowDown");
     }
