@@ -77,6 +77,7 @@ mod routes;
 mod s3;
 mod s3_faults;
 mod schema;
+mod security;
 mod serving;
 mod sessions;
 mod settings;
