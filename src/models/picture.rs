@@ -2,7 +2,7 @@
 //!
 //! What comes in is never what goes out: every picture is decoded, shrunk and encoded anew, so that neither metadata
 //! (EXIF with the place where it was taken) nor anything hidden in or behind the picture survives (OWASP File
-//! Upload, "content disarm and reconstruct"; ASVS V5; S60-S65). Before any decoder runs, a walk over the outline of
+//! Upload, "content disarm and reconstruct"; ASVS V5). Before any decoder runs, a walk over the outline of
 //! the file, which costs next to nothing, refuses what is cut off or has too many frames; before a pixel is decoded,
 //! the header must promise few enough of them.
 
@@ -23,13 +23,13 @@ use image::{
 /// The longest side of a picture that is kept, in pixels.
 pub const MAX_SIDE: u32 = 400;
 
-/// How many pixels an upload may have; those of an animation are counted frame by frame (S62).
+/// How many pixels an upload may have; those of an animation are counted frame by frame.
 pub const MAX_PIXELS: u64 = 40_000_000;
 
-/// How many frames an animation may have (S63).
+/// How many frames an animation may have.
 pub const MAX_FRAMES: u32 = 100;
 
-/// What decoding one upload may take, in bytes (S65). Enough for all the pixels of a plain JPEG or an 8-bit PNG; a
+/// What decoding one upload may take, in bytes. Enough for all the pixels of a plain JPEG or an 8-bit PNG; a
 /// progressive JPEG reaches it at 17 million, a PNG with 16 bits and transparency at 13, a GIF at 12 in one frame.
 const MAX_MEMORY: u64 = 4 * MAX_PIXELS;
 

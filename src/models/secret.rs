@@ -87,3 +87,15 @@ pub fn hex(bytes: &[u8]) -> String {
     }
     digits
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_random_and_long() {
+        let (one, other) = (Secret::random().unwrap(), Secret::random().unwrap());
+        assert_ne!(one.expose(), other.expose());
+        assert_eq!(one.expose().len() * 4, 256, "bits, as hexadecimal digits");
+    }
+}

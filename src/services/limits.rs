@@ -1,4 +1,4 @@
-//! How often is too often: attempts are counted in windows of time (trust rows S23-S27; OWASP ASVS 6.3.1). In Redis, so
+//! How often is too often: attempts are counted in windows of time (OWASP ASVS 6.3.1). In Redis, so
 //! that all instances count together; while it is away each counts for itself.
 
 use std::collections::HashMap;

@@ -31,7 +31,7 @@ async fn activate(browser: &mut Browser, link: &str) -> Page {
 }
 
 #[actix_web::test]
-async fn s12_following_the_link_changes_nothing_but_its_button_does() {
+async fn following_the_link_changes_nothing_but_its_button_does() {
     let app = TestApp::start().await;
     let link = signed_up(&app).await;
     app.all_mails().await;
@@ -60,7 +60,7 @@ async fn s12_following_the_link_changes_nothing_but_its_button_does() {
 }
 
 #[actix_web::test]
-async fn s37_the_token_leaves_the_address_at_once() {
+async fn the_token_leaves_the_address_at_once() {
     let app = TestApp::start().await;
     let link = signed_up(&app).await;
     let mut browser = app.browser();
@@ -74,7 +74,7 @@ async fn s37_the_token_leaves_the_address_at_once() {
 }
 
 #[actix_web::test]
-async fn s35_a_link_works_once() {
+async fn a_link_works_once() {
     let app = TestApp::start().await;
     let link = signed_up(&app).await;
     let mut early = app.browser();
@@ -88,7 +88,7 @@ async fn s35_a_link_works_once() {
 }
 
 #[actix_web::test]
-async fn s35_a_link_is_good_for_three_days_and_another_can_be_sent() {
+async fn a_link_is_good_for_three_days_and_another_can_be_sent() {
     let app = TestApp::start().await;
     let link = signed_up(&app).await;
     app.pass(TimeDelta::days(3) - TimeDelta::minutes(1));
@@ -109,7 +109,7 @@ async fn s35_a_link_is_good_for_three_days_and_another_can_be_sent() {
 }
 
 #[actix_web::test]
-async fn s35_only_the_newest_link_is_good() {
+async fn only_the_newest_link_is_good() {
     let app = TestApp::start().await;
     let first = signed_up(&app).await;
     ask_again(&mut app.browser(), ARCHER).await;
@@ -188,7 +188,7 @@ async fn who_signs_up_anew_before_activating_takes_the_account_over() {
 }
 
 #[actix_web::test]
-async fn s36_of_fifty_parallel_activations_one_succeeds() {
+async fn of_fifty_parallel_activations_one_succeeds() {
     let app = TestApp::start().await;
     let mut browser = app.browser();
     browser.sign_up("Archer", ARCHER, PASSWORD).await;

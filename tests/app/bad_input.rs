@@ -1,4 +1,4 @@
-//! Bad input in forms (S75-S77): whatever comes in a field is refused with a page that says what is wrong; nothing
+//! Bad input in forms: whatever comes in a field is refused with a page that says what is wrong; nothing
 //! changes, what was typed stays, passwords do not. Made from a table of the forms. Files are in multipart.rs, paths and
 //! queries in bad_paths.rs.
 

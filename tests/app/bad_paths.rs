@@ -1,4 +1,4 @@
-//! Bad input in addresses and cookies (S75-S77): path parameters of every route, parameters of the query, and whatever a
+//! Bad input in addresses and cookies: path parameters of every route, parameters of the query, and whatever a
 //! cookie may hold; refused with a page that says so, and nothing changes.
 
 use reqwest::Method;

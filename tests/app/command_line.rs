@@ -1,4 +1,4 @@
-//! The commands, run as the real program (trust rows S46, S47; the "command line" and "settings").
+//! The commands, run as the real program.
 
 use std::collections::BTreeSet;
 
@@ -140,7 +140,7 @@ async fn production_starts_only_on_a_schema_that_is_up_to_date() {
     assert_eq!(
         program.database.db_number("SELECT COUNT(*) FROM users").await,
         0,
-        "S47: nobody is in a new database"
+        "nobody is in a new database"
     );
 }
 

@@ -1,5 +1,5 @@
 //! The database as a neighbour that may be slow, frozen or gone: the guard around queries (src/db/conn.rs), the pool and
-//! its time-outs (trust rows F1-F5, F8-F12, F40, F42; design.md, "sqlx queries must not be dropped half-way").
+//! its time-outs.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -288,7 +288,7 @@ async fn behind_a_proxy() -> Option<(TestApp, Proxy, i64)> {
     Some((app, proxy, anna.id))
 }
 
-/// Trust rows F1-2. A connection in the midst of a question is given up after db/conn.rs' ANSWER_TIMEOUT.
+/// A connection in the midst of a question is given up after db/conn.rs' ANSWER_TIMEOUT.
 #[actix_web::test]
 async fn a_frozen_server_is_a_503_in_time_and_comes_back_by_itself() {
     let Some((app, proxy, id)) = behind_a_proxy().await else { return };

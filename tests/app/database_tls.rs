@@ -1,4 +1,4 @@
-//! TLS to the database: a certificate that cannot be verified is refused, and nothing goes on in plain text (row S89).
+//! TLS to the database: a certificate that cannot be verified is refused, and nothing goes on in plain text.
 
 use crate::support::database_server::is_mariadb;
 use crate::support::doctor::doctor;
@@ -11,7 +11,7 @@ async fn connects(mode: &str, ca_file: &str) -> bool {
 }
 
 #[actix_web::test]
-async fn s89_only_a_certificate_that_can_be_verified_will_do() {
+async fn only_a_certificate_that_can_be_verified_will_do() {
     if !TestApp::start_unmigrated(&[]).await.database.is_mysql_or_says("it has no network") {
         return;
     }
@@ -30,7 +30,7 @@ async fn s89_only_a_certificate_that_can_be_verified_will_do() {
 
 /// What was verified is what the server speaks.
 #[actix_web::test]
-async fn s89_the_connection_is_encrypted() {
+async fn the_connection_is_encrypted() {
     let Ok(right) = std::env::var("TEST_DATABASE_CA_FILE") else {
         eprintln!("nothing to test: TEST_DATABASE_CA_FILE does not say who signed the server's certificate");
         return;

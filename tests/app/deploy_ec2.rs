@@ -229,7 +229,7 @@ fn note(tally: &Tally, what: &str, answer: Result<u16, String>, expected: u16) {
     }
 }
 
-/// F33: as `systemctl restart` with the socket unit. Nobody is refused and nothing fails, through nginx and without.
+/// As `systemctl restart` with the socket unit. Nobody is refused and nothing fails, through nginx and without.
 #[actix_web::test]
 async fn a_new_program_behind_the_same_socket_is_noticed_by_nobody() {
     let folder = tempfile::tempdir().unwrap();

@@ -41,7 +41,7 @@ fn is_there(path: &str) -> bool {
 
 #[test]
 fn every_path_in_the_documents_is_there() {
-    for name in ["README.md", "ARCHITECTURE.md"] {
+    for name in ["README.md", "ARCHITECTURE.md", "SECURITY.md", "docs/asvs.md"] {
         let text = read(name);
         let paths: Vec<_> = code(&text).into_iter().filter(|code| is_path(code)).collect();
         let lost: Vec<_> = paths.iter().filter(|path| !is_there(path)).collect();
@@ -54,7 +54,7 @@ fn every_path_in_the_documents_is_there() {
 
 #[test]
 fn every_link_in_the_documents_leads_somewhere() {
-    let text = [read("README.md"), read("ARCHITECTURE.md"), read("CHANGELOG.md")].concat();
+    let text = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md"].map(read).concat();
     let targets: Vec<_> = text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     assert!(targets.len() >= 3, "{targets:?}");
     for target in targets.into_iter().filter(|target| !target.starts_with("https://")) {

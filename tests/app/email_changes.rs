@@ -21,7 +21,7 @@ async fn use_link(browser: &mut Browser, link: &str) -> Page {
 }
 
 #[actix_web::test]
-async fn s33_a_new_address_counts_once_its_link_was_used_and_the_old_one_is_told() {
+async fn a_new_address_counts_once_its_link_was_used_and_the_old_one_is_told() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
@@ -41,7 +41,7 @@ async fn s33_a_new_address_counts_once_its_link_was_used_and_the_old_one_is_told
     app.browser().log_in(NEW, PASSWORD).await.assert_at(422, "/login");
     assert_eq!(app.browser().log_in(&michael.email, PASSWORD).await.status, 200);
 
-    // Followed by a scanner first: nothing changes (S12); then on another device, which needs no log-in.
+    // Followed by a scanner first: nothing changes; then on another device, which needs no log-in.
     app.all_mails().await;
     let before = app.database.db_dump().await;
     let page = app.browser().get(&mail.link()).await;
@@ -56,7 +56,7 @@ async fn s33_a_new_address_counts_once_its_link_was_used_and_the_old_one_is_told
 }
 
 #[actix_web::test]
-async fn s22_a_taken_address_answers_alike_and_only_its_owner_learns() {
+async fn a_taken_address_answers_alike_and_only_its_owner_learns() {
     let app = TestApp::start().await;
     let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
     let mut answers = Vec::new();
@@ -82,7 +82,7 @@ async fn s22_a_taken_address_answers_alike_and_only_its_owner_learns() {
 
 /// Otherwise the link that was sent before would tell whether the second address is taken, by working or not.
 #[actix_web::test]
-async fn s22_asking_anew_ends_the_earlier_link_taken_or_not() {
+async fn asking_anew_ends_the_earlier_link_taken_or_not() {
     let app = TestApp::start().await;
     let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
     let mut browser = app.logged_in(&michael).await;
@@ -139,7 +139,7 @@ async fn a_link_is_good_for_three_days_and_only_with_its_address() {
 }
 
 #[actix_web::test]
-async fn s36_of_fifty_parallel_uses_one_succeeds() {
+async fn of_fifty_parallel_uses_one_succeeds() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     ask(&mut app.logged_in(&michael).await, &michael, NEW).await;

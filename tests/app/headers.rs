@@ -1,4 +1,4 @@
-//! Cookies and security headers (S5, S17, S37, S51, S52, S54): on every answer, whatever its status.
+//! Cookies and security headers: on every answer, whatever its status.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,6 @@ async fn session_cookie(app: &TestApp, email: &str) -> (String, Browser) {
     (name, browser)
 }
 
-/// S51, S52.
 #[actix_web::test]
 async fn every_answer_carries_the_headers() {
     for (settings, hsts, img_src) in [
@@ -112,7 +111,7 @@ async fn every_answer_carries_the_headers() {
     }
 }
 
-/// S5: on every way to every cookie there is.
+/// On every way to every cookie there is.
 #[actix_web::test]
 async fn cookies_are_for_this_host_and_no_script() {
     for (settings, prefix) in [(vec![], PREFIX), (vec![HTTPS], "__Host-")] {
@@ -161,7 +160,7 @@ fn mail_link(app: &TestApp) -> String {
     link.split_once("sample.test").unwrap().1.to_owned()
 }
 
-/// S17: nothing of somebody who is logged in stays in the browser, but for what is the same for all.
+/// Nothing of somebody who is logged in stays in the browser, but for what is the same for all.
 #[actix_web::test]
 async fn pages_of_people_are_not_stored() {
     let app = TestApp::start().await;
@@ -185,7 +184,7 @@ async fn pages_of_people_are_not_stored() {
     assert!(app.browser().get("/users").await.header("cache-control").contains("no-cache"));
 }
 
-/// S37: following a link from a mail leads to an address without the token, and nothing on that page says it.
+/// Following a link from a mail leads to an address without the token, and nothing on that page says it.
 #[actix_web::test]
 async fn the_token_leaves_the_address_at_once() {
     let app = TestApp::start().await;
@@ -206,7 +205,7 @@ async fn the_token_leaves_the_address_at_once() {
     }
 }
 
-/// S54: pages and style sheets load nothing from elsewhere; with AVATARS=gravatar, avatars and nothing else.
+/// Pages and style sheets load nothing from elsewhere; with AVATARS=gravatar, avatars and nothing else.
 #[actix_web::test]
 async fn pages_load_nothing_from_elsewhere() {
     let loading = "link[href], script[src], img[src], img[srcset], source, iframe, object, embed, video, audio, [style], style, base, meta[http-equiv]";

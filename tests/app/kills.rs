@@ -1,4 +1,4 @@
-//! F16: the program is killed at any moment, as by a power failure, and started again. Every sign-up that reached the
+//! The program is killed at any moment, as by a power failure, and started again. Every sign-up that reached the
 //! database has its mail in the end, and of a deleted person nothing is left.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ fn moment(window: Duration) -> Duration {
 }
 
 #[actix_web::test]
-async fn f16_every_committed_sign_up_has_its_mail_though_the_program_is_killed_200_times() {
+async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_200_times() {
     let server = MailServer::start();
     let mut program = Program::development().await;
     for (name, value) in server.settings() {

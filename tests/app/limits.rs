@@ -1,4 +1,4 @@
-//! Too often: limits on attempts, by account, by client and by address (trust rows S23-S27, S81).
+//! Too often: limits on attempts, by account, by client and by address.
 
 use chrono::TimeDelta;
 
@@ -37,7 +37,7 @@ async fn guess(app: &TestApp, anna: &Person, most: usize) -> Option<(usize, Page
 }
 
 #[actix_web::test]
-async fn s23_an_account_takes_25_guesses_in_five_minutes() {
+async fn an_account_takes_25_guesses_in_five_minutes() {
     let app = app_behind_a_proxy().await;
     let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
     let (guesses, page) = guess(&app, &anna, 40).await.expect("somebody stops it");
@@ -64,7 +64,7 @@ async fn s23_an_account_takes_25_guesses_in_five_minutes() {
 
 /// An account that does not exist is limited just the same, or the limit would tell which exist.
 #[actix_web::test]
-async fn s23_nobody_learns_from_the_limit_who_has_an_account() {
+async fn nobody_learns_from_the_limit_who_has_an_account() {
     let app = app_behind_a_proxy().await;
     let nobody = Person { id: 0, name: "nobody".into(), email: "nobody@example.com".into() };
     let (guesses, page) = guess(&app, &nobody, 40).await.expect("somebody stops it");
@@ -72,7 +72,7 @@ async fn s23_nobody_learns_from_the_limit_who_has_an_account() {
 }
 
 #[actix_web::test]
-async fn s24_the_owner_still_gets_in() {
+async fn the_owner_still_gets_in() {
     let app = app_behind_a_proxy().await;
     let anna = app.db_person("anna").await;
     let mut at_home = browser_from(&app, "192.0.2.1");
@@ -91,7 +91,7 @@ async fn s24_the_owner_still_gets_in() {
 }
 
 #[actix_web::test]
-async fn s25_one_password_is_not_tried_on_a_thousand_accounts() {
+async fn one_password_is_not_tried_on_a_thousand_accounts() {
     let app = app_behind_a_proxy().await;
     let mut attacker = browser_from(&app, "192.0.2.7");
     let mut tried = 0;
@@ -118,7 +118,7 @@ async fn s25_one_password_is_not_tried_on_a_thousand_accounts() {
 
 /// What a client writes into X-Forwarded-For itself makes it nobody else.
 #[actix_web::test]
-async fn s81_a_forged_address_is_still_limited() {
+async fn a_forged_address_is_still_limited() {
     for (proxies, behind) in [("0", ""), ("1", ", 192.0.2.7")] {
         let app = TestApp::start_with(&[("TRUSTED_PROXIES", proxies)]).await;
         let mut tried = 0;
@@ -133,7 +133,7 @@ async fn s81_a_forged_address_is_still_limited() {
 }
 
 #[actix_web::test]
-async fn s25_ten_sign_ups_an_hour() {
+async fn ten_sign_ups_an_hour() {
     let app = app_behind_a_proxy().await;
     let mut browser = browser_from(&app, "192.0.2.7");
     let sign_up = async |browser: &mut Browser, n: usize| {
@@ -161,7 +161,7 @@ async fn s25_ten_sign_ups_an_hour() {
 
 /// Nobody's mail box is filled by us, and the answer tells nobody whose it is.
 #[actix_web::test]
-async fn s25_five_mails_in_half_an_hour_to_one_address() {
+async fn five_mails_in_half_an_hour_to_one_address() {
     let app = app_behind_a_proxy().await;
     let anna = app.db_person("anna").await;
     for email in [anna.email.as_str(), "nobody@example.com"] {
@@ -239,7 +239,7 @@ async fn a_setting_raises_a_limit() {
 }
 
 #[actix_web::test]
-async fn s25_thirty_posts_a_minute_and_no_text_is_lost() {
+async fn thirty_posts_a_minute_and_no_text_is_lost() {
     let app = TestApp::start().await;
     let mut browser = app.logged_in(&app.db_person("anna").await).await;
     let mut post = async |text: &str| {
@@ -281,9 +281,9 @@ async fn no_counter_in_redis_outlives_its_window() {
     }
 }
 
-/// In Redis all instances count together; while it is away each counts for itself (S26).
+/// In Redis all instances count together; while it is away each counts for itself.
 #[actix_web::test]
-async fn s26_limits_hold_with_redis_and_without() {
+async fn limits_hold_with_redis_and_without() {
     let mut server = redis::start();
     let one = TestApp::start_with(&[("TRUSTED_PROXIES", "1"), ("REDIS_URL", &redis::url(&server))]).await;
     let url = one.database.url.clone();

@@ -1,4 +1,4 @@
-//! The log of the real program, in production (S87-S88): every line is an object of JSON, every request has its line, what
+//! The log of the real program, in production: every line is an object of JSON, every request has its line, what
 //! an auditor looks for is noted, and no password, token, cookie or address is in it.
 
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,5 @@
 //! Log lines on their way to Logstash, from the real program to a real server: as whom they come, what is not in them, and
-//! how the program begins and ends with them (trust rows S87, S89).
+//! how the program begins and ends with them.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::support::lines::{
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Certificates, Program, Rsyslog};
 
-/// Row S87 over all sinks, at the most talkative level: what waits on disk, what arrives, what stdout says. And the lines
+/// Over all sinks, at the most talkative level: what waits on disk, what arrives, what stdout says. And the lines
 /// have the names that a pipeline made for Python's handler takes.
 #[actix_web::test]
 async fn lines_have_the_names_of_python_and_no_secrets_in_any_sink() {
@@ -119,7 +119,6 @@ fn check_audit(lines: &[Value]) {
     }
 }
 
-/// Row S89.
 #[actix_web::test]
 async fn tls_is_verified_and_nothing_is_ever_sent_without() {
     let folder = tempfile::tempdir().unwrap();

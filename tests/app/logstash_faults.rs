@@ -1,5 +1,5 @@
 //! What may happen to the other side, to the network and to the disk while lines are on their way, and that no request
-//! feels it (trust rows F30, F31).
+//! feels it.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::lines::{
 use crate::support::program::{PATIENCE, Serving};
 use crate::support::{Program, Rsyslog};
 
-/// Row F30: killed while lines are on their way, and back.
+/// Killed while lines are on their way, and back.
 #[actix_web::test]
 async fn no_line_is_lost_when_the_server_dies_under_load() {
     let (program, mut rsyslog) = with_server().await;
@@ -44,7 +44,7 @@ async fn no_line_is_lost_when_the_server_dies_under_load() {
     assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
-/// Row F31: what is beyond the cap is counted, and is the oldest.
+/// What is beyond the cap is counted, and is the oldest.
 #[actix_web::test]
 async fn beyond_the_cap_the_oldest_lines_are_dropped_and_counted() {
     let (program, mut rsyslog) = with_server_away().await;

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to the mail server, and between several instances (trust rows F17-F20): no mail is lost,
+//! What can go wrong on the way to the mail server, and between several instances: no mail is lost,
 //! none leaves twice without need, and the server is not hammered.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ async fn sign_up(app: &TestApp, name: &str) {
     app.browser().sign_up(name, &address, PASSWORD).await.assert_at(200, "/");
 }
 
-/// F18: nobody notices, and every mail is there in the end.
+/// Nobody notices, and every mail is there in the end.
 #[actix_web::test]
 async fn a_server_that_is_down_for_an_hour_loses_no_mail_and_is_not_hammered() {
     let mut server = MailServer::start();
@@ -60,7 +60,7 @@ async fn a_server_that_comes_back_gets_the_mail_with_the_same_message_id() {
     assert_eq!(server.wait_for_mails(1).await[0].message_id, format!("<{id}>"));
 }
 
-/// F19: "slower" stops all mails, not one after the other.
+/// "slower" stops all mails, not one after the other.
 #[actix_web::test]
 async fn a_454_pauses_the_whole_queue() {
     for fault in [
@@ -88,7 +88,7 @@ async fn a_454_pauses_the_whole_queue() {
     }
 }
 
-/// F20: what will never be taken is parked, told to an admin, and holds nobody else up.
+/// What will never be taken is parked, told to an admin, and holds nobody else up.
 #[actix_web::test]
 async fn a_5xx_parks_the_mail_and_the_others_go_on() {
     let server = MailServer::start();
@@ -201,7 +201,7 @@ async fn a_535_parks_nothing() {
     assert_eq!(server.wait_for_mails(3).await.len(), 3);
 }
 
-/// F17: at least once; whoever gets it twice can tell by its Message-ID.
+/// At least once; whoever gets it twice can tell by its Message-ID.
 #[actix_web::test]
 async fn a_lost_reply_sends_the_same_mail_twice() {
     let server = MailServer::start();

@@ -1,5 +1,5 @@
-//! S87: whatever goes wrong with mail, no password, link or address of anybody gets into the log, not even when everything
-//! is logged; and S88: what was parked is noted.
+//! Whatever goes wrong with mail, no password, link or address of anybody gets into the log, not even when everything
+//! is logged; and what was parked is noted.
 
 use std::time::{Duration, Instant};
 

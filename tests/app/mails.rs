@@ -125,7 +125,7 @@ async fn nothing_of_the_sender_is_in_a_mail_to_an_unconfirmed_address() {
 }
 
 #[actix_web::test]
-async fn s50_a_name_is_text_in_both_parts() {
+async fn a_name_is_text_in_both_parts() {
     let app = TestApp::start().await;
     for name in ["<b>Eve</b> & \"Co\" <a href=//evil>", "김철수 🦀", "Łukasz Ümit", "عمر", &"長".repeat(50)]
     {
@@ -144,7 +144,7 @@ async fn s50_a_name_is_text_in_both_parts() {
 }
 
 #[actix_web::test]
-async fn s56_no_line_break_gets_into_a_header() {
+async fn no_line_break_gets_into_a_header() {
     let app = TestApp::start().await;
     for (name, email) in [
         ("Eve\r\nBcc: x@example.com", "eve@example.com"),
@@ -162,7 +162,7 @@ async fn s56_no_line_break_gets_into_a_header() {
 }
 
 #[actix_web::test]
-async fn s57_a_forged_host_gets_into_no_link() {
+async fn a_forged_host_gets_into_no_link() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.browser();

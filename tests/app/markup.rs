@@ -1,4 +1,4 @@
-//! No markup gets through (S50): whatever people call themselves and write, every page and mail has the elements and
+//! No markup gets through: whatever people call themselves and write, every page and mail has the elements and
 //! attributes that it has for harmless words, and says the words as they were typed.
 
 use scraper::Html;

@@ -1,4 +1,4 @@
-//! What a migration may do, so that the version before it keeps running (trust row F41; ARCHITECTURE.md, "Where to add what").
+//! What a migration may do, so that the version before it keeps running (ARCHITECTURE.md, "Where to add what").
 
 use std::path::Path;
 

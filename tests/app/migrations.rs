@@ -1,4 +1,4 @@
-//! Bringing the schema up to date, while others use it and while the version before still runs (trust row F41).
+//! Bringing the schema up to date, while others use it and while the version before still runs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

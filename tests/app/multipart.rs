@@ -1,4 +1,4 @@
-//! Bad input in the form of a post, which may carry a file (S75-S77): bodies that are cut off, malformed, repeated,
+//! Bad input in the form of a post, which may carry a file: bodies that are cut off, malformed, repeated,
 //! nested or too large are refused; nothing is posted, no file is kept, and the text stays where the form comes back.
 
 use reqwest::Method;

@@ -114,7 +114,7 @@ fn assets_says_what_it_cannot_do() {
     assert!(said.starts_with(&format!("cannot write to {}", file.path().display())), "{said}");
 }
 
-/// S51, S52: what nginx answers itself carries what the application's answers carry, each once.
+/// What nginx answers itself carries what the application's answers carry, each once.
 #[actix_web::test]
 async fn its_own_answers_carry_the_same_headers() {
     let app = TestApp::start_behind_nginx().await;

@@ -1,5 +1,4 @@
-//! Hostile senders in front of nginx: what means two things at once, what never ends, and a thousand who take their time
-//! (S71-S74, F35).
+//! Hostile senders in front of nginx: what means two things at once, what never ends, and a thousand who take their time.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -9,7 +9,7 @@ use crate::support::nginx::LOAD_BALANCER;
 use crate::support::people::PASSWORD;
 use crate::support::{Page, TestApp};
 
-/// S81: whatever visitors say of their address, they are who the load balancer saw, or who came.
+/// Whatever visitors say of their address, they are who the load balancer saw, or who came.
 #[actix_web::test]
 async fn forged_addresses_change_nothing() {
     let app = TestApp::start_behind_nginx().await;
@@ -39,7 +39,7 @@ async fn forged_addresses_change_nothing() {
     assert_eq!(lines[40]["client"], "198.51.100.1");
 }
 
-/// S87: a line for each request, as JSON, without what a mail link or a form says, or where somebody came from.
+/// A line for each request, as JSON, without what a mail link or a form says, or where somebody came from.
 #[actix_web::test]
 async fn the_log_is_json_and_keeps_no_secret() {
     let app = TestApp::start_behind_nginx().await;

@@ -1,11 +1,11 @@
-//! The score of Mozilla's HTTP Observatory (S52), computed.
+//! The score of Mozilla's HTTP Observatory, computed.
 
 use reqwest::header::SET_COOKIE;
 
 use crate::support::people::PASSWORD;
 use crate::support::{Page, TestApp};
 
-/// S52: what Mozilla's HTTP Observatory would say of an https site, by its published method
+/// What Mozilla's HTTP Observatory would say of an https site, by its published method
 /// (developer.mozilla.org, HTTP Observatory, Tests & Scoring).
 #[actix_web::test]
 async fn the_observatory_gives_130_or_more() {

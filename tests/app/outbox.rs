@@ -1,5 +1,4 @@
-//! Mail leaves by the outbox: with the transaction that causes it or not at all, once, and later if need be
-//! (trust rows F16-F20).
+//! Mail leaves by the outbox: with the transaction that causes it or not at all, once, and later if need be.
 
 use std::collections::BTreeSet;
 use std::fs;

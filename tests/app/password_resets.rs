@@ -71,7 +71,7 @@ async fn from_the_forgotten_password_to_a_new_one() {
 }
 
 #[actix_web::test]
-async fn s34_a_link_expires_after_two_hours() {
+async fn a_link_expires_after_two_hours() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let link = reset_link(&app, &michael).await;
@@ -88,7 +88,7 @@ async fn s34_a_link_expires_after_two_hours() {
 }
 
 #[actix_web::test]
-async fn s34_a_link_works_once_and_only_the_newest() {
+async fn a_link_works_once_and_only_the_newest() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let first = reset_link(&app, &michael).await;
@@ -105,7 +105,7 @@ async fn s34_a_link_works_once_and_only_the_newest() {
 }
 
 #[actix_web::test]
-async fn s34_only_a_digest_of_the_token_is_kept() {
+async fn only_a_digest_of_the_token_is_kept() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let link = reset_link(&app, &michael).await;
@@ -118,7 +118,7 @@ async fn s34_only_a_digest_of_the_token_is_kept() {
 }
 
 #[actix_web::test]
-async fn s20_asking_answers_alike_for_every_address() {
+async fn asking_answers_alike_for_every_address() {
     let app = TestApp::start().await;
     let (michael, archer) = (app.db_person("michael").await, app.db_unactivated("archer").await);
     let mut answers = Vec::new();
@@ -175,7 +175,7 @@ async fn a_reset_activates_and_its_mail_greets_nobody_by_name_before() {
 }
 
 #[actix_web::test]
-async fn s7_a_reset_ends_every_session_and_device() {
+async fn a_reset_ends_every_session_and_device() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut session = app.logged_in(&michael).await;
@@ -192,7 +192,7 @@ async fn s7_a_reset_ends_every_session_and_device() {
 }
 
 #[actix_web::test]
-async fn s37_the_token_leaves_the_address_at_once() {
+async fn the_token_leaves_the_address_at_once() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let link = reset_link(&app, &michael).await;
@@ -205,7 +205,7 @@ async fn s37_the_token_leaves_the_address_at_once() {
 }
 
 #[actix_web::test]
-async fn s36_of_fifty_parallel_resets_one_succeeds() {
+async fn of_fifty_parallel_resets_one_succeeds() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let link = reset_link(&app, &michael).await;
@@ -247,7 +247,7 @@ async fn fifty_requests_at_once_leave_one_good_link() {
 }
 
 #[actix_web::test]
-async fn s34_a_password_changed_in_the_settings_ends_the_link() {
+async fn a_password_changed_in_the_settings_ends_the_link() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let link = reset_link(&app, &michael).await;

@@ -13,7 +13,7 @@ const TODAY: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 const DIGEST: &str = "SELECT password_digest FROM users";
 
 #[actix_web::test]
-async fn s28_digests_are_argon2id_with_todays_parameters() {
+async fn digests_are_argon2id_with_todays_parameters() {
     let app = TestApp::start().await;
     app.browser().sign_up("Archer", "archer@example.com", PASSWORD).await.assert_at(200, "/");
     let digest = app.database.db_text(DIGEST).await;
@@ -22,7 +22,7 @@ async fn s28_digests_are_argon2id_with_todays_parameters() {
 }
 
 #[actix_web::test]
-async fn s28_an_older_digest_is_renewed_at_log_in() {
+async fn an_older_digest_is_renewed_at_log_in() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let params = Params::new(64, 1, 1, None).unwrap();
@@ -42,7 +42,7 @@ async fn s28_an_older_digest_is_renewed_at_log_in() {
 
 /// In a process of its own, whose memory is nobody else's.
 #[actix_web::test]
-async fn s28_two_hundred_log_ins_at_once_stay_within_their_memory() {
+async fn two_hundred_log_ins_at_once_stay_within_their_memory() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let socket = app.folder.path().join("socket");
@@ -94,7 +94,7 @@ impl Drop for Process {
 }
 
 #[actix_web::test]
-async fn s29_a_password_has_8_to_128_characters() {
+async fn a_password_has_8_to_128_characters() {
     let app = TestApp::start().await;
     let mut browser = app.browser();
     for (password, problem) in [
@@ -116,7 +116,7 @@ async fn s29_a_password_has_8_to_128_characters() {
 }
 
 #[actix_web::test]
-async fn s29_nothing_of_a_password_is_cut_off_or_changed() {
+async fn nothing_of_a_password_is_cut_off_or_changed() {
     let app = TestApp::start().await;
     let long: String = ('a'..='z').cycle().take(128).collect();
     for (n, password) in [long.as_str(), "  spaces around  ", "MixedCase and é"].into_iter().enumerate() {
@@ -140,7 +140,7 @@ async fn s29_nothing_of_a_password_is_cut_off_or_changed() {
 
 /// Macs type some letters in two parts; what counts is how many there are.
 #[actix_web::test]
-async fn s29_the_longest_password_logs_in_however_it_is_typed() {
+async fn the_longest_password_logs_in_however_it_is_typed() {
     let app = TestApp::start().await;
     let in_parts = "e\u{301}".repeat(128);
     app.browser().sign_up("Archer", "archer@example.com", &in_parts).await.assert_at(200, "/");
@@ -151,7 +151,7 @@ async fn s29_the_longest_password_logs_in_however_it_is_typed() {
 }
 
 #[actix_web::test]
-async fn s30_common_passwords_are_refused_wherever_one_is_chosen() {
+async fn common_passwords_are_refused_wherever_one_is_chosen() {
     let app = TestApp::start().await;
     let problem = ["Password is one of the most common ones; please choose another"];
     for common in ["password123", "PassWord123", "12345678"] {
@@ -172,7 +172,7 @@ async fn s30_common_passwords_are_refused_wherever_one_is_chosen() {
 }
 
 #[actix_web::test]
-async fn s31_an_oversized_password_is_refused_before_any_hashing() {
+async fn an_oversized_password_is_refused_before_any_hashing() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let mut browser = app.browser();

@@ -1,4 +1,4 @@
-//! No picture without a post for longer than a day, and no post without its picture (trust row F29), shown with the folder:
+//! No picture without a post for longer than a day, and no post without its picture, shown with the folder:
 //! which store there is makes no difference to who deletes from it. What S3's own faults add, s3.rs shows.
 
 use std::time::{Duration, Instant};

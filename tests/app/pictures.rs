@@ -1,5 +1,5 @@
 //! Pictures of posts, from the form to the page: what decodes is shown small and clean, whatever else is refused and the
-//! text kept (trust rows S60-S67, S69, F29). What the decoder itself does, src/models/picture/tests.rs shows.
+//! text kept. What the decoder itself does, src/models/picture/tests.rs shows.
 
 use std::io::Cursor;
 use std::time::{Duration, Instant};
@@ -226,7 +226,7 @@ async fn a_file_name_has_no_effect() {
     assert_eq!(new, [&app.folder.path().join("images")]);
 }
 
-/// Row F29: nobody has to type their words again because a disk is full.
+/// Nobody has to type their words again because a disk is full.
 #[actix_web::test]
 async fn a_store_that_fails_is_a_503_and_the_text_kept() {
     let app = TestApp::start().await;
@@ -249,7 +249,7 @@ async fn a_store_that_fails_is_a_503_and_the_text_kept() {
     assert_eq!(app.stored_pictures().len(), 1);
 }
 
-/// S65, in the real program, whose memory nobody else uses: bombs are refused, cost less than 64 MB, and others do not wait.
+/// In the real program, whose memory nobody else uses: bombs are refused, cost less than 64 MB, and others do not wait.
 #[actix_web::test]
 async fn bombs_cost_little_memory_and_nobody_elses_time() {
     let program = Program::development().await;

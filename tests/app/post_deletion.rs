@@ -21,7 +21,7 @@ async fn it_needs_a_log_in() {
 }
 
 #[actix_web::test]
-async fn s42_nobody_deletes_the_posts_of_others() {
+async fn nobody_deletes_the_posts_of_others() {
     let app = TestApp::start().await;
     let (michael, admin) = (app.db_person("michael").await, app.db_admin("malory").await);
     app.db_post(&michael, "mine").await;

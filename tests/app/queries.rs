@@ -1,5 +1,5 @@
 //! Every query runs on the database under test: sqlx does not check SQL when it compiles, and the two databases have their
-//! own words for things (design.md, "Two databases, one set of queries").
+//! own words for things.
 //!
 //! One test walks through every function that holds SQL and looks at what it answers; another reads the sources and
 //! finds those that the walk does not name. It sees functions, not branches: a function with two statements needs both of

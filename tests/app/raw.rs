@@ -1,4 +1,4 @@
-//! What only raw bytes can say (S66, S71-S74): heads and bodies that are too large, too slow, or mean two things at once.
+//! What only raw bytes can say: heads and bodies that are too large, too slow, or mean two things at once.
 //! Where actix itself refuses, these tests hold it to that.
 
 use std::time::Duration;
@@ -260,7 +260,7 @@ async fn oversized_forms_are_refused_early() {
     }
 }
 
-/// S66: a picture over 5 MB is refused while it streams, and the text comes back.
+/// A picture over 5 MB is refused while it streams, and the text comes back.
 #[actix_web::test]
 async fn a_large_upload_is_refused_before_it_was_all_sent() {
     let app = TestApp::start().await;

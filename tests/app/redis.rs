@@ -1,5 +1,5 @@
 //! Sessions in a real Redis, and everything that can happen to it: killed, frozen, flushed, read-only, full, with TLS, as a
-//! cluster (trust rows F21-F26, S89). Nobody is ever logged in by error, and no visitor waits more than one time-out.
+//! cluster. Nobody is ever logged in by error, and no visitor waits more than one time-out.
 
 use std::time::{Duration, Instant};
 
@@ -115,7 +115,7 @@ async fn a_session_is_kept_by_its_digest_and_for_its_time() {
 }
 
 #[actix_web::test]
-async fn f21_killed() {
+async fn killed() {
     let (mut server, app, anna) = start().await;
     let (mut session, mut remembered) = two_browsers(&app, &anna).await;
     server.kill();
@@ -146,7 +146,7 @@ async fn logging_out_works_while_the_sessions_are_away() {
 }
 
 #[actix_web::test]
-async fn f22_frozen() {
+async fn frozen() {
     let (server, app, anna) = start().await;
     let (mut session, mut remembered) = two_browsers(&app, &anna).await;
     server.freeze();
@@ -158,7 +158,7 @@ async fn f22_frozen() {
 }
 
 #[actix_web::test]
-async fn f23_flushed() {
+async fn flushed() {
     let (server, app, anna) = start().await;
     let (mut session, mut remembered) = two_browsers(&app, &anna).await;
     let _: () = redis::ask(&server, &["FLUSHALL"]);
@@ -170,7 +170,7 @@ async fn f23_flushed() {
 
 /// A primary that became a replica: connections to it stay open, and a PING is answered.
 #[actix_web::test]
-async fn f24_read_only() {
+async fn read_only() {
     let (server, app, anna) = start().await;
     let (mut session, mut remembered) = two_browsers(&app, &anna).await;
     let primary = redis::start();
@@ -183,7 +183,7 @@ async fn f24_read_only() {
 }
 
 #[actix_web::test]
-async fn f25_full() {
+async fn full() {
     let (server, app, anna) = start().await;
     let (mut session, mut remembered) = two_browsers(&app, &anna).await;
     let _: () = redis::ask(&server, &["CONFIG", "SET", "maxmemory", "1"]);
@@ -198,7 +198,7 @@ async fn f25_full() {
 
 /// The end point's name leads elsewhere after a fail-over: the old server goes away, another one answers at its address.
 #[actix_web::test]
-async fn f26_another_server_at_the_same_address() {
+async fn another_server_at_the_same_address() {
     let (mut server, app, anna) = start().await;
     let mut remembered = app.browser();
     remembered.log_in_remembered(&anna.email, PASSWORD).await;
@@ -211,7 +211,7 @@ async fn f26_another_server_at_the_same_address() {
 }
 
 #[actix_web::test]
-async fn s89_only_a_certificate_that_can_be_verified_will_do() {
+async fn only_a_certificate_that_can_be_verified_will_do() {
     let folder = tempfile::tempdir().unwrap();
     let certificates = Certificates::create(&folder.path().join("right"));
     let wrong = Certificates::create(&folder.path().join("wrong"));

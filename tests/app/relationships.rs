@@ -158,7 +158,7 @@ async fn follow_and_unfollow_in_place() {
 }
 
 #[actix_web::test]
-async fn s43_nobody_ends_the_follows_of_others() {
+async fn nobody_ends_the_follows_of_others() {
     let app = TestApp::start().await;
     let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
     let admin = app.db_admin("malory").await;
@@ -175,7 +175,7 @@ async fn s43_nobody_ends_the_follows_of_others() {
 }
 
 #[actix_web::test]
-async fn s44_nobody_follows_themselves_or_nobody_or_somebody_not_activated() {
+async fn nobody_follows_themselves_or_nobody_or_somebody_not_activated() {
     let app = TestApp::start().await;
     let (michael, archer) = (app.db_person("michael").await, app.db_unactivated("archer").await);
     let mut browser = app.logged_in(&michael).await;
@@ -197,7 +197,7 @@ async fn s44_nobody_follows_themselves_or_nobody_or_somebody_not_activated() {
 }
 
 #[actix_web::test]
-async fn s44_a_follow_is_there_once_however_often_it_is_asked_for() {
+async fn a_follow_is_there_once_however_often_it_is_asked_for() {
     let app = TestApp::start().await;
     let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
     let browser = app.logged_in(&michael).await;

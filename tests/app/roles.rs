@@ -1,4 +1,4 @@
-//! Who may do what (S8, S40-S43, S45): every route for everybody, as a table says.
+//! Who may do what: every route for everybody, as a table says.
 
 use std::fmt::Write as _;
 
@@ -110,7 +110,7 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("GET",    "/readyz",                           [Shown, Shown, Shown, Shown]),
 ];
 
-/// S45, generated from the application's own table: a route without an entry fails here.
+/// Generated from the application's own table: a route without an entry fails here.
 #[actix_web::test]
 async fn every_route_treats_everybody_as_the_table_says() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -192,7 +192,7 @@ fn numbers_as_n(path: &str) -> String {
     path.split('/').map(|part| if is_number(part) { "N" } else { part }).collect::<Vec<_>>().join("/")
 }
 
-/// S8: who is deleted is out with the next request, remembered or not.
+/// Who is deleted is out with the next request, remembered or not.
 #[actix_web::test]
 async fn a_deleted_person_is_out_at_once() {
     let app = TestApp::start().await;
@@ -214,7 +214,7 @@ async fn a_deleted_person_is_out_at_once() {
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM remembered_devices").await, 0);
 }
 
-/// S8: who is no admin any more can do nothing of an admin's with the next request.
+/// Who is no admin any more can do nothing of an admin's with the next request.
 #[actix_web::test]
 async fn a_demoted_admin_is_none_at_once() {
     let app = TestApp::start().await;
@@ -230,7 +230,7 @@ async fn a_demoted_admin_is_none_at_once() {
     assert_eq!(admin.name, "admin");
 }
 
-/// S40: what a form does not show cannot be set by it.
+/// What a form does not show cannot be set by it.
 #[actix_web::test]
 async fn no_form_sets_what_it_does_not_show() {
     let app = TestApp::start().await;
@@ -272,7 +272,7 @@ async fn no_form_sets_what_it_does_not_show() {
     assert_eq!(app.database.db_number(&own).await, 1);
 }
 
-/// S41-S43: what is another's stays as it is, whoever tries.
+/// What is another's stays as it is, whoever tries.
 #[actix_web::test]
 async fn nobody_touches_what_is_anothers() {
     let app = TestApp::start().await;

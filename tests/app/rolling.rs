@@ -1,4 +1,4 @@
-//! Deploys that nobody notices (trust rows F33, F41): two instances behind nginx, each restarted in turn, again and again,
+//! Deploys that nobody notices: two instances behind nginx, each restarted in turn, again and again,
 //! while people read and write. `scripts/test` runs it once more with the program that is deployed, twenty rounds and
 //! 200,000 requests: TEST_PROGRAM, TEST_ROLLING_ROUNDS and TEST_ROLLING_REQUESTS.
 

@@ -1,5 +1,5 @@
 //! The route table is the original's and ours, every address takes the verbs that it names and no others, and nothing
-//! but what is meant to be served is served (S82-S86).
+//! but what is meant to be served is served.
 
 use actix_web::HttpServer;
 use actix_web::middleware::from_fn;
@@ -114,7 +114,7 @@ async fn other_verbs_are_405_with_allow() {
     assert!(browser.is_logged_in().await);
 }
 
-/// S82-S84: no traversal, no listing, no dotfiles. By raw bytes: clients tidy a path up before they send it.
+/// No traversal, no listing, no dotfiles. By raw bytes: clients tidy a path up before they send it.
 #[actix_web::test]
 async fn nothing_else_is_served() {
     let app = TestApp::start().await;
@@ -199,7 +199,7 @@ async fn nothing_else_is_served() {
     assert_eq!(get(&format!("/users/{}", owner.person.id)).await.statuses(), [200]);
 }
 
-/// S85: an error page says a request id, the one in the header, and nothing of what is underneath.
+/// An error page says a request id, the one in the header, and nothing of what is underneath.
 #[actix_web::test]
 async fn error_pages_say_a_request_id_and_nothing_else() {
     let app = TestApp::start().await;
@@ -243,7 +243,7 @@ fn assert_is_bare_error_page(page: &crate::support::Page, heading: &str) {
     }
 }
 
-/// S86: a panic is a 500 in the dress of all pages, and the process lives. No route of ours panics, so one is put beside
+/// A panic is a 500 in the dress of all pages, and the process lives. No route of ours panics, so one is put beside
 /// ours, inside everything that surrounds them.
 #[actix_web::test]
 async fn a_panic_is_a_500_and_the_process_lives() {

@@ -1,4 +1,4 @@
-//! Pictures in S3, with a store that refuses wrong signatures and the program as it is run (trust rows S67-S68, S87, S89): from
+//! Pictures in S3, with a store that refuses wrong signatures and the program as it is run: from
 //! the form into the bucket, back to the page, and out with the post. What the store's faults do to people, s3_faults.rs shows.
 
 use reqwest::Method;
@@ -100,7 +100,7 @@ async fn credentials_and_region_are_found_where_the_sdk_finds_them() {
     serving.stop();
 }
 
-/// S89: nothing is said to a store whose certificate nobody vouches for, let alone in plain text.
+/// Nothing is said to a store whose certificate nobody vouches for, let alone in plain text.
 #[actix_web::test]
 async fn a_store_with_a_certificate_of_an_unknown_authority_is_not_spoken_to() {
     let bucket = Bucket::start();
@@ -131,7 +131,7 @@ async fn a_store_with_a_certificate_of_an_unknown_authority_is_not_spoken_to() {
     serving.stop();
 }
 
-/// S87: whoever turns the log up to find a fault in the store does not write its keys down.
+/// Whoever turns the log up to find a fault in the store does not write its keys down.
 #[actix_web::test]
 async fn the_log_has_no_secret_even_when_it_says_everything() {
     let bucket = Bucket::start();

@@ -1,4 +1,4 @@
-//! The faults of S3 (trust rows F27-F29): it is down, frozen, slow, closed to us, or the machine dies between it and the
+//! The faults of S3: it is down, frozen, slow, closed to us, or the machine dies between it and the
 //! database. Texts go on, nothing that was said to be done is lost, nothing is left behind, nobody has to restart anything.
 
 use std::time::{Duration, Instant};
@@ -74,7 +74,7 @@ async fn wrong_credentials_and_a_missing_bucket_are_told_and_the_rest_goes_on() 
     assert_eq!(bucket.objects().len(), 1);
 }
 
-/// Rows F27 and F28: down, frozen, slow; and back without anybody's doing.
+/// Down, frozen, slow; and back without anybody's doing.
 #[actix_web::test]
 async fn while_the_store_is_away_there_are_texts_and_all_is_well_when_it_returns() {
     let mut bucket = Bucket::start();
@@ -136,7 +136,7 @@ async fn while_the_store_is_away_there_are_texts_and_all_is_well_when_it_returns
     assert!(start.elapsed() < QUICK, "nobody waits for a deletion: {:?}", start.elapsed());
 }
 
-/// S67: keys that are none of ours.
+/// Keys that are none of ours.
 fn tricks() -> Vec<String> {
     let key = "0123456789abcdef0123456789abcdef";
     vec![
@@ -184,7 +184,7 @@ async fn the_pictures_of_somebody_deleted_go_even_if_the_store_was_away() {
     second.stop();
 }
 
-/// Row F29, at its worst moment: the picture is stored, the post is not yet written, and the machine dies.
+/// At its worst moment: the picture is stored, the post is not yet written, and the machine dies.
 #[actix_web::test]
 async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
     let bucket = Bucket::start();

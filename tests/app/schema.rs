@@ -1,4 +1,4 @@
-//! The schema: the same on both databases (trust rows S78-80, S86).
+//! The schema: the same on both databases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

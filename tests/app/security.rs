@@ -16,7 +16,9 @@ const SECTIONS: &str = "1.1.2 1.2.9 1.3.11 1.4.3 1.5.2 2.1.3 2.2.3 2.3.4 2.4.1 3
     16.1.1 16.2.5 16.3.4 16.4.3 16.5.3 17.1.1 17.2.4 17.3.2";
 
 fn rows(document: &str) -> impl Iterator<Item = &str> {
-    let is_row = |line: &&str| line.starts_with("| ") && !["| promise", "| requirement"].iter().any(|head| line.starts_with(head));
+    let is_row = |line: &&str| {
+        line.starts_with("| ") && !["| promise", "| requirement"].iter().any(|head| line.starts_with(head))
+    };
     document.lines().filter(is_row)
 }
 

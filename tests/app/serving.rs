@@ -1,4 +1,4 @@
-//! Starting, listening, stopping: the real program between its first line and its last (trust rows F32, F33; health
+//! Starting, listening, stopping: the real program between its first line and its last (health
 //! checks; the issue's "SIGTERM and SIGINT finish what is in flight and exit 0").
 
 use std::io::{Read, Write};
@@ -38,7 +38,7 @@ async fn serve_says_where_to_go() {
     serving.stop();
 }
 
-/// Rows S86, S87: who reads stdout in production gets one JSON object a line, from the first to the last.
+/// Who reads stdout in production gets one JSON object a line, from the first to the last.
 #[actix_web::test]
 async fn production_says_everything_as_json() {
     let program = Program::production().await;
@@ -65,13 +65,12 @@ async fn finishes_what_is_under_way(signal: &str) {
     let address = serving.address();
     let mut browser = serving.browser();
     browser.log_in("example-1@railstutorial.org", "password").await;
-    let cookies: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let body =
         "--x\r\nContent-Disposition: form-data; name=\"micropost[content]\"\r\n\r\nlast words\r\n--x--\r\n";
     let head = format!(
         "POST /microposts HTTP/1.1\r\nHost: sample.test\r\nCookie: {}\r\nSec-Fetch-Site: same-origin\r\n\
          Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {}\r\nExpect: 100-continue\r\n\r\n",
-        cookies.join("; "),
+        browser.cookie_header(),
         body.len()
     );
     // Connections that ask for nothing must not hold it up.

@@ -157,7 +157,7 @@ async fn a_cookie_of_another_program_makes_ours_no_less_readable() {
 }
 
 #[actix_web::test]
-async fn s1_every_log_in_has_a_session_id_of_its_own() {
+async fn every_log_in_has_a_session_id_of_its_own() {
     let app = TestApp::start().await;
     let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
     app.browser().sign_up("Archer", "archer@example.com", PASSWORD).await;
@@ -195,7 +195,7 @@ async fn s1_every_log_in_has_a_session_id_of_its_own() {
 }
 
 #[actix_web::test]
-async fn s3_ids_from_elsewhere_are_never_taken() {
+async fn ids_from_elsewhere_are_never_taken() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let invented = "0123456789abcdef".repeat(4);
@@ -221,7 +221,7 @@ async fn s3_ids_from_elsewhere_are_never_taken() {
 }
 
 #[actix_web::test]
-async fn s6_a_session_is_over_on_the_server_when_its_owner_logs_out() {
+async fn a_session_is_over_on_the_server_when_its_owner_logs_out() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
@@ -233,7 +233,7 @@ async fn s6_a_session_is_over_on_the_server_when_its_owner_logs_out() {
 
 /// A log-out needs nobody to know who it is that leaves.
 #[actix_web::test]
-async fn s6_logging_out_works_while_nobody_can_be_identified() {
+async fn logging_out_works_while_nobody_can_be_identified() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.browser();
@@ -249,7 +249,7 @@ async fn s6_logging_out_works_while_nobody_can_be_identified() {
 }
 
 #[actix_web::test]
-async fn s8_a_person_who_is_deleted_is_out_at_once() {
+async fn a_person_who_is_deleted_is_out_at_once() {
     let app = TestApp::start().await;
     let (admin, lana) = (app.db_admin("michael").await, app.db_person("lana").await);
     let mut browser = app.browser();
@@ -261,7 +261,7 @@ async fn s8_a_person_who_is_deleted_is_out_at_once() {
 }
 
 #[actix_web::test]
-async fn s8_an_admin_no_more_may_do_no_more_at_once() {
+async fn an_admin_no_more_may_do_no_more_at_once() {
     let app = TestApp::start().await;
     let (first, second) = (app.db_admin("michael").await, app.db_admin("malory").await);
     let lana = app.db_person("lana").await;
@@ -275,7 +275,7 @@ async fn s8_an_admin_no_more_may_do_no_more_at_once() {
 }
 
 #[actix_web::test]
-async fn s9_a_session_ends_when_it_lies_idle_and_when_it_is_a_day_old() {
+async fn a_session_ends_when_it_lies_idle_and_when_it_is_a_day_old() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
@@ -297,7 +297,7 @@ async fn s9_a_session_ends_when_it_lies_idle_and_when_it_is_a_day_old() {
 }
 
 #[actix_web::test]
-async fn s18_an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
+async fn an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
     let app = TestApp::start().await;
     let (michael, archer) = (app.db_person("michael").await, app.db_unactivated("archer").await);
     let mut answers = Vec::new();
@@ -314,7 +314,7 @@ async fn s18_an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
 /// Without the comparison with nobody's digest, an unknown address would be answered in a fraction of the time. Measured
 /// in turns, so that whatever else the machine does slows both alike.
 #[actix_web::test]
-async fn s18_an_unknown_address_takes_as_long_as_a_wrong_password() {
+async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let mut browser = app.browser();

@@ -89,7 +89,7 @@ async fn saving_them_needs_a_log_in() {
 }
 
 #[actix_web::test]
-async fn s41_nobody_opens_the_settings_of_others() {
+async fn nobody_opens_the_settings_of_others() {
     let app = TestApp::start().await;
     let (michael, admin) = (app.db_person("michael").await, app.db_admin("malory").await);
     let mut browser = app.logged_in(&admin).await;
@@ -98,7 +98,7 @@ async fn s41_nobody_opens_the_settings_of_others() {
 }
 
 #[actix_web::test]
-async fn s41_nobody_saves_the_settings_of_others() {
+async fn nobody_saves_the_settings_of_others() {
     let app = TestApp::start().await;
     let (michael, admin) = (app.db_person("michael").await, app.db_admin("malory").await);
     let before = app.database.db_dump().await;
@@ -117,7 +117,7 @@ async fn s41_nobody_saves_the_settings_of_others() {
 }
 
 #[actix_web::test]
-async fn s40_what_the_form_lacks_cannot_be_set() {
+async fn what_the_form_lacks_cannot_be_set() {
     let app = TestApp::start().await;
     let lana = app.db_person("lana").await;
     let michael = app.db_person("michael").await;
@@ -156,7 +156,7 @@ async fn s40_what_the_form_lacks_cannot_be_set() {
 }
 
 #[actix_web::test]
-async fn s32_a_new_password_needs_the_current_one_and_its_owner_is_told() {
+async fn a_new_password_needs_the_current_one_and_its_owner_is_told() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
@@ -187,7 +187,7 @@ async fn s32_a_new_password_needs_the_current_one_and_its_owner_is_told() {
 }
 
 #[actix_web::test]
-async fn s32_a_new_address_needs_the_current_password() {
+async fn a_new_address_needs_the_current_password() {
     let app = TestApp::start().await;
     let (michael, lana) = (app.db_person("michael").await, app.db_person("lana").await);
     let mut browser = app.logged_in(&michael).await;
@@ -199,7 +199,7 @@ async fn s32_a_new_address_needs_the_current_password() {
         assert_eq!(page.errors(), ["That is not your current password"]);
         answers.push((page.status, page.text().replace(email, "EMAIL")));
     }
-    assert_eq!(answers[0], answers[1], "S22: nor does this tell who is here");
+    assert_eq!(answers[0], answers[1], "nor does this tell who is here");
     assert_eq!(app.database.db_dump().await, before);
     assert_eq!(app.all_mails().await.len(), 0);
 }
@@ -220,7 +220,7 @@ async fn a_password_of_spaces_or_a_confirmation_alone_is_an_error() {
 }
 
 #[actix_web::test]
-async fn s7_a_new_password_ends_every_other_session_and_device() {
+async fn a_new_password_ends_every_other_session_and_device() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut here = app.browser();
@@ -233,7 +233,7 @@ async fn s7_a_new_password_ends_every_other_session_and_device() {
     let form = new_password(settings(&mut here, &michael).await, NEW, NEW, PASSWORD);
     here.submit(form).await.assert_flash("success", PASSWORD_CHANGED);
     assert!(!session.is_logged_in().await && !device.is_logged_in().await);
-    assert!(!copy.is_logged_in().await, "S1: a new id here as well");
+    assert!(!copy.is_logged_in().await, "a new id here as well");
     assert!(here.is_logged_in().await);
     here.close();
     assert!(here.is_logged_in().await, "still remembered");

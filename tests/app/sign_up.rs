@@ -138,7 +138,7 @@ async fn an_address_is_kept_in_lower_case_and_once() {
 }
 
 #[actix_web::test]
-async fn s21_a_taken_address_answers_alike_and_only_its_owner_learns() {
+async fn a_taken_address_answers_alike_and_only_its_owner_learns() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let digest = app.database.db_text("SELECT password_digest FROM users").await;
@@ -172,9 +172,9 @@ async fn s21_a_taken_address_answers_alike_and_only_its_owner_learns() {
     app.logged_in(&michael).await;
 }
 
-/// S21 as well: a form that is refused says the same for a taken address.
+/// A form that is refused says the same for a taken address.
 #[actix_web::test]
-async fn s21_a_refused_form_tells_nothing_of_the_address() {
+async fn a_refused_form_tells_nothing_of_the_address() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut answers = Vec::new();
@@ -198,7 +198,7 @@ async fn a_hundred_parallel_sign_ups_with_one_address_make_one_account() {
                 ("user[password]", PASSWORD),
                 ("user[password_confirmation]", PASSWORD),
             ];
-            browser.post("/users", &fields).await
+            browser.post_until_taken("/users", &fields).await
         }
     });
     for answer in join_all(sign_ups).await {

@@ -1,4 +1,4 @@
-//! Mail by SMTP, to a real server with TLS and AUTH: both ports of SES, both kinds of AUTH, certificates checked (S89), the
+//! Mail by SMTP, to a real server with TLS and AUTH: both ports of SES, both kinds of AUTH, certificates checked, the
 //! pace, and a line that is not left idle.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ async fn people_sign_up_by_mail_on_both_ports_and_by_both_kinds_of_auth() {
     }
 }
 
-/// S89: neither password nor mail goes to a server that cannot show who it is, nor out of TLS.
+/// Neither password nor mail goes to a server that cannot show who it is, nor out of TLS.
 #[actix_web::test]
 async fn no_word_to_a_server_whose_certificate_is_not_right() {
     let elsewhere = tempfile::tempdir().unwrap();

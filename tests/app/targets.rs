@@ -1,4 +1,4 @@
-//! Where mails go and what they and redirects lead to is decided here and by nobody outside (S56-S59).
+//! Where mails go and what they and redirects lead to is decided here and by nobody outside.
 
 use reqwest::Method;
 use reqwest::header::HOST;
@@ -7,7 +7,7 @@ use crate::support::app::APP_URL;
 use crate::support::people::PASSWORD;
 use crate::support::{Browser, TestApp};
 
-/// S56: no line breaks into a mail's head, through whichever form makes a mail.
+/// No line breaks into a mail's head, through whichever form makes a mail.
 #[actix_web::test]
 async fn line_breaks_reach_no_mail_header() {
     let app = TestApp::start().await;
@@ -77,7 +77,7 @@ async fn line_breaks_reach_no_mail_header() {
     assert_eq!(recipients.collect::<Vec<_>>(), [format!("to: {}", michael.email)]);
 }
 
-/// S57: links and redirects name the configured host, whatever the request says.
+/// Links and redirects name the configured host, whatever the request says.
 #[actix_web::test]
 async fn a_forged_host_gets_nowhere() {
     let app = TestApp::start().await;
@@ -167,7 +167,7 @@ const ELSEWHERE: [&str; 14] = [
     "%2f%2fevil.example",
 ];
 
-/// S58: after log-in, on to the page that asked for it, and to no other that somebody wrote into the cookie or address.
+/// After log-in, on to the page that asked for it, and to no other that somebody wrote into the cookie or address.
 #[actix_web::test]
 async fn log_in_leads_to_own_pages_only() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -204,7 +204,7 @@ async fn log_in_leads_to_own_pages_only() {
     assert_eq!((page.status, browser.cookies.contains_key("return_to")), (303, false));
 }
 
-/// S59: deleting a post leads back to the page it was on, if that is one of ours.
+/// Deleting a post leads back to the page it was on, if that is one of ours.
 #[actix_web::test]
 async fn deleting_leads_back_to_own_pages_only() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;

@@ -1,5 +1,5 @@
 //! Several at once: what the database undoes in favour of another is done again as a whole, what only one may do is done
-//! once, and counts are exact (trust rows F8-F14, S36, S44, S46).
+//! once, and counts are exact.
 
 use std::time::{Duration, Instant};
 
@@ -123,7 +123,7 @@ async fn a_lock_that_is_never_let_go_is_a_503_and_nothing_happened() {
     app.pool_is_whole().await;
 }
 
-/// Trust row F13: nobody is turned away with more than "later", and nobody is there twice.
+/// Nobody is turned away with more than "later", and nobody is there twice.
 #[actix_web::test]
 async fn of_many_sign_ups_with_one_address_one_account_comes() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -145,7 +145,6 @@ async fn of_many_sign_ups_with_one_address_one_account_comes() {
     app.pool_is_whole().await;
 }
 
-/// Trust row F14.
 #[actix_web::test]
 async fn many_follows_at_once_leave_exact_counts() {
     let app = TestApp::start().await;

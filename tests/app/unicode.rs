@@ -1,10 +1,10 @@
-//! S78-80: addresses have one spelling, names and posts keep theirs, in whatever script; nothing hidden gets in.
+//! Addresses have one spelling, names and posts keep theirs, in whatever script; nothing hidden gets in.
 
 use crate::support::TestApp;
 use crate::support::people::PASSWORD;
 
 #[actix_web::test]
-async fn s78_an_address_has_one_spelling() {
+async fn an_address_has_one_spelling() {
     let app = TestApp::start().await;
     let spellings = [
         "Me@bücher.example",
@@ -29,7 +29,7 @@ async fn s78_an_address_has_one_spelling() {
 
 /// MySQL's collations find some of these equal; the accounts are two all the same.
 #[actix_web::test]
-async fn s78_what_only_looks_alike_is_another_address() {
+async fn what_only_looks_alike_is_another_address() {
     let app = TestApp::start().await;
     let alike =
         ["strasse@example.com", "strasse@example.co", "strasse@xn--exmple-cua.com", "strasse+1@example.com"];
@@ -44,7 +44,7 @@ async fn s78_what_only_looks_alike_is_another_address() {
 }
 
 #[actix_web::test]
-async fn s79_control_and_direction_characters_get_into_no_name() {
+async fn control_and_direction_characters_get_into_no_name() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
@@ -63,7 +63,7 @@ async fn s79_control_and_direction_characters_get_into_no_name() {
 }
 
 #[actix_web::test]
-async fn s80_names_and_posts_survive_the_round_trip() {
+async fn names_and_posts_survive_the_round_trip() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;

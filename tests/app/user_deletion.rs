@@ -155,7 +155,7 @@ async fn no_picture_is_left_of_somebody_deleted_while_posting() {
 }
 
 #[actix_web::test]
-async fn s46_the_last_admin_stays() {
+async fn the_last_admin_stays() {
     let app = TestApp::start().await;
     let (admin, _) = (app.db_admin("michael").await, app.db_person("lana").await);
     let mut browser = app.logged_in(&admin).await;
@@ -165,7 +165,7 @@ async fn s46_the_last_admin_stays() {
 }
 
 #[actix_web::test]
-async fn s46_two_admins_who_delete_each_other_at_once_leave_one() {
+async fn two_admins_who_delete_each_other_at_once_leave_one() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
     for round in 0..20 {
         let first = app.db_admin(&format!("michael {round}")).await;
@@ -206,7 +206,7 @@ fn command(app: &TestApp, env: &str, arguments: &[&str]) -> Output {
 }
 
 #[actix_web::test]
-async fn s47_production_begins_without_people_and_gets_its_admin_by_command() {
+async fn production_begins_without_people_and_gets_its_admin_by_command() {
     let app = TestApp::start().await;
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 0);
     let refused = command(&app, "production", &["seed"]);
@@ -224,6 +224,6 @@ async fn s47_production_begins_without_people_and_gets_its_admin_by_command() {
     let admins = "SELECT COUNT(*) FROM users WHERE admin = TRUE";
     assert_eq!(app.database.db_number(admins).await, 1);
     let revoked = command(&app, "production", &["admin", "revoke", &lana.email]);
-    assert!(!revoked.status.success(), "S46: the last one stays");
+    assert!(!revoked.status.success(), "the last one stays");
     assert_eq!(app.database.db_number(admins).await, 1);
 }

@@ -126,7 +126,7 @@ async fn one_page_of_posts_has_no_pagination() {
 }
 
 #[actix_web::test]
-async fn s49_who_is_not_activated_is_invisible() {
+async fn who_is_not_activated_is_invisible() {
     let app = TestApp::start().await;
     let (admin, archer) = (app.db_admin("michael").await, app.db_unactivated("archer").await);
     let mut browser = app.logged_in(&admin).await;
