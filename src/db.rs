@@ -36,6 +36,7 @@ struct Inner {
     address: String,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 enum Backend {
     /// A file. For development and for a single small instance.
     Sqlite(Pool<SqliteConnections>),

@@ -127,7 +127,7 @@ async fn asking_for_another_link_answers_alike_for_every_address() {
     for email in [&michael.email, &archer.email, "nobody@example.com"] {
         let mut browser = app.browser();
         let page = ask_again(&mut browser, email).await;
-        answers.push((page.status, page.path.clone(), page.text(), browser.set_cookies));
+        answers.push((page.status, page.path.clone(), page.text(), browser.set_cookies_without_values()));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     let mails = app.all_mails().await;

@@ -64,7 +64,7 @@ async fn a_taken_address_answers_alike_and_only_its_owner_learns() {
         let mut browser = app.logged_in(&michael).await;
         browser.set_cookies.clear();
         let page = ask(&mut browser, &michael, email).await;
-        answers.push((page.status, page.path.clone(), page.text(), browser.set_cookies));
+        answers.push((page.status, page.path.clone(), page.text(), browser.set_cookies_without_values()));
     }
     assert_eq!(answers[0], answers[1]);
 

@@ -125,7 +125,7 @@ async fn asking_answers_alike_for_every_address() {
     for email in [&michael.email, &archer.email, "nobody@example.com"] {
         let mut browser = app.browser();
         let page = browser.ask_reset(email).await;
-        answers.push((page.status, page.path.clone(), page.text(), browser.set_cookies));
+        answers.push((page.status, page.path.clone(), page.text(), browser.set_cookies_without_values()));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]));
     let mut mails: Vec<_> = app.all_mails().await.into_iter().map(|mail| (mail.to, mail.subject)).collect();

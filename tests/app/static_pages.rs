@@ -105,7 +105,7 @@ async fn home_of_somebody_logged_in() {
 async fn a_page_that_is_not_there_looks_like_the_others() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
-    for path in ["/nowhere", "/users/0", "/help/", "/microposts"] {
+    for path in ["/nowhere", "/users/0", "/help/", "/microposts/1"] {
         let page = app.browser().get(path).await;
         assert!(page.status == 404 || page.status == 405, "{path}: {}", page.status);
         assert!(page.has("a#logo") && page.has("footer"), "{path}");

@@ -144,6 +144,16 @@ impl Browser {
         cookies.collect::<Vec<_>>().join("; ")
     }
 
+    /// Names and flags of the cookies that were set. A signed value names the second in which it ends, so that two of them
+    /// differ by chance.
+    pub fn set_cookies_without_values(&self) -> Vec<String> {
+        let without_value = |cookie: &String| {
+            let (name, rest) = cookie.split_once('=').unwrap();
+            format!("{name}={}", &rest[rest.find(';').unwrap()..])
+        };
+        self.set_cookies.iter().map(without_value).collect()
+    }
+
     /// Adds what a browser says of a form on the page that is open.
     fn on_this_page(&self, request: RequestBuilder) -> RequestBuilder {
         request
