@@ -1,7 +1,7 @@
 //! The files of nginx/ as they are: sound, in order, and the variant with TLS.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use sample_app::views::asset;
 
@@ -90,6 +90,16 @@ async fn it_speaks_tls_itself_where_nobody_else_does() {
     for version in ["--tlsv1.2 --tls-max 1.2", "--tlsv1.3"] {
         let arguments: Vec<_> = version.split(' ').collect();
         assert!(curl(&arguments, port, "https://sample.test/").await.starts_with("HTTP/2 200"), "{version}");
+    }
+    // The curves of Mozilla's profile, and no others. (TLS 1.2 would want the certificate's own curve among them.)
+    for (group, is_taken) in
+        [("X25519", true), ("P-256", true), ("P-384", true), ("P-521", false), ("X448", false)]
+    {
+        let mut client = Command::new("openssl");
+        let to = nginx.server.address.to_string();
+        client.args(["s_client", "-connect", &to, "-groups", group, "-tls1_3"]).stdin(Stdio::null());
+        let done = tokio::task::spawn_blocking(move || client.output()).await.unwrap().unwrap();
+        assert_eq!(done.status.success(), is_taken, "{group}: {done:?}");
     }
     for version in ["1.0", "1.1"] {
         let old = [&format!("--tlsv{version}"), "--tls-max", version, "--ciphers", "DEFAULT@SECLEVEL=0"];
