@@ -128,11 +128,10 @@ async fn nothing_is_left_of_a_deleted_person_though_the_program_is_killed_all_th
             "INSERT INTO microposts (user_id, content, created_at) \
              SELECT {star}, 'of many', created_at FROM users WHERE name = 'Crowd' ORDER BY id LIMIT {kills}"
         ),
-        format!(
-            "INSERT INTO timeline_entries (user_id, created_at, micropost_id, author_id) \
-             SELECT users.id, microposts.created_at, microposts.id, microposts.user_id FROM microposts, users \
-             WHERE microposts.content = 'of many' AND users.email LIKE '00%'"
-        ),
+        "INSERT INTO timeline_entries (user_id, created_at, micropost_id, author_id) \
+         SELECT users.id, microposts.created_at, microposts.id, microposts.user_id FROM microposts, users \
+         WHERE microposts.content = 'of many' AND users.email LIKE '00%'"
+            .to_owned(),
     ] {
         database.db_execute(&sql).await;
     }
