@@ -11,10 +11,12 @@ const NEW: &str = "a brand new password";
 
 /// Starts `request`, resets the password while it waits for the current one to be checked, and gives its answer.
 async fn overtaken_by_a_reset(app: &TestApp, person: &Person, request: impl Future<Output = Page>) -> Page {
-    let other = TestApp::start_with(&[("DATABASE_URL", &app.database.url)]).await;
     app.browser().ask_reset(&person.email).await;
+    let link = app.mail_to(&person.email, 1).await.link();
+    // Not before the mail is there: either instance may deliver it, each into a folder of its own.
+    let other = TestApp::start_with(&[("DATABASE_URL", &app.database.url)]).await;
     let mut owner = other.browser();
-    let form = owner.get(&app.mail_to(&person.email, 1).await.link()).await.form("Update password");
+    let form = owner.get(&link).await.form("Update password");
     let form = form.set("user[password]", NEW).set("user[password_confirmation]", NEW);
     let threads = app.app.passwords.threads();
     let held = hold(threads).await;
