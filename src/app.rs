@@ -15,12 +15,12 @@ use crate::services::leaderboard::Leaderboard;
 use crate::services::limits::Limits;
 use crate::services::logs::Logs;
 use crate::services::mailer::Mailer;
+use crate::services::picture_decoder::PictureDecoder;
 use crate::services::redis::Redis;
 use crate::services::sessions::Sessions;
 use crate::services::sns::Sns;
 use crate::services::tls;
 use crate::services::traffic::Traffic;
-use crate::threads::Threads;
 use crate::web::cookies::Cookies;
 use crate::web::headers::Headers;
 
@@ -60,8 +60,8 @@ pub struct App {
     pub sns: Option<Sns>,
     /// Hashes passwords.
     pub passwords: Passwords,
-    /// For other work that keeps a core busy.
-    pub threads: Threads,
+    /// Decodes uploaded pictures.
+    pub picture_decoder: PictureDecoder,
     /// Reads and writes cookies.
     pub cookies: Cookies,
     /// Security headers.
@@ -105,7 +105,7 @@ impl App {
             picture_deletion_wakeup: Wakeup::default(),
             sns: config.ses_topic.clone().map(Sns::new).transpose()?,
             passwords: Passwords::new()?,
-            threads: Threads::new()?,
+            picture_decoder: PictureDecoder::new()?,
             headers: Headers::new(&config),
             stopping: AtomicBool::new(false),
             config,

@@ -20,8 +20,6 @@ use tokio::time::timeout;
 use crate::error::{Error, Result};
 use crate::web::guard::client_gone;
 
-/// Work that does not start within this time is refused.
-const MAX_WAIT: Duration = Duration::from_secs(2);
 /// Work that waits, for each thread. A password takes some 20 ms, so that the last one in the queue waits for 2 s.
 const QUEUE_PER_THREAD: usize = 100;
 
@@ -32,6 +30,8 @@ type Work = Box<dyn FnOnce() + Send>;
 pub struct Threads {
     give: Sender<Work>,
     count: usize,
+    /// Work that does not start within this time is refused.
+    max_wait: Duration,
     /// Threads without work.
     free: Arc<Semaphore>,
     /// Places in the queue that are not taken.
@@ -39,11 +39,11 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// Half as many threads as there are cores, one at least.
+    /// Half as many threads as there are cores, one at least, whose work waits for so long at most.
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub fn new() -> Result<Threads> {
+    pub fn new(max_wait: Duration) -> Result<Threads> {
         let (give, take) = channel();
         let take = Arc::new(Mutex::new(take));
         let count = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
@@ -59,13 +59,13 @@ impl Threads {
                 .map_err(Error::internal)?;
         }
         let (free, places) = (Semaphore::new(count), Semaphore::new(count * QUEUE_PER_THREAD));
-        Ok(Threads { give, count, free: Arc::new(free), places: Arc::new(places) })
+        Ok(Threads { give, count, max_wait, free: Arc::new(free), places: Arc::new(places) })
     }
 
     /// Runs the work when a thread is free, in the order of asking.
     ///
     /// # Errors
-    /// [`Error::Busy`] when the work would not start within [`MAX_WAIT`], or the client of this request has gone; an
+    /// [`Error::Busy`] when the work would not start in time, or the client of this request has gone; an
     /// internal error when the work panics.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let thread = match self.free.clone().try_acquire_owned() {
@@ -73,7 +73,7 @@ impl Threads {
             Err(_none_is_free) => {
                 let _place = self.places.try_acquire().map_err(|_full| Error::Busy)?;
                 tokio::select! {
-                    free = timeout(MAX_WAIT, self.free.clone().acquire_owned()) => {
+                    free = timeout(self.max_wait, self.free.clone().acquire_owned()) => {
                         free.map_err(|_late| Error::Busy)?.map_err(Error::internal)?
                     }
                     () = client_gone() => return Err(Error::Busy),
@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_at_a_time_than_there_are_cores() {
-        let threads = Threads::new().unwrap();
+        let threads = Threads::new(Duration::from_secs(2)).unwrap();
         let running = Arc::new(AtomicUsize::new(0));
         let works = (0..threads.queue().1).map(|_| {
             let running = running.clone();
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_a_dropped_wait_gives_its_place_back() {
-        let threads = Threads::new().unwrap();
+        let threads = Threads::new(Duration::from_secs(2)).unwrap();
         let (release, released) = std::sync::mpsc::channel::<()>();
         let released = Arc::new(Mutex::new(released));
         let hold = || {
@@ -166,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_takes_no_room_for_ever() {
-        let threads = Threads::new().unwrap();
+        let threads = Threads::new(Duration::from_secs(2)).unwrap();
         for _ in 0..50 {
             assert!(threads.run(|| panic!("on purpose")).await.is_err());
         }

@@ -1,7 +1,5 @@
 //! Posts: writing and deleting one's own.
 
-use std::io::BufReader;
-
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,9 +9,8 @@ use super::static_pages::Feed;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::idempotency_key;
-use crate::models::micropost::{Content, Micropost};
+use crate::models::micropost::{Content, Micropost, StoredPicture};
 use crate::models::page::PageStart;
-use crate::models::picture;
 use crate::models::picture_deletion;
 use crate::models::validation::{BASE, Errors};
 use crate::services::images;
@@ -70,7 +67,7 @@ async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
         Upload::NotKept => return try_again(me, draft).await,
         Upload::File(file, digest) => {
             picture_digest = Some(digest);
-            match app.threads.run(move || picture::read(BufReader::new(file))).await {
+            match app.picture_decoder.read(file).await {
                 Err(Error::Busy) => return try_again(me, draft).await,
                 read => errors.check("picture", read?.map_err(|refusal| refusal.to_string())),
             }
@@ -85,8 +82,9 @@ async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
             let key = images::new_key(picture.format)?;
             let deletion =
                 picture_deletion::foresee(&mut app.db.conn().await?, &key, app.clock.now()).await?;
-            match app.images.put(&key, picture).await {
-                Ok(()) => Some((key, deletion)),
+            let size = (picture.width, picture.height);
+            match app.images.put(&key, picture.bytes).await {
+                Ok(()) => Some((key, size, deletion)),
                 Err(error @ Error::Unavailable(_)) => {
                     tracing::error!(%error, "a picture was not stored");
                     return try_again(me, draft).await;
@@ -106,15 +104,19 @@ async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
             {
                 return Ok(false);
             }
-            let key = stored.as_ref().map(|(key, _)| key.as_str());
-            Micropost::create(db, user_id, &content, key, now).await?;
-            if let Some((_, deletion)) = &stored {
+            let picture = stored.as_ref().map(|(key, (width, height), _)| StoredPicture {
+                key,
+                width: *width,
+                height: *height,
+            });
+            Micropost::create(db, user_id, &content, picture, now).await?;
+            if let Some((.., deletion)) = &stored {
                 deletion.call_off(db).await?;
             }
             Ok(true)
         })
         .await;
-    if let (Ok(false) | Err(_), Some((_, deletion))) = (&written, stored) {
+    if let (Ok(false) | Err(_), Some((.., deletion))) = (&written, stored) {
         // Whatever becomes of this, the picture goes tomorrow.
         if let Ok(mut db) = app.db.conn().await
             && deletion.hasten(&mut db, now).await.is_ok()

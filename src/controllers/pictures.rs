@@ -5,16 +5,29 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::picture::Format;
+use crate::services::images::is_key;
 use crate::views::avatar;
 use crate::web::params::Id;
-use crate::web::ranges::{self, IMMUTABLE};
+use crate::web::ranges::{IMMUTABLE, Immutable};
 
-/// GET /pictures/{key}. A key names one content for ever, so it is its tag as well.
+/// GET /pictures/{key}. A key names one content for ever, so it is its tag as well: who has it already is told so without
+/// looking whether it is still there.
 pub async fn show(app: Data<App>, key: Path<String>, req: HttpRequest) -> Result<HttpResponse> {
-    let bytes = app.images.get(&key).await?;
-    Ok(ranges::answer(&req, &key, Format::of_key(&key).content_type(), bytes))
+    if !is_key(&key) {
+        return Err(Error::NotFound);
+    }
+    let picture = Immutable { req: &req, tag: &key, content_type: Format::of_key(&key).content_type() };
+    if let Some(answer) = picture.known() {
+        return Ok(answer);
+    }
+    if picture.depends_on_length()
+        && let Some(answer) = picture.by_length(app.images.length(&key).await?)
+    {
+        return Ok(answer);
+    }
+    Ok(picture.answer(app.images.get(&key).await?))
 }
 
 /// GET /avatars/{id}

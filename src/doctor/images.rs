@@ -8,7 +8,7 @@ use super::network::Server;
 use super::{CheckUp, Failed, SILENCE, Trouble, folder, milliseconds};
 use crate::config::{AppUrl, Config, Images as Setting};
 use crate::error::{Error, Result};
-use crate::models::picture::{Format, Picture};
+use crate::models::picture::Format;
 use crate::services::images::{Images, new_key};
 use crate::services::tls;
 
@@ -113,7 +113,7 @@ async fn round_trip(check_up: &mut CheckUp, images: &Images) -> Result<(), Faile
 
 async fn put_get_delete(images: &Images) -> Result<()> {
     let (key, bytes) = (new_key(Format::Png)?, b"doctor".to_vec());
-    images.put(&key, Picture { bytes: bytes.clone(), format: Format::Png }).await?;
+    images.put(&key, bytes.clone()).await?;
     let read = images.get(&key).await;
     images
         .delete(&key)

@@ -27,21 +27,48 @@ pub struct Micropost {
     pub content: String,
     /// Key of the picture in the image store.
     pub picture: Option<String>,
+    /// In pixels, if it was stored together with its size.
+    pub picture_width: Option<i32>,
+    /// In pixels, if it was stored together with its size.
+    pub picture_height: Option<i32>,
     /// When it was written.
     pub created_at: DateTime<Utc>,
 }
 
-row!(Micropost { id, user_id, user_name, user_email, content, picture, created_at });
+row!(Micropost {
+    id,
+    user_id,
+    user_name,
+    user_email,
+    content,
+    picture,
+    picture_width,
+    picture_height,
+    created_at
+});
+
+/// A picture in the image store, for a new post.
+#[derive(Clone, Copy)]
+pub struct StoredPicture<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+}
 
 /// A post whose author is known beforehand.
 struct Written {
     id: i64,
     content: String,
     picture: Option<String>,
+    picture_width: Option<i32>,
+    picture_height: Option<i32>,
     created_at: DateTime<Utc>,
 }
 
-row!(Written { id, content, picture, created_at });
+row!(Written { id, content, picture, picture_width, picture_height, created_at });
 
 impl Written {
     fn by(self, user: &User) -> Micropost {
@@ -52,6 +79,8 @@ impl Written {
             user_email: user.email.clone(),
             content: self.content,
             picture: self.picture,
+            picture_width: self.picture_width,
+            picture_height: self.picture_height,
             created_at: self.created_at,
         }
     }
@@ -63,7 +92,17 @@ macro_rules! select_micropost {
     ($rest:literal) => {
         concat!(
             "SELECT /*! STRAIGHT_JOIN */ m.id, m.user_id, users.name AS user_name, users.email AS user_email, ",
-            "m.content, m.picture, m.created_at ",
+            "m.content, m.picture, m.picture_width, m.picture_height, m.created_at ",
+            $rest
+        )
+    };
+}
+
+/// `SELECT` of posts as they were [`Written`].
+macro_rules! select_written {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, content, picture, picture_width, picture_height, created_at FROM microposts ",
             $rest
         )
     };
@@ -109,16 +148,19 @@ impl Micropost {
         db: &mut Conn,
         user_id: i64,
         content: &Content,
-        picture: Option<&str>,
+        picture: Option<StoredPicture<'_>>,
         now: DateTime<Utc>,
     ) -> Result<()> {
         Self::count(db, user_id, 1).await?;
         let post = execute!(
             db,
-            "INSERT INTO microposts (user_id, content, picture, created_at) VALUES (?, ?, ?, ?)",
+            "INSERT INTO microposts (user_id, content, picture, picture_width, picture_height, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?)",
             user_id,
             &content.0,
-            picture,
+            picture.map(|picture| picture.key),
+            picture.map(|picture| picture.width as i32),
+            picture.map(|picture| picture.height as i32),
             now,
         )?;
         timeline::add(db, post.id).await
@@ -129,12 +171,8 @@ impl Micropost {
     /// # Errors
     /// [`Error::NotFound`] when there is no such post, or it is somebody else's.
     pub async fn find_by(db: &mut Conn, id: i64, author: &User) -> Result<Micropost> {
-        let written: Written = fetch_one!(
-            db,
-            "SELECT id, content, picture, created_at FROM microposts WHERE id = ? AND user_id = ?",
-            id,
-            author.id
-        )?;
+        let written: Written =
+            fetch_one!(db, select_written!("WHERE id = ? AND user_id = ?"), id, author.id)?;
         Ok(written.by(author))
     }
 
@@ -171,9 +209,10 @@ impl Micropost {
         // `(created_at, id) <= (?, ?)`, in words by which MySQL seeks.
         let rows = fetch_all!(
             db,
-            "SELECT id, content, picture, created_at FROM microposts \
-             WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
-             ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
+            select_written!(
+                "WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
+                 ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+            ),
             user.id,
             at,
             at,

@@ -4,6 +4,7 @@ mod hasher;
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Params, PasswordVerifier};
@@ -18,6 +19,9 @@ use crate::threads::Threads;
 pub const MIN: usize = 8;
 /// See [`MIN`].
 pub const MAX: usize = 128;
+
+/// Upper bound for waiting for a thread.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// The 3,000 most common passwords of [`MIN`] characters and more; origin in static/vendor/LICENSES.md.
 static COMMON: LazyLock<HashSet<&str>> =
@@ -69,7 +73,7 @@ impl Passwords {
             .map_err(|error| Error::internal(format!("argon2: {error}")))?;
         let hasher = Hasher::new(params);
         let nobody = hasher.hash(super::secret::Secret::random()?.expose())?.into();
-        Ok(Passwords { threads: Threads::new()?, hasher, nobody })
+        Ok(Passwords { threads: Threads::new(MAX_WAIT)?, hasher, nobody })
     }
 
     /// The threads that hash.

@@ -1,60 +1,46 @@
 //! Turns an uploaded file into a picture that is safe to keep and to show, or says why not.
 //!
-//! What comes in is never what goes out: every picture is decoded, shrunk and encoded anew, so that neither metadata
-//! (EXIF with the place where it was taken) nor anything hidden in or behind the picture survives (OWASP File
-//! Upload, "content disarm and reconstruct"; ASVS V5). Before any decoder runs, a walk over the outline of
-//! the file, which costs next to nothing, refuses what is cut off or has too many frames; before a pixel is decoded,
-//! the header must promise few enough of them.
+//! What comes in is never what goes out: every picture is decoded, shrunk, converted to sRGB and encoded anew, so that
+//! neither metadata (EXIF with the place where it was taken) nor anything hidden in or behind the picture survives (OWASP
+//! File Upload, "content disarm and reconstruct"; ASVS V5). Before any decoder runs, a walk over the parts of the file,
+//! which costs next to nothing, estimates how much memory and time it takes, and finds what is cut off.
 
-mod outline;
+mod color;
+mod gif;
+mod jpeg;
+mod png;
+mod still;
 #[cfg(test)]
 mod tests;
+mod webp;
 
-use std::io::{self, BufRead, Read, Seek};
+use std::io::{self, BufRead, Seek};
 
-use fast_image_resize::{FilterType, MulDiv, ResizeAlg, ResizeError, ResizeOptions, Resizer};
-use image::codecs::gif::{GifDecoder, GifEncoder};
-use image::codecs::jpeg::{JpegDecoder, JpegEncoder};
-use image::codecs::png::{PngDecoder, PngEncoder};
-use image::{
-    AnimationDecoder, ColorType, DynamicImage, Frame, ImageDecoder, ImageError, ImageFormat, Limits, Rgba,
-};
+use fast_image_resize::ResizeError;
+use image::{ImageError, ImageFormat, Limits};
 
 /// The longest side of a picture that is kept, in pixels.
 pub const MAX_SIDE: u32 = 400;
 
-/// How many pixels an upload may have; those of an animation are counted frame by frame.
-pub const MAX_PIXELS: u64 = 40_000_000;
+/// How many pixels a still picture may have: as many as the sensors of phones.
+pub const MAX_PIXELS: u64 = 200_000_000;
+
+/// How many pixels all frames of an animation may have together: each frame is decoded, shrunk and encoded again.
+pub const MAX_ANIMATION_PIXELS: u64 = 40_000_000;
 
 /// How many frames an animation may have.
 pub const MAX_FRAMES: u32 = 100;
 
-/// What decoding one upload may take, in bytes. Enough for all the pixels of a plain JPEG or an 8-bit PNG; a
-/// progressive JPEG reaches it at 17 million, a PNG with 16 bits and transparency at 13, a GIF at 12 in one frame.
-const MAX_MEMORY: u64 = 4 * MAX_PIXELS;
+/// What decoding one upload may take, in bytes. A JPEG is decoded at a fraction of its size, so only a progressive one,
+/// whose coefficients are all kept, comes near: at 20 million pixels without chroma subsampling, 40 million with it. A PNG
+/// with 8 bits and transparency reaches it at 32 million pixels, a GIF at 10 in one frame.
+pub const MAX_MEMORY: u64 = 130_000_000;
 
 /// The longest side of an upload, in pixels: that of JPEG and GIF, which only a PNG can exceed. For each pixel of a side,
-/// [`shrink`] keeps some 40 bytes.
+/// shrinking takes some 40 bytes.
 const MAX_UPLOAD_SIDE: u32 = 65_535;
 
-/// What a PNG may take besides its pixels, in bytes. Colour profiles are unpacked while the header is read: without
-/// a limit, 4 MB unpack to 4 GB. (Texts are not unpacked.)
-const MAX_PNG_HEADER: u64 = 16 << 20;
-
-/// How many passes a JPEG may take. Progressive ones have about ten; each costs time for the whole picture, even one
-/// that is empty.
-const MAX_PASSES: u32 = 50;
-
-/// JPEG quality of what is kept, in percent.
-const JPEG_QUALITY: u8 = 85;
-
-/// How large an animation may become, in bytes. Each frame is kept whole, so that one which was packed well grows.
-const MAX_GIF: usize = 10 << 20;
-
-/// How coarsely the 256 colours of a GIF are chosen, from 1 (slow) to 30.
-const GIF_SPEED: i32 = 30;
-
-/// What a picture may be.
+/// What a picture is kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Photos.
@@ -94,26 +80,44 @@ impl Format {
     }
 }
 
-/// A picture as it is kept: made by us, at most [`MAX_SIDE`] on each side, without metadata.
+/// A picture as it is kept: made by us, at most [`MAX_SIDE`] on each side, in sRGB, without metadata.
 #[derive(Debug)]
 pub struct Picture {
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// What it is; the same as the upload was.
+    /// What it is: the same as the upload was, and for WebP a PNG if it is transparent, else a JPEG.
     pub format: Format,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
 }
 
 /// Why an upload is not taken. As text, it follows the word "Picture" in a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Whatever its name says, it does not start like one of ours.
-    #[error("is not a JPEG, GIF or PNG image")]
+    #[error("is not a JPEG, PNG, GIF or WebP image")]
     NotAPicture,
+    /// What iPhones and some other phones take, and browsers do not show.
+    #[error(
+        "is in the HEIC format, which most browsers cannot show. Please save or share it as JPEG and choose that file. \
+         (On an iPhone, Settings > Camera > Formats > Most Compatible takes new photos as JPEG)"
+    )]
+    Heic,
+    /// Browsers show it; nothing here decodes it.
+    #[error(
+        "is in the AVIF format, which cannot be read here. Please save or share it as JPEG and choose that file"
+    )]
+    Avif,
     /// It starts like one, but does not decode to the end (or the file could not be read).
     #[error("is broken or cut off")]
     Broken,
-    /// More than [`MAX_PIXELS`].
-    #[error("has too many pixels (at most {} million, all frames together)", MAX_PIXELS / 1_000_000)]
+    /// More than [`MAX_PIXELS`] or [`MAX_ANIMATION_PIXELS`].
+    #[error(
+        "has too many pixels (at most {} million, or {} million in all frames of an animation together)",
+        MAX_PIXELS / 1_000_000, MAX_ANIMATION_PIXELS / 1_000_000
+    )]
     TooManyPixels,
     /// More than [`MAX_FRAMES`].
     #[error("has too many frames (at most {})", MAX_FRAMES)]
@@ -145,151 +149,105 @@ impl From<ResizeError> for Refusal {
     }
 }
 
-/// Reads an upload from its start and makes the picture that is kept: the same format, turned upright, fitted into
-/// [`MAX_SIDE`] x [`MAX_SIDE`] with its proportions, never enlarged. An animated GIF keeps its delays and its loop.
+/// A file whose parts have been walked over.
+enum Outline {
+    Jpeg(jpeg::Outline),
+    Png(png::Outline),
+    Gif(gif::Outline),
+    WebP(webp::Outline),
+}
+
+/// How many bytes [`read`] will take for this upload, the file itself included; at most [`MAX_MEMORY`] and the file.
+/// Reads the file, but decodes nothing.
 ///
-/// The largest pictures take up to 200 MB and a second, the longest animations 50 MB and four seconds: call it on a
-/// blocking thread, few at a time. The caller limits the size of the file.
+/// # Errors
+/// Why the file is not taken, as far as that is known without decoding it.
+pub fn memory(file: impl BufRead + Seek) -> Result<u64, Refusal> {
+    let bytes = load(file)?;
+    let decoding = match outline(&bytes)? {
+        Outline::Jpeg(jpeg) => jpeg.memory,
+        Outline::Png(png) => png.memory,
+        Outline::Gif(gif) => gif.memory,
+        Outline::WebP(webp) => webp.memory,
+    };
+    Ok(decoding + bytes.len() as u64)
+}
+
+/// Reads an upload from its start and makes the picture that is kept: turned upright, fitted into [`MAX_SIDE`] x
+/// [`MAX_SIDE`] with its proportions, never enlarged, in sRGB. An animated GIF keeps its delays and its loop; of other
+/// animations the first frame is kept.
+///
+/// Takes up to [`MAX_MEMORY`] and some seconds: call it on a blocking thread, few at a time. The caller limits the size of
+/// the file.
 ///
 /// # Errors
 /// Why the file is not taken.
-pub fn read<R: BufRead + Seek>(mut file: R) -> Result<Picture, Refusal> {
-    let mut start = Vec::new();
-    file.by_ref().take(16).read_to_end(&mut start)?;
-    file.rewind()?;
-    let (format, bytes) = match image::guess_format(&start) {
-        Ok(ImageFormat::Jpeg) => (Format::Jpeg, read_jpeg(file)?),
-        Ok(ImageFormat::Png) => (Format::Png, read_png(file)?),
-        Ok(ImageFormat::Gif) => (Format::Gif, read_gif(file)?),
-        _ => return Err(Refusal::NotAPicture),
-    };
-    Ok(Picture { bytes, format })
+pub fn read(file: impl BufRead + Seek) -> Result<Picture, Refusal> {
+    let bytes = load(file)?;
+    match outline(&bytes)? {
+        Outline::Jpeg(outline) => jpeg::read(bytes, &outline)?.encode(),
+        Outline::Png(outline) => png::read(&bytes, &outline)?.encode(),
+        Outline::Gif(outline) => gif::read(&outline),
+        Outline::WebP(_) => webp::read(&bytes)?.encode(),
+    }
 }
 
-fn read_jpeg<R: BufRead + Seek>(mut file: R) -> Result<Vec<u8>, Refusal> {
-    let passes = outline::jpeg_passes(&mut file)?;
-    if passes > MAX_PASSES {
-        return Err(Refusal::TooHeavy);
-    }
-    file.rewind()?;
-    let decoder = JpegDecoder::new(file)?;
-    // Until the last pass, two bytes are kept for each sample.
-    let extra = if passes > 1 { 2 * u64::from(decoder.color_type().bytes_per_pixel()) } else { 0 };
-    let image = decode(decoder, extra)?;
+fn load(mut file: impl BufRead + Seek) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY))?;
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn read_png<R: BufRead + Seek>(mut file: R) -> Result<Vec<u8>, Refusal> {
-    outline::find_png_end(&mut file)?;
-    file.rewind()?;
-    let decoder = PngDecoder::with_limits(file, memory(MAX_PNG_HEADER))?;
-    let color = decoder.color_type();
-    // `shrink` makes 8-bit RGBA of it: for a moment, there are both.
-    let extra = if color.has_alpha() && color != ColorType::Rgba8 { 4 } else { 0 };
-    let image = decode(decoder, extra)?;
-    let mut bytes = Vec::new();
-    image.write_with_encoder(PngEncoder::new(&mut bytes))?;
-    Ok(bytes)
-}
-
-fn read_gif<R: BufRead + Seek>(mut file: R) -> Result<Vec<u8>, Refusal> {
-    let outline = outline::Gif::read(&mut file)?;
-    if outline.frames > MAX_FRAMES {
-        return Err(Refusal::TooManyFrames);
-    }
-    check_pixels(outline.pixels)?;
-    // For each pixel: its palette index, its colour, the canvas before it and after it.
-    if (1 + 4 + 4 + 4) * outline.largest > MAX_MEMORY {
-        return Err(Refusal::TooHeavy);
-    }
-    file.rewind()?;
-    let mut decoder = GifDecoder::new(file)?;
-    decoder.set_limits(memory(MAX_MEMORY))?; // in case that it sees more than the walk did
-    let mut bytes = Vec::new();
-    let mut encoder = GifEncoder::new_with_speed(&mut bytes, GIF_SPEED);
-    if let Some(repeat) = outline.repeat {
-        encoder.set_repeat(repeat)?;
-    }
-    // One by one: a hundred decoded frames would not fit the memory.
-    for frame in decoder.into_frames() {
-        let frame = frame?;
-        let delay = frame.delay();
-        let mut pixels = shrink(frame.into_buffer().into())?.into_rgba8();
-        // A GIF knows no half-transparent pixels, which shrinking makes at every edge.
-        for pixel in pixels.pixels_mut() {
-            if pixel.0[3] < 128 {
-                *pixel = Rgba([0; 4]);
-            }
-        }
-        encoder.encode_frame(Frame::from_parts(pixels, 0, 0, delay))?;
-    }
-    drop(encoder); // writes the end
-    if bytes.len() > MAX_GIF { Err(Refusal::TooHeavy) } else { Ok(bytes) }
-}
-
-/// Decodes a still picture that needs `extra` bytes for each pixel besides the pixel itself, and makes it upright,
-/// small and 8-bit.
-fn decode(mut decoder: impl ImageDecoder, extra: u64) -> Result<DynamicImage, Refusal> {
-    let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    check_pixels(pixels)?;
-    // Not left to the decoders: neither of the two counts the memory of its pixels.
-    if decoder.total_bytes() + extra * pixels > MAX_MEMORY || width.max(height) > MAX_UPLOAD_SIDE {
-        return Err(Refusal::TooHeavy);
-    }
-    let orientation = decoder.orientation()?;
-    let image = shrink(DynamicImage::from_decoder(decoder)?)?;
-    let color = image.color();
-    let mut image = match (color.has_alpha(), color.has_color()) {
-        (true, _) => DynamicImage::from(image.into_rgba8()),
-        (false, true) => image.into_rgb8().into(),
-        (false, false) => image.into_luma8().into(),
+fn outline(bytes: &[u8]) -> Result<Outline, Refusal> {
+    let outline = match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => Outline::Jpeg(jpeg::Outline::read(bytes)?),
+        Ok(ImageFormat::Png) => Outline::Png(png::Outline::read(bytes)?),
+        Ok(ImageFormat::Gif) => Outline::Gif(gif::Outline::read(bytes)?),
+        Ok(ImageFormat::WebP) => Outline::WebP(webp::Outline::read(bytes)?),
+        _ => return Err(unknown(bytes)),
     };
-    image.apply_orientation(orientation);
-    Ok(image)
+    Ok(outline)
 }
 
-fn check_pixels(pixels: u64) -> Result<(), Refusal> {
+/// HEIC and AVIF are boxes of ISO 14496-12: the first is `ftyp`, with the name of the format as its brand.
+fn unknown(bytes: &[u8]) -> Refusal {
+    match (bytes.get(4..8), bytes.get(8..12)) {
+        (Some(b"ftyp"), Some(b"avif" | b"avis")) => Refusal::Avif,
+        (
+            Some(b"ftyp"),
+            Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1"),
+        ) => Refusal::Heic,
+        _ => Refusal::NotAPicture,
+    }
+}
+
+/// Refuses what has no pixels, too many, or takes too much memory.
+fn check(pixels: u64, most: u64, memory: u64) -> Result<(), Refusal> {
     match pixels {
         0 => Err(Refusal::Broken),
-        1..=MAX_PIXELS => Ok(()),
-        _ => Err(Refusal::TooManyPixels),
+        _ if pixels > most => Err(Refusal::TooManyPixels),
+        _ if memory > MAX_MEMORY => Err(Refusal::TooHeavy),
+        _ => Ok(()),
     }
 }
 
-fn memory(bytes: u64) -> Limits {
+fn limits(bytes: u64) -> Limits {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(bytes);
     limits
 }
 
-/// Fits a picture into [`MAX_SIDE`] x [`MAX_SIDE`].
-fn shrink(image: DynamicImage) -> Result<DynamicImage, ResizeError> {
-    let (width, height) = fit(image.width(), image.height());
-    if (width, height) == (image.width(), image.height()) {
-        return Ok(image);
-    }
-    // Transparent pixels have a colour, too: unless it is weighed by how visible it is, it shines through the edges.
-    // In place, which the resizer would not do.
-    let alpha = image.color().has_alpha();
-    let mut image = if alpha { image.into_rgba8().into() } else { image };
-    if alpha {
-        MulDiv::new().multiply_alpha_inplace(&mut image)?;
-    }
-    let mut small = DynamicImage::new(width, height, image.color());
-    let filter = ResizeAlg::Convolution(FilterType::CatmullRom);
-    Resizer::new().resize(&image, &mut small, &ResizeOptions::new().resize_alg(filter).use_alpha(false))?;
-    if alpha {
-        MulDiv::new().divide_alpha_inplace(&mut small)?;
-    }
-    Ok(small)
+/// The next `N` bytes.
+fn next_bytes<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Refusal> {
+    let (taken, rest) = bytes.split_first_chunk().ok_or(Refusal::Broken)?;
+    *bytes = rest;
+    Ok(*taken)
 }
 
-/// The size of a picture after fitting: a side never becomes 0.
-fn fit(width: u32, height: u32) -> (u32, u32) {
-    let longest = u64::from(width.max(height).max(MAX_SIDE));
-    let scale = |side: u32| ((u64::from(side) * u64::from(MAX_SIDE) + longest / 2) / longest).max(1) as u32;
-    if longest == u64::from(MAX_SIDE) { (width, height) } else { (scale(width), scale(height)) }
+/// The next so many bytes.
+fn next_slice<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], Refusal> {
+    let (taken, rest) = bytes.split_at_checked(length).ok_or(Refusal::Broken)?;
+    *bytes = rest;
+    Ok(taken)
 }

@@ -1,16 +1,19 @@
 //! Pictures of posts, by their keys.
 
 mod folder;
+mod recent;
 mod s3;
 
 use std::sync::Arc;
+
+use actix_web::web::Bytes;
 
 use self::folder::Folder;
 use self::s3::S3;
 use super::vitals::Vitals;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
-use crate::models::picture::{Format, Picture};
+use crate::models::picture::Format;
 use crate::models::secret::random_hex;
 
 /// The image store. Clones share it.
@@ -45,11 +48,11 @@ impl Images {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the store does not take it, or does not say so: it may be there all the same.
-    pub async fn put(&self, key: &str, picture: Picture) -> Result<()> {
+    pub async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         let put = async {
             match &self.backend {
-                Backend::Folder(folder) => folder.put(key, &picture.bytes).await,
-                Backend::S3(s3) => s3.put(key, picture).await,
+                Backend::Folder(folder) => folder.put(key, &bytes).await,
+                Backend::S3(s3) => s3.put(key, bytes).await,
             }
         };
         self.vitals.watch(put).await
@@ -59,7 +62,7 @@ impl Images {
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none, or the key is none of ours; [`Error::Unavailable`] when nobody knows.
-    pub async fn get(&self, key: &str) -> Result<Vec<u8>> {
+    pub async fn get(&self, key: &str) -> Result<Bytes> {
         if !is_key(key) {
             return Err(Error::NotFound);
         }
@@ -70,6 +73,23 @@ impl Images {
             }
         };
         self.vitals.watch(get).await?.ok_or(Error::NotFound)
+    }
+
+    /// How many bytes the picture with this key has; it is not fetched for that.
+    ///
+    /// # Errors
+    /// As those of [`Images::get`].
+    pub async fn length(&self, key: &str) -> Result<u64> {
+        if !is_key(key) {
+            return Err(Error::NotFound);
+        }
+        let length = async {
+            match &self.backend {
+                Backend::Folder(folder) => folder.length(key).await,
+                Backend::S3(s3) => s3.length(key).await,
+            }
+        };
+        self.vitals.watch(length).await?.ok_or(Error::NotFound)
     }
 
     /// Removes a picture, if it is there.
@@ -173,7 +193,7 @@ pub fn new_key(format: Format) -> Result<String> {
 }
 
 /// 32 hexadecimal digits and an extension: what [`new_key`] makes.
-fn is_key(key: &str) -> bool {
+pub fn is_key(key: &str) -> bool {
     key.split_once('.').is_some_and(|(random, extension)| {
         random.len() == 32
             && random.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))

@@ -17,6 +17,7 @@ use lettre::message::{Mailbox, MessageBuilder, MultiPart};
 
 pub use self::pause::MailPause;
 use self::smtp::Smtp;
+use super::probe;
 use super::vitals::Vitals;
 use crate::config::{self, Config};
 use crate::error::{Error, Result, unusable};
@@ -128,8 +129,8 @@ impl Mailer {
     pub async fn ping(&self) -> Result<()> {
         match &self.backend {
             Backend::Folder(folder) => {
-                let made = self.vitals.watch(tokio::fs::create_dir_all(folder)).await;
-                made.map_err(|error| Error::unavailable(unusable(folder, "SMTP_URL", error)))
+                let probed = self.vitals.watch(probe::write_read_delete(folder)).await;
+                probed.map_err(|error| Error::unavailable(unusable(folder, "SMTP_URL", error)))
             }
             Backend::Smtp(smtp) => smtp.ping().await.map_err(Error::unavailable),
         }

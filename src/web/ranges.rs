@@ -1,43 +1,94 @@
 //! Answers with what never changes: to who has it already, to who wants a part of it, and to everybody else (RFC 9110,
 //! sections 13 and 14).
 
+use actix_web::body::SizedStream;
 use actix_web::http::header::{
     ACCEPT_RANGES, ByteRangeSpec, CACHE_CONTROL, ContentRange, ContentRangeSpec, ContentType, ETag,
     EntityTag, Header, HeaderValue, IfNoneMatch, IfRange, Range,
 };
 use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 /// For an address that names one content for ever.
 pub const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// Answers with these bytes. The tag stands for them and for nothing else; letters and digits.
-pub fn answer(req: &HttpRequest, tag: &str, content_type: &'static str, bytes: Vec<u8>) -> HttpResponse {
-    let tag = EntityTag::new_strong(tag.to_owned());
-    let mut answer = HttpResponse::Ok();
-    answer.insert_header((CACHE_CONTROL, IMMUTABLE)).insert_header((ACCEPT_RANGES, "bytes"));
-    if is_known(req, &tag) {
-        return answer.status(StatusCode::NOT_MODIFIED).insert_header(ETag(tag)).finish();
+/// What an address names for ever: a tag that stands for its bytes and for nothing else (letters and digits), and their type.
+pub struct Immutable<'a> {
+    /// What is asked.
+    pub req: &'a HttpRequest,
+    /// The tag.
+    pub tag: &'a str,
+    /// For the `Content-Type` header.
+    pub content_type: &'static str,
+}
+
+impl Immutable<'_> {
+    /// The answer to who has the bytes already, for which nobody needs them.
+    pub fn known(&self) -> Option<HttpResponse> {
+        is_known(self.req, &self.tag()).then(|| self.begin(StatusCode::NOT_MODIFIED).finish())
     }
-    let length = bytes.len() as u64;
-    let content_range =
-        |range| ContentRange(ContentRangeSpec::Bytes { range, instance_length: Some(length) });
-    let Some(wanted) = wanted_range(req, &tag) else {
-        return answer.insert_header(ETag(tag)).content_type(content_type).body(bytes);
-    };
-    let part = wanted.to_satisfiable_range(length);
-    match part.and_then(|(from, to)| bytes.get(usize::try_from(from).ok()?..=usize::try_from(to).ok()?)) {
-        Some(bytes) => answer
-            .status(StatusCode::PARTIAL_CONTENT)
-            .insert_header(content_range(part))
-            .insert_header(ETag(tag))
-            .content_type(content_type)
-            .body(bytes.to_vec()),
-        None => HttpResponse::RangeNotSatisfiable()
-            .insert_header(content_range(None))
-            .content_type(ContentType::plaintext())
-            .body(format!("There are {length} bytes.\n")),
+
+    /// Whether the length decides, perhaps, that nobody needs the bytes.
+    pub fn depends_on_length(&self) -> bool {
+        self.req.method() == Method::HEAD || self.wanted().is_some()
     }
+
+    /// The answer for which the length is enough: to HEAD, and to who wants a part that there is not.
+    pub fn by_length(&self, length: u64) -> Option<HttpResponse> {
+        match self.wanted() {
+            Some(wanted) if wanted.to_satisfiable_range(length).is_none() => Some(
+                HttpResponse::RangeNotSatisfiable()
+                    .insert_header((CACHE_CONTROL, IMMUTABLE))
+                    .insert_header((ACCEPT_RANGES, "bytes"))
+                    .insert_header(content_range(None, length))
+                    .content_type(ContentType::plaintext())
+                    .body(format!("There are {length} bytes.\n")),
+            ),
+            None if self.req.method() == Method::HEAD => {
+                let nothing = futures_util::stream::empty::<Result<Bytes, std::io::Error>>();
+                let mut answer = self.begin(StatusCode::OK);
+                Some(answer.content_type(self.content_type).body(SizedStream::new(length, nothing)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The answer with the bytes, or a part of them.
+    pub fn answer(&self, bytes: Bytes) -> HttpResponse {
+        let length = bytes.len() as u64;
+        if let Some(answer) = self.known().or_else(|| self.by_length(length)) {
+            return answer;
+        }
+        let part = self.wanted().and_then(|wanted| wanted.to_satisfiable_range(length));
+        match part {
+            Some((from, to)) => self
+                .begin(StatusCode::PARTIAL_CONTENT)
+                .insert_header(content_range(part, length))
+                .content_type(self.content_type)
+                .body(bytes.slice(from as usize..=to as usize)),
+            None => self.begin(StatusCode::OK).content_type(self.content_type).body(bytes),
+        }
+    }
+
+    fn wanted(&self) -> Option<ByteRangeSpec> {
+        wanted_range(self.req, &self.tag())
+    }
+
+    fn tag(&self) -> EntityTag {
+        EntityTag::new_strong(self.tag.to_owned())
+    }
+
+    fn begin(&self, status: StatusCode) -> HttpResponseBuilder {
+        let mut answer = HttpResponse::build(status);
+        answer.insert_header((CACHE_CONTROL, IMMUTABLE)).insert_header((ACCEPT_RANGES, "bytes"));
+        answer.insert_header(ETag(self.tag()));
+        answer
+    }
+}
+
+fn content_range(range: Option<(u64, u64)>, length: u64) -> ContentRange {
+    ContentRange(ContentRangeSpec::Bytes { range, instance_length: Some(length) })
 }
 
 /// Whether the visitor has these bytes already (If-None-Match).
@@ -77,10 +128,12 @@ mod tests {
         for header in headers {
             request = request.append_header(*header);
         }
-        let answer = answer(&request.to_http_request(), "tag", "image/png", b"0123456789".to_vec());
+        let request = request.to_http_request();
+        let resource = Immutable { req: &request, tag: "tag", content_type: "image/png" };
+        let answer = resource.answer(Bytes::from_static(b"0123456789"));
         let range = answer.headers().get("content-range");
         let range = range.map_or(String::new(), |value| value.to_str().unwrap().to_owned());
-        (answer.status().as_u16(), range, answer.into_body().try_into_bytes().unwrap().to_vec())
+        (answer.status().as_u16(), range, answer.into_body().try_into_bytes().unwrap_or_default().to_vec())
     }
 
     #[test]

@@ -60,7 +60,7 @@ async fn what_cannot_start_soon_is_refused_and_the_rest_goes_on() {
 
     let passwords = hold(app.app.passwords.threads()).await;
     post(&mut with_picture, Some(png(20, 10))).await.assert_redirect("/");
-    let pictures = hold(&app.app.threads).await;
+    let pictures = hold(&app.app.picture_decoder.threads).await;
     let (log_in_refused, picture_refused, posted, page) = tokio::join!(
         log_in(&app, &anna),
         post(&mut with_picture, Some(png(20, 10))),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sample_app::config::SETTINGS;
-use sample_app::models::picture::{Format, Picture};
+use sample_app::models::picture::Format;
 use sample_app::services::images::new_key;
 
 use crate::support::outbox::{FAILED, WHY, push, until};
@@ -114,8 +114,7 @@ async fn a_folder_that_cannot_be_used_is_named_with_its_setting() {
     std::fs::write(&file, "").unwrap();
     let value = format!("file:{}/in", file.display());
     let app = TestApp::start_with(&[("IMAGES_URL", &value), ("SMTP_URL", &value)]).await;
-    let picture = Picture { bytes: vec![1], format: Format::Png };
-    let picture = app.app.images.put(&new_key(Format::Png).unwrap(), picture).await.unwrap_err().to_string();
+    let picture = app.app.images.put(&new_key(Format::Png).unwrap(), vec![1]).await.unwrap_err().to_string();
     push(&app, 1).await;
     until(&app, FAILED, 1).await;
     for (name, said) in [("IMAGES_URL", picture), ("SMTP_URL", app.database.db_text(WHY).await)] {

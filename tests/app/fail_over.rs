@@ -115,6 +115,8 @@ async fn the_first_write_after_a_fail_over_finds_the_new_writer() {
     let refused = browser.post("/microposts", &[("micropost[content]", "too early")]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
     assert_eq!(browser.get("/").await.status, 200);
+    let told = browser.get("/readyz").await.text();
+    assert!(told.contains(r#""database":"down""#), "{told}");
 
     cluster.end_point.lead_to(cluster.new_address().await);
     let start = Instant::now();

@@ -16,7 +16,7 @@ use sample_app::models::idempotency_key::{self, IdempotencyKey};
 use sample_app::models::job::{Job, Kind};
 use sample_app::models::mail_request::MailRequest;
 use sample_app::models::mail_token::{MailToken, Purpose};
-use sample_app::models::micropost::{Content, Micropost};
+use sample_app::models::micropost::{Content, Micropost, StoredPicture};
 use sample_app::models::name::Name;
 use sample_app::models::outbox::{self, Parcel};
 use sample_app::models::page::{Key, PageStart};
@@ -32,6 +32,10 @@ use sample_app::seeds;
 use crate::support::TestApp;
 
 const FIRST: PageStart = PageStart::FIRST;
+
+fn stored(key: &str) -> StoredPicture<'_> {
+    StoredPicture { key, width: 4, height: 3 }
+}
 
 fn email(text: &str) -> Email {
     Email::parse(text).unwrap()
@@ -93,7 +97,9 @@ async fn people() {
     let leaders = User::most_followed(&mut pool.conn().await.unwrap(), 1).await.unwrap();
     assert_eq!(leaders, [(id.max(berta), 1)], "the latest of two with as many");
     let post = Content::parse("with a picture").unwrap();
-    pool.transaction(async |db| Micropost::create(db, id, &post, Some("key.png"), now).await).await.unwrap();
+    pool.transaction(async |db| Micropost::create(db, id, &post, Some(stored("key.png")), now).await)
+        .await
+        .unwrap();
     assert!(pool.transaction(async |db| User::delete(db, id, now).await).await.unwrap());
     assert!(pool.transaction(async |db| User::delete(db, id, now).await).await.is_err(), "not there");
     while user_deletion::step(pool, id, now).await.unwrap() {}
@@ -320,7 +326,7 @@ async fn pictures_without_a_post() {
     let mut conn = pool.conn().await.unwrap();
     let db = &mut conn;
     let post = Content::parse("Look").unwrap();
-    Micropost::create(db, anna, &post, Some("a.png"), now).await.unwrap();
+    Micropost::create(db, anna, &post, Some(stored("a.png")), now).await.unwrap();
     Micropost::create(db, anna, &post, None, now).await.unwrap();
     picture_deletion::push(db, "a.png", now).await.unwrap();
     picture_deletion::push(db, "b.png", now + TimeDelta::microseconds(1)).await.unwrap();

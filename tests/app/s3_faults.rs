@@ -90,10 +90,13 @@ async fn while_the_store_is_away_there_are_texts_and_all_is_well_when_it_returns
         assert_eq!(page.status, 404, "the store is not even asked for {trick}");
     }
     bucket.server.start_again();
-    browser.post_picture("It is back").await.assert_flash("success", "Micropost created!");
+    let page = browser.post_picture("It is back").await;
+    page.assert_flash("success", "Micropost created!");
     assert_eq!(browser.get(&picture).await.status, 200);
 
     bucket.server.freeze();
+    assert_eq!(browser.get(&picture).await.status, 200, "it was just fetched");
+    let picture = page.newest_picture();
     assert_text_only(&program, &mut browser, &picture).await;
     // Eight wait for it; the others are told at once that there is no use in waiting.
     let (start, nobody) = (Instant::now(), serving.browser());

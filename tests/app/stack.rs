@@ -106,6 +106,16 @@ async fn readyz(browser: &mut Browser) -> Vec<&'static str> {
     names.into_iter().filter(|(name, _)| told[name] != "up").map(|(_, role)| role).collect()
 }
 
+/// A folder that is there and takes nothing, not even from root.
+#[actix_web::test]
+async fn a_folder_in_which_nothing_can_be_written_is_down() {
+    let app = TestApp::start_with(&[("IMAGES_URL", "file:/proc"), ("SMTP_URL", "file:/proc")]).await;
+    let mut browser = app.browser();
+    assert_eq!(readyz(&mut browser).await, ["Pictures", "Mail"]);
+    let down: Vec<_> = states(&mut browser).await.into_iter().filter(|(_, state)| state == "down").collect();
+    assert_eq!(down.len(), 2, "{down:?}");
+}
+
 #[actix_web::test]
 async fn each_of_the_four_can_be_stopped_and_started() {
     let mut bucket = Bucket::start();

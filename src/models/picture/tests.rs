@@ -1,8 +1,10 @@
 mod attacks;
 mod files;
 
-use image::Rgb;
+use std::io::{Cursor, Read};
+
 use image::codecs::gif::Repeat;
+use image::{ColorType, DynamicImage, Rgb, Rgba};
 
 use super::*;
 use files::*;
@@ -32,7 +34,6 @@ fn what_only_says_that_it_is_a_picture_is_refused() {
         b"GIF",
         b"<!doctype html><script>alert(1)</script>",
         b"<?xml version=\"1.0\"?><svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>",
-        b"RIFF\x24\0\0\0WEBPVP8L\x17\0\0\0\x2f\0\0\0\0\x07\xd0\xff\xfe\xf7\xbf\xff\x81\x88\xe8\x7f\0\0",
         b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0",
         b"%PDF-1.7 and so on and on",
         b"PK\x03\x04 and so on and on",
@@ -52,9 +53,12 @@ fn what_only_starts_like_a_picture_is_refused() {
 #[test]
 fn refusals_end_the_sentence_of_a_form() {
     for (refusal, text) in [
-        (Refusal::NotAPicture, "is not a JPEG, GIF or PNG image"),
+        (Refusal::NotAPicture, "is not a JPEG, PNG, GIF or WebP image"),
         (Refusal::Broken, "is broken or cut off"),
-        (Refusal::TooManyPixels, "has too many pixels (at most 40 million, all frames together)"),
+        (
+            Refusal::TooManyPixels,
+            "has too many pixels (at most 200 million, or 40 million in all frames of an animation together)",
+        ),
         (Refusal::TooManyFrames, "has too many frames (at most 100)"),
         (Refusal::TooHeavy, "takes too much work to read (try a smaller one)"),
     ] {
@@ -153,7 +157,7 @@ fn a_jpeg_may_have_fill_bytes_and_restarts() {
     let jpeg = jpeg(0xc0, 16, 8, 1, 1, &scan);
     let jpeg = [&jpeg[..2], &restart, &jpeg[2..]].concat();
     assert_eq!(decoded(&take(&jpeg)).width(), 16);
-    assert_eq!(refuse(&jpeg[..jpeg.len() - 4]), Refusal::Broken); // behind the first restart
+    assert_eq!(refuse(&jpeg[..jpeg.len() - 6]), Refusal::Broken); // before the first restart
 }
 
 #[test]
@@ -193,4 +197,113 @@ fn an_animation_keeps_its_transparency() {
         assert!(visible.iter().all(|pixel| near(pixel.0, RED)), "another colour");
         assert_eq!(visible.len(), 200 * 200, "another edge");
     }
+}
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pictures/").to_owned() + name).unwrap()
+}
+
+/// The colours are those of LittleCMS 2.19 (Pillow 13: `ImageCms.profileToProfile` to sRGB, perceptual), in the middle of
+/// four patches.
+#[test]
+fn colour_profiles_are_converted_to_srgb() {
+    for name in ["adobergb.jpg", "p3.jpg", "p3.png", "prophoto.jpg"] {
+        let image = decoded(&take(&file(name))).into_rgb8();
+        for (x, y, wanted) in [
+            (100, 50, [220, 40, 29]),
+            (250, 30, [28, 160, 61]),
+            (150, 150, [40, 70, 210]),
+            (300, 170, [240, 220, 151]),
+        ] {
+            let found = image.get_pixel(x, y).0;
+            let off = found.into_iter().zip(wanted).map(|(a, b): (u8, u8)| a.abs_diff(b)).max();
+            assert!(off <= Some(4), "{name} {x} {y}: {found:?}, not {wanted:?}");
+        }
+    }
+}
+
+#[test]
+fn a_png_may_say_its_colours_without_a_profile() {
+    // Display P3 by numbers (ITU-T H.273): primaries 12, the transfer of sRGB 13.
+    let p3 = encode(image::load_from_memory(&file("p3.png")).unwrap(), ImageFormat::Png);
+    let image = decoded(&take(&with_chunk(&p3, b"cICP", &[12, 13, 0, 1]))).into_rgb8();
+    let wanted = decoded(&take(&file("p3.png"))).into_rgb8();
+    let off = image.as_raw().iter().zip(wanted.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(off <= Some(2), "{off:?}");
+
+    // Linear light: half of it is 188 of 255 in sRGB.
+    let half = encode(image::RgbImage::from_pixel(4, 4, Rgb([128; 3])), ImageFormat::Png);
+    let image = decoded(&take(&with_chunk(&half, b"gAMA", &100_000_u32.to_be_bytes()))).into_rgb8();
+    assert!(
+        image.get_pixel(2, 2).0.iter().all(|light| light.abs_diff(188) <= 1),
+        "{:?}",
+        image.get_pixel(2, 2)
+    );
+    assert_eq!(decoded(&take(&half)).into_rgb8().get_pixel(2, 2).0, [128; 3]);
+}
+
+#[test]
+fn a_grey_profile_is_converted() {
+    let profile = moxcms::ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+    let icc = jpeg_segment(0xe2, &[&b"ICC_PROFILE\0\x01\x01"[..], &profile].concat());
+    let half = encode(image::GrayImage::from_pixel(8, 8, image::Luma([128])), ImageFormat::Jpeg);
+    let image = decoded(&take(&[&half[..2], &icc, &half[2..]].concat())).into_luma8();
+    assert!(image.get_pixel(4, 4).0[0].abs_diff(188) <= 2, "{:?}", image.get_pixel(4, 4));
+}
+
+#[test]
+fn a_broken_profile_counts_as_none() {
+    let plain = encode(plain(40, 30), ImageFormat::Jpeg);
+    let icc = jpeg_segment(0xe2, b"ICC_PROFILE\0\x01\x01 this is none");
+    let image = decoded(&take(&[&plain[..2], &icc, &plain[2..]].concat())).into_rgba8();
+    assert!(near(image.get_pixel(5, 15).0, RED) && near(image.get_pixel(35, 15).0, BLUE));
+}
+
+#[test]
+fn what_browsers_show_without_its_end_is_taken() {
+    for name in ["no_end.jpg", "no_end_samsung.jpg", "no_trailer.gif", "zeros_before_trailer.gif"] {
+        assert_eq!(decoded(&take(&file(name))).width(), 400, "{name}");
+    }
+    let picture = take(&file("animation_no_trailer.gif"));
+    assert_eq!((frames(&picture).len(), picture.width, picture.height), (3, 400, 200));
+    for name in ["no_end.jpg", "no_trailer.gif", "p3.png"] {
+        let file = file(name);
+        assert_eq!(refuse(&file[..file.len() * 2 / 3]), Refusal::Broken, "{name}");
+    }
+}
+
+#[test]
+fn large_photos_are_decoded_within_the_memory_limit() {
+    for (frame, width, height) in [(0xc0, 8064, 6048), (0xc2, 5712, 4284)] {
+        let file = sampled_jpeg(frame, width, height, &[0x22, 0x11, 0x11], 1, &[0]);
+        assert!(super::memory(Cursor::new(&file)).unwrap() <= MAX_MEMORY + file.len() as u64);
+        let picture = take(&file);
+        assert_eq!((picture.width, picture.height), (400, 300));
+    }
+}
+
+#[test]
+fn webp_becomes_a_jpeg_or_if_it_is_transparent_a_png() {
+    let webp = |image: DynamicImage| {
+        let mut file = Vec::new();
+        let encoder = image_webp::WebPEncoder::new(&mut file);
+        let image = image.into_rgba8();
+        encoder.encode(&image, image.width(), image.height(), image_webp::ColorType::Rgba8).unwrap();
+        file
+    };
+    let (opaque, clear) = (webp(plain(800, 400)), webp(halves(800, 400, RED, [0; 4]).into()));
+    let picture = take(&opaque);
+    assert_eq!((picture.format, picture.width, picture.height), (Format::Jpeg, 400, 200));
+    assert!(near(decoded(&picture).into_rgba8().get_pixel(300, 100).0, BLUE));
+    let picture = take(&clear);
+    assert_eq!(picture.format, Format::Png);
+    assert_eq!(decoded(&picture).into_rgba8().get_pixel(300, 100).0[3], 0);
+    assert_eq!(refuse(&opaque[..opaque.len() - 10]), Refusal::Broken);
+}
+
+#[test]
+fn heic_and_avif_get_advice() {
+    assert_eq!(refuse(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), Refusal::Heic);
+    assert_eq!(refuse(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif"), Refusal::Avif);
+    assert!(Refusal::Heic.to_string().contains("Most Compatible"));
 }

@@ -3,7 +3,10 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
+use actix_web::web::Bytes;
+
 use crate::error::{Error, Result, unusable};
+use crate::services::probe;
 
 #[derive(Clone)]
 pub(super) struct Folder(PathBuf);
@@ -24,8 +27,12 @@ impl Folder {
         stored.await.map_err(|error| self.unusable(error))
     }
 
-    pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.unless_absent(tokio::fs::read(self.0.join(key)).await)
+    pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.unless_absent(tokio::fs::read(self.0.join(key)).await)?.map(Bytes::from))
+    }
+
+    pub(super) async fn length(&self, key: &str) -> Result<Option<u64>> {
+        Ok(self.unless_absent(tokio::fs::metadata(self.0.join(key)).await)?.map(|found| found.len()))
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<()> {
@@ -39,7 +46,7 @@ impl Folder {
             Some(found) if !found.is_dir() => {
                 Err(Error::unavailable(format!("{} is a file; move it away", self.address())))
             }
-            _ => Ok(()),
+            _ => probe::write_read_delete(&self.0).await.map_err(Error::unavailable),
         }
     }
 

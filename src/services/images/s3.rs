@@ -4,8 +4,10 @@
 mod client;
 mod fault;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::web::Bytes;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -14,15 +16,18 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::timeout;
 
+use super::recent::Recent;
 use crate::error::{Error, Result};
-use crate::models::picture::Picture;
+use crate::models::picture::Format;
 
 /// A key names one content for ever: what CloudFront and browsers are told.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Whatever is asked of the store, its tries and its answer's body included, takes so long at most.
 const WHOLE: Duration = Duration::from_secs(12);
-/// Requests under way at a time.
-const PLACES: usize = 8;
+/// Pictures that are fetched at a time.
+const READS: usize = 8;
+/// Everything else that is under way at a time; those who only look leave it to those who post.
+const WRITES: usize = 8;
 /// Who found no place within this time is sent away: with a store that hangs, nobody else should hang.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
 
@@ -32,7 +37,11 @@ pub(super) struct S3 {
     region: Option<String>,
     /// Of a store that is not AWS.
     endpoint: Option<String>,
-    places: Semaphore,
+    reads: Semaphore,
+    writes: Semaphore,
+    /// Whether the last picture was not taken; then being there is not enough for a store to be well.
+    refused_write: AtomicBool,
+    recent: Recent,
     connected: OnceCell<Connected>,
 }
 
@@ -44,55 +53,102 @@ struct Connected {
 
 impl S3 {
     pub(super) fn new(bucket: String, region: Option<String>, endpoint: Option<String>) -> S3 {
-        S3 { bucket, region, endpoint, places: Semaphore::new(PLACES), connected: OnceCell::new() }
+        S3 {
+            bucket,
+            region,
+            endpoint,
+            reads: Semaphore::new(READS),
+            writes: Semaphore::new(WRITES),
+            refused_write: AtomicBool::new(false),
+            recent: Recent::default(),
+            connected: OnceCell::new(),
+        }
     }
 
-    pub(super) async fn put(&self, key: &str, picture: Picture) -> Result<()> {
-        self.ask(async |store| {
-            let put = self.put_request(store, key, picture).send().await;
+    pub(super) async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
+        let put = self.ask(&self.writes, async |store| {
+            let put = self.put_request(store, key, bytes).send().await;
             put.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
-        })
-        .await
+        });
+        let put = put.await;
+        self.refused_write.store(put.is_err(), Ordering::Relaxed);
+        put
     }
 
-    fn put_request(&self, store: &Connected, key: &str, picture: Picture) -> PutObjectFluentBuilder {
+    fn put_request(&self, store: &Connected, key: &str, bytes: Vec<u8>) -> PutObjectFluentBuilder {
         store
             .client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
-            .content_type(picture.format.content_type())
+            .content_type(Format::of_key(key).content_type())
             .cache_control(IMMUTABLE)
             .set_server_side_encryption(store.encryption.clone())
-            .body(ByteStream::from(picture.bytes))
+            .body(ByteStream::from(bytes))
     }
 
-    pub(super) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.ask(async |store| match store.client.get_object().bucket(&self.bucket).key(key).send().await {
-            Ok(answer) => {
-                let body = answer.body.collect().await.map_err(Error::unavailable)?;
-                Ok(Some(body.into_bytes().into()))
+    pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        if let Some(picture) = self.recent.get(key) {
+            return Ok(Some(picture));
+        }
+        let get = self.ask(&self.reads, async |store| {
+            match store.client.get_object().bucket(&self.bucket).key(key).send().await {
+                Ok(answer) => {
+                    let body = answer.body.collect().await.map_err(Error::unavailable)?;
+                    Ok(Some(body.into_bytes()))
+                }
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => {
+                    Ok(None)
+                }
+                Err(error) => Err(self.fault(&store.client, &error)),
             }
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
-            Err(error) => Err(self.fault(&store.client, &error)),
+        });
+        let picture = get.await?;
+        if let Some(picture) = &picture {
+            self.recent.put(key, picture);
+        }
+        Ok(picture)
+    }
+
+    pub(super) async fn length(&self, key: &str) -> Result<Option<u64>> {
+        if let Some(picture) = self.recent.get(key) {
+            return Ok(Some(picture.len() as u64));
+        }
+        self.ask(&self.reads, async |store| {
+            match store.client.head_object().bucket(&self.bucket).key(key).send().await {
+                Ok(head) => Ok(head.content_length.and_then(|length| u64::try_from(length).ok())),
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
+                Err(error) => Err(self.fault(&store.client, &error)),
+            }
         })
         .await
     }
 
     pub(super) async fn delete(&self, key: &str) -> Result<()> {
-        self.ask(async |store| {
+        self.recent.remove(key);
+        self.ask(&self.writes, async |store| {
             let delete = store.client.delete_object().bucket(&self.bucket).key(key).send().await;
             delete.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
         })
         .await
     }
 
+    /// Asks whether the bucket is there; and after a picture was not taken, puts, reads and deletes an object until that
+    /// works. (Not always: versioned buckets would keep each of them.)
     pub(super) async fn ping(&self) -> Result<()> {
-        self.bucket_region().await.map(|_| ())
+        self.bucket_region().await?;
+        if self.refused_write.load(Ordering::Relaxed) {
+            let key = super::new_key(Format::Png)?;
+            self.put(&key, b"probe".to_vec()).await?;
+            let read = self.get(&key).await;
+            self.delete(&key).await?;
+            read?;
+        }
+        Ok(())
     }
 
     pub(super) async fn bucket_region(&self) -> Result<Option<String>> {
-        self.ask(async |store| {
+        self.ask(&self.writes, async |store| {
             let head = store.client.head_bucket().bucket(&self.bucket).send().await;
             head.map(|head| head.bucket_region).map_err(|error| self.fault(&store.client, &error))
         })
@@ -101,7 +157,7 @@ impl S3 {
 
     /// An answer to HEAD has no body, so it does not say why it is a refusal; one to a listing does.
     pub(super) async fn sign_in(&self) -> Result<()> {
-        self.ask(async |store| {
+        self.ask(&self.writes, async |store| {
             let list = store.client.list_objects_v2().bucket(&self.bucket).max_keys(1).send().await;
             list.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
         })
@@ -127,7 +183,8 @@ impl S3 {
     }
 
     pub(super) fn in_use(&self) -> (usize, usize) {
-        (PLACES.saturating_sub(self.places.available_permits()), PLACES)
+        let free = self.reads.available_permits() + self.writes.available_permits();
+        ((READS + WRITES).saturating_sub(free), READS + WRITES)
     }
 
     /// The region that is asked: the one that was found, as soon as it was looked for.
@@ -137,9 +194,13 @@ impl S3 {
     }
 
     /// Asks the store for something, when there is a place, and for so long at most.
-    async fn ask<T>(&self, question: impl AsyncFnOnce(&Connected) -> Result<T>) -> Result<T> {
+    async fn ask<T>(
+        &self,
+        places: &Semaphore,
+        question: impl AsyncFnOnce(&Connected) -> Result<T>,
+    ) -> Result<T> {
         let asking = async {
-            let Ok(Ok(_place)) = timeout(WAIT_FOR_PLACE, self.places.acquire()).await else {
+            let Ok(Ok(_place)) = timeout(WAIT_FOR_PLACE, places.acquire()).await else {
                 return Err(Error::unavailable("too many requests to S3 are under way"));
             };
             question(self.connected.get_or_try_init(|| self.connect()).await?).await
@@ -191,7 +252,6 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::picture::Format;
 
     fn store(encryption: Option<ServerSideEncryption>) -> Connected {
         let config = aws_sdk_s3::Config::builder().behavior_version_latest().build();
@@ -201,14 +261,13 @@ mod tests {
     #[test]
     fn a_put_says_what_it_is_and_asks_for_encryption_but_for_no_access() {
         let s3 = S3::new("uploads".into(), None, None);
-        let picture = || Picture { bytes: vec![1], format: Format::Png };
-        let put = s3.put_request(&store(Some(ServerSideEncryption::Aes256)), "k.png", picture());
+        let put = s3.put_request(&store(Some(ServerSideEncryption::Aes256)), "k.png", vec![1]);
         assert_eq!((put.get_bucket().as_deref(), put.get_key().as_deref()), (Some("uploads"), Some("k.png")));
         assert_eq!(put.get_content_type().as_deref(), Some("image/png"));
         assert_eq!(put.get_cache_control().as_deref(), Some("public, max-age=31536000, immutable"));
         assert_eq!(put.get_server_side_encryption(), &Some(ServerSideEncryption::Aes256));
         assert_eq!((put.get_acl(), put.get_grant_read()), (&None, &None));
-        let put = s3.put_request(&store(None), "k.png", picture());
+        let put = s3.put_request(&store(None), "k.png", vec![1]);
         assert_eq!(put.get_server_side_encryption(), &None);
     }
 }

@@ -42,7 +42,8 @@ impl TestApp {
     /// Names of the pictures that are stored.
     pub fn stored_pictures(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.folder.path().join("images")) else { return Vec::new() };
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !name.starts_with(".probe-")).collect()
     }
 
     /// Waits until these pictures are stored and no others: what nobody needs any more goes a moment later.

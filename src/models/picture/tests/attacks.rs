@@ -1,7 +1,9 @@
 //! What must not survive, what is broken, and what is made to break something.
 
+use std::io::Cursor;
+
 use image::codecs::gif::Repeat;
-use image::{Rgb, RgbaImage};
+use image::{ImageFormat, Rgb, Rgba, RgbaImage};
 
 use super::super::*;
 use super::files::*;
@@ -59,14 +61,26 @@ fn whatever_is_cut_off_is_refused() {
         encode(gradient.clone(), ImageFormat::Jpeg),
         jpeg(0xc2, 8, 8, 3, 1, &[0b0001_1111]), // progressive
         encode(gradient, ImageFormat::Png),
-        animation([(halves(8, 8, RED, BLUE), 50), (halves(8, 8, BLUE, RED), 50)], Some(Repeat::Infinite)),
+        animation([(halves(8, 8, RED, BLUE), 50)], Some(Repeat::Infinite)),
     ];
     for file in files {
         take(&file);
-        for length in 8..file.len() {
+        // The end itself may be missing, and what decoders do not need of the last bytes.
+        for length in 12..file.len() - 6 {
             assert_eq!(refuse(&file[..length]), Refusal::Broken, "{length} of {}", file.len());
         }
     }
+}
+
+/// As in browsers.
+#[test]
+fn an_animation_that_is_cut_off_between_two_frames_keeps_those_before() {
+    let file = animation([(halves(8, 8, RED, BLUE), 50), (halves(8, 8, BLUE, RED), 50)], None);
+    let taken =
+        (12..file.len() - 1).filter_map(|length| super::super::read(Cursor::new(&file[..length])).ok());
+    let counts: Vec<_> = taken.map(|picture| frames(&picture).len()).collect();
+    // Cut off before the second frame's extension, and behind it.
+    assert_eq!(counts, [1, 1]);
 }
 
 #[test]
@@ -84,7 +98,7 @@ fn whatever_is_damaged_is_refused() {
     take(&gif);
     let end = gif.len() - 1;
     gif[end] = 0x42;
-    assert_eq!(refuse(&gif), Refusal::Broken);
+    take(&gif); // what follows is no part of it
 
     // Without a side; of a kind that nobody uses (arithmetic coding).
     assert_eq!(refuse(&jpeg(0xc0, 8, 0, 1, 1, &[0x3f])), Refusal::Broken);
@@ -103,10 +117,9 @@ fn too_many_pixels_are_refused_unread() {
     ] {
         assert_eq!(refuse(&file), Refusal::TooManyPixels);
     }
-    assert_eq!(check_pixels(0), Err(Refusal::Broken));
-    assert_eq!(check_pixels(1), Ok(()));
-    assert_eq!(check_pixels(40_000_000), Ok(()));
-    assert_eq!(check_pixels(40_000_001), Err(Refusal::TooManyPixels));
+    assert_eq!(check(0, 2, 0), Err(Refusal::Broken));
+    assert_eq!((check(2, 2, MAX_MEMORY), check(3, 2, 0)), (Ok(()), Err(Refusal::TooManyPixels)));
+    assert_eq!(check(2, 2, MAX_MEMORY + 1), Err(Refusal::TooHeavy));
 }
 
 #[test]
@@ -121,10 +134,9 @@ fn what_takes_too_much_memory_or_time_is_refused_unread() {
     for file in [
         png(6000, 6000, 16, 6, b""),
         png(6000, 6000, 16, 4, b""),
-        png(40_000_000, 1, 8, 6, b""), // one line
         png(1, 65_536, 8, 6, b""),
         png(u32::MAX >> 1, u32::MAX >> 1, 16, 6, b""),
-        jpeg(0xc2, 6000, 6000, 3, 1, &[0]),
+        jpeg(0xc2, 8000, 6000, 3, 1, &[0]),
         jpeg(0xc0, 8, 8, 1, 51, &[0x3f]),
         gif([6000, 6000], [1, 1], 1),
         gif([1, 1], [6000, 6000], 1),

@@ -2,8 +2,12 @@
 
 use std::io::Cursor;
 
-use image::codecs::gif::Repeat;
-use image::{Delay, ExtendedColorType, ImageEncoder, RgbaImage};
+use image::codecs::gif::{GifDecoder, GifEncoder, Repeat};
+use image::codecs::png::PngEncoder;
+use image::{
+    AnimationDecoder, Delay, DynamicImage, ExtendedColorType, Frame, ImageEncoder, ImageFormat, Rgba,
+    RgbaImage,
+};
 
 use super::super::*;
 
@@ -55,8 +59,29 @@ pub(super) fn jpeg_segment(marker: u8, data: &[u8]) -> Vec<u8> {
     [&[0xff, marker], &length[..], data].concat()
 }
 
-/// A grey JPEG whose every coefficient is a 0 of one bit. `scan` is the data of each scan, enough or not.
-pub(super) fn jpeg(frame: u8, width: u16, height: u16, components: u8, scans: usize, scan: &[u8]) -> Vec<u8> {
+/// A JPEG of [`sampled_jpeg`] without subsampling.
+pub(super) fn jpeg(
+    frame: u8,
+    width: u16,
+    height: u16,
+    components: usize,
+    scans: usize,
+    scan: &[u8],
+) -> Vec<u8> {
+    sampled_jpeg(frame, width, height, &[0x11, 0x11, 0x11, 0x11][..components], scans, scan)
+}
+
+/// A grey JPEG whose every coefficient is a 0 of one bit. `sampling` is that of each component, across and down, `scan` the
+/// data of each scan, enough or not.
+pub(super) fn sampled_jpeg(
+    frame: u8,
+    width: u16,
+    height: u16,
+    sampling: &[u8],
+    scans: usize,
+    scan: &[u8],
+) -> Vec<u8> {
+    let components = sampling.len() as u8;
     let [w1, w2] = width.to_be_bytes();
     let [h1, h2] = height.to_be_bytes();
     let tables = [[&[0x00, 1][..], &[0; 16]].concat(), [&[0x10, 1][..], &[0; 16]].concat()].concat();
@@ -69,7 +94,7 @@ pub(super) fn jpeg(frame: u8, width: u16, height: u16, components: u8, scans: us
             frame,
             &[
                 &[8, h1, h2, w1, w2, components][..],
-                &(1..=components).flat_map(|id| [id, 0x11, 0]).collect::<Vec<_>>(),
+                &(1..=components).zip(sampling).flat_map(|(id, of)| [id, *of, 0]).collect::<Vec<_>>(),
             ]
             .concat(),
         ),

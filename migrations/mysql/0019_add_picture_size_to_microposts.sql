@@ -1,0 +1,3 @@
+-- In pixels, so that a page leaves room for a picture before it has come. NULL where a picture was stored before this.
+ALTER TABLE microposts ADD COLUMN picture_width INT NULL;
+ALTER TABLE microposts ADD COLUMN picture_height INT NULL;
