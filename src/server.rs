@@ -1,16 +1,17 @@
 //! Serves the application: where it listens, what surrounds every request, the workers beside it, and how it ends.
 
+mod connection;
+mod listener;
+
 use std::future::Future;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, get};
 use actix_web::{HttpServer, rt};
-use listenfd::ListenFd;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -19,7 +20,6 @@ use crate::config::{Listen, MAX_SHUTDOWN_DELAY};
 use crate::controllers::metrics;
 use crate::error::{Error, Result};
 use crate::jobs::worker::Worker;
-use crate::routes;
 use crate::services::{cleaner, mail_requests, post_office};
 use crate::web::{cookies, error_pages, form, headers, request_log, same_origin, target};
 
@@ -60,41 +60,12 @@ pub struct Running {
 /// When the address cannot be listened on.
 pub async fn start(app: App) -> Result<Running> {
     let app = Data::new(app);
-    let data = app.clone();
-    let server = HttpServer::new(move || around(data.clone(), routes::configure))
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(DRAIN_SECONDS)
-        // A client that closes its side has gone: what it asked for leaves the queues (threads.rs).
-        .h1_allow_half_closed(false)
-        .disable_signals();
-    let listening = match &app.config.listen {
-        Listen::Tcp { host, port } => server.bind((host.as_str(), *port)),
-        // `bind_uds` removes what is there: the socket of a process that was killed, or one in use, which a successor
-        // takes over. Anything but a socket is somebody's file.
-        Listen::Unix(path) => match std::fs::symlink_metadata(path) {
-            Ok(found) if !found.file_type().is_socket() => {
-                Err(std::io::Error::other("there is a file of that name, and it is no socket"))
-            }
-            _ => server.bind_uds(path),
-        },
-        Listen::Inherited => {
-            let mut inherited = ListenFd::from_env();
-            match (inherited.take_unix_listener(0), inherited.take_tcp_listener(0)) {
-                (Ok(Some(socket)), _) => server.listen_uds(socket),
-                (_, Ok(Some(socket))) => server.listen(socket),
-                (_, Err(error)) | (Err(error), _) => Err(error),
-                _ => Err(std::io::Error::other("LISTEN_FDS is set, but there is no socket")),
-            }
-        }
-    };
-    let server = listening.map_err(|error| {
+    let (server, addresses) = listener::listen(&app, Server::build()).map_err(|error| {
         Error::internal(format!(
             "cannot listen on {}: {error}; end the program that does, or set LISTEN to another address",
             app.config.listen
         ))
     })?;
-    let addresses = server.addrs();
     let (metrics, metrics_address) = serve_metrics(&app)?.unzip();
     // Not before all addresses are bound: a start that fails leaves nothing running.
     let (stop_workers, stopped) = watch::channel(false);
@@ -120,7 +91,7 @@ pub async fn start(app: App) -> Result<Running> {
     };
     let jobs = rt::spawn(worker.run(stopped.clone()));
     let mail_requests = rt::spawn(mail_requests::run(app.clone(), stopped));
-    let server = server.run();
+    let server = server.shutdown_timeout(DRAIN_SECONDS).disable_signals().run();
     Ok(Running {
         app,
         addresses,

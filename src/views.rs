@@ -7,7 +7,7 @@ pub mod time_ago;
 
 use std::rc::Rc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::app::App;
 use crate::config::{AppEnv, AppUrl, Avatars};
@@ -93,6 +93,11 @@ impl Layout {
 
 fn in_tab(title: &str) -> String {
     if title.is_empty() { APP_NAME.to_owned() } else { format!("{title} | {APP_NAME}") }
+}
+
+/// A time as HTML takes it (a fraction of a second has at most three digits).
+pub fn datetime(time: &DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// "1 follower", "2 followers".

@@ -133,7 +133,9 @@ impl Logs {
             layers.push(Lines::new(give, logstash.stats.clone()).boxed());
         }
         // What the server says of its threads helps nobody at first; LOG may ask for it all the same.
-        let filter = EnvFilter::builder().parse_lossy(format!("actix_server=warn,{}", self.filter));
+        // A request that cannot be parsed is an error of its sender, and has its own line (web/request_log.rs).
+        let quiet = "actix_server=warn,actix_http::h1::dispatcher=off";
+        let filter = EnvFilter::builder().parse_lossy(format!("{quiet},{}", self.filter));
         if tracing_subscriber::registry().with(layers).with(filter).try_init().is_err() {
             return Ok(());
         }

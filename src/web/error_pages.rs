@@ -143,30 +143,48 @@ fn uncertain(status: StatusCode) -> &'static str {
 /// # Errors
 /// When the template fails.
 pub fn for_proxies() -> Result<Vec<(u16, String)>> {
-    let page = |status: StatusCode| {
-        let heading = heading(status);
-        let page = ErrorPage {
-            layout: Layout::for_anybody(heading),
-            status: status.as_u16(),
-            heading,
-            explanation: format!("{}{}", sentence(status), uncertain(status)),
-            request_id: String::new(),
-            errors: Errors::default(),
-            draft: None,
-        };
-        Ok((status.as_u16(), page.render().map_err(Error::internal)?))
-    };
     [
         StatusCode::BAD_REQUEST,
         StatusCode::PAYLOAD_TOO_LARGE,
         StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         StatusCode::INTERNAL_SERVER_ERROR,
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::GATEWAY_TIMEOUT,
     ]
-    .map(page)
+    .map(|status| Ok((status.as_u16(), for_anybody(status, String::new())?)))
     .into_iter()
     .collect()
+}
+
+fn for_anybody(status: StatusCode, request_id: String) -> Result<String> {
+    let heading = heading(status);
+    let page = ErrorPage {
+        layout: Layout::for_anybody(heading),
+        status: status.as_u16(),
+        heading,
+        explanation: format!("{}{}", sentence(status), uncertain(status)),
+        request_id,
+        errors: Errors::default(),
+        draft: None,
+    };
+    page.render().map_err(Error::internal)
+}
+
+/// The whole response, as it goes over the wire, to a request that the HTTP parser rejected.
+pub fn for_rejected(app: &App, status: StatusCode, id: RequestId) -> Vec<u8> {
+    let body = for_anybody(status, id.as_str().to_owned()).unwrap_or_default();
+    let mut response = format!("HTTP/1.1 {status}\r\nx-request-id: {}\r\n", id.as_str()).into_bytes();
+    for (name, value) in app.headers.iter() {
+        response.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    let rest = format!(
+        "cache-control: no-store\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    response.extend(rest.into_bytes());
+    response
 }
 
 fn elsewhere(path: &'static str) -> HttpResponse {
@@ -198,6 +216,7 @@ fn heading(status: StatusCode) -> &'static str {
         408 => "That took too long",
         413 => "Too large",
         429 => "Too many requests",
+        431 => "Too many cookies",
         503 => "Back in a moment",
         504 => "That takes too long",
         400..=499 => "That did not work",
@@ -212,6 +231,10 @@ fn sentence(status: StatusCode) -> &'static str {
         408 => "Your request did not arrive in time. Please try again.",
         413 => "That is more than is taken in here.",
         429 => "You are sending too many requests. Please wait a moment and try again.",
+        431 => {
+            "Your browser sent more than we can read, usually because of cookies. Delete the cookies of this address in \
+             your browser's settings, then try again. You will need to log in again."
+        }
         503 => "One of the services behind this site does not answer. Please try again in a moment.",
         504 => "The answer did not come in time.",
         400..=499 => "The request could not be understood.",

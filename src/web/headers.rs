@@ -53,6 +53,11 @@ impl Headers {
         }
         Headers(headers)
     }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        self.0.iter()
+    }
 }
 
 /// Adds the headers that the answer does not have yet. While the program ends, each answer is the last of its connection.
@@ -63,7 +68,7 @@ pub async fn add(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
         // A proxy that keeps connections would find them closed, perhaps with a form already on its way.
         res.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    for (name, value) in app.iter().flat_map(|app| &app.headers.0) {
+    for (name, value) in app.iter().flat_map(|app| app.headers.iter()) {
         if !res.headers().contains_key(name) {
             res.headers_mut().insert(name.clone(), value.clone());
         }

@@ -1,11 +1,12 @@
 //! One line in the log for every request, without a secret in it: the query is left out (mail links carry addresses),
 //! and a token in the path is replaced by its name.
 
-use std::net::IpAddr;
-use std::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
@@ -80,6 +81,17 @@ impl Drop for Line {
             self.write(None, CLIENT_CLOSED_REQUEST, None);
         }
     }
+}
+
+/// Counts a request that the HTTP parser rejected and writes its line. Nothing of it was read but the connection's address.
+pub fn log_rejected(app: &App, status: StatusCode, peer: Option<SocketAddr>) -> RequestId {
+    let id = RequestId::next();
+    app.traffic.note(None, status.as_u16(), Duration::ZERO);
+    id.around_sync(|| {
+        let client = peer.map(|peer| tracing::field::display(peer.ip()));
+        tracing::info!(target: "request", status = status.as_u16(), rejected = true, client, "request");
+    });
+    id
 }
 
 /// Hides what the route calls a token, whole or not; and wherever it stands, for links get mangled, what is as long as one

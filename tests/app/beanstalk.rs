@@ -132,6 +132,20 @@ async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
         }
     }
 
+    // Another site of the same domain may set many cookies: the application gets to see 32 kB of them.
+    for (bytes, status) in [(30_000, 200), (40_000, 431)] {
+        let request =
+            browser.request(Method::GET, "/help").header("cookie", format!("other={}", "x".repeat(bytes)));
+        let page = browser.send(request, "/help").await;
+        assert_eq!(page.status, status, "{bytes} bytes of cookies");
+        assert!(
+            page.header("content-security-policy").starts_with("default-src 'none'"),
+            "{:?}",
+            page.headers
+        );
+        assert_eq!(page.all("h1") == ["Too many cookies"], status == 431, "{}", page.text());
+    }
+
     // Pages are compressed on the way, also for who comes by CloudFront.
     let request = browser
         .request(Method::GET, "/help")

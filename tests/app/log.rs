@@ -274,7 +274,8 @@ async fn granting_and_revoking_leave_an_audit_event() {
     for (change, event) in [("grant", "admin_granted"), ("revoke", "admin_revoked")] {
         let command =
             command(app.folder.path(), &app.database, "info").args(["admin", change, &bob.email]).output();
-        let output = String::from_utf8(command.unwrap().stdout).unwrap();
+        let output = command.unwrap();
+        let output = [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
         let line =
             output.lines().find(|line| line.contains("\"audit\"")).unwrap_or_else(|| panic!("{output}"));
         let line: Value = serde_json::from_str(line).unwrap();

@@ -129,7 +129,7 @@ async fn the_newest_come_first_and_say_how_old_they_are() {
     let page = app.logged_in(&michael).await.get("/").await;
     assert_eq!(page.all("span.content"), ["newest", "older", "oldest"]);
     let ages = ["Posted 5 minutes ago.", "Posted 10 minutes ago.", "Posted 15 minutes ago."];
-    assert_eq!(page.all("span.timestamp time"), ages);
+    assert_eq!(page.all(".timestamp time"), ages);
 }
 
 #[actix_web::test]

@@ -142,8 +142,10 @@ async fn follow_and_unfollow_in_place() {
     for (button, next, followers) in [("Follow", "Unfollow", "1"), ("Unfollow", "Follow", "0")] {
         let page = browser.get(&profile).await;
         let form = page.form(button);
-        assert_eq!(page.attrs("#follow_form form", "hx-post"), [form.action.as_str()]);
-        for (attribute, value) in [("hx-target", "#follow_form"), ("hx-select-oob", "#followers_link")] {
+        assert_eq!(page.attrs("#follow_form form", "data-hx-post"), [form.action.as_str()]);
+        for (attribute, value) in
+            [("data-hx-target", "#follow_form"), ("data-hx-select-oob", "#followers_link")]
+        {
             assert_eq!(page.attrs("#follow_form form", attribute), [value]);
         }
         let request = browser.request(Method::POST, &form.action).form(&form.fields);

@@ -55,7 +55,7 @@ async fn a_successful_edit_after_friendly_forwarding() {
     page.assert_at(200, &path);
     assert_eq!(page.title(), "Edit user | Sample App");
     assert_eq!(page.attrs("#user_name, #user_email", "value"), ["michael", "michael@example.com"]);
-    assert!(page.has("section.profile_picture img.gravatar"));
+    assert!(page.has(".profile_picture img.gravatar"));
 
     // An empty password means "unchanged".
     let page = browser.submit(page.form("Save changes").set("user[name]", "Foo Bar")).await;

@@ -34,7 +34,7 @@ async fn everything_embedded() {
     let page = browser.get("/stack").await;
     let folder = app.folder.path().display().to_string();
     assert!(page.text().contains(&format!("{folder}/mail")) && page.text().contains("0 mails waiting"));
-    assert_eq!(page.attrs("#stack", "hx-get"), ["/stack"], "it looks again by itself");
+    assert_eq!(page.attrs("#stack", "data-hx-get"), ["/stack"], "it looks again by itself");
     assert!(page.count(".plot rect") >= 4, "{}", page.text());
 }
 

@@ -1,0 +1,170 @@
+//! What happens on a connection around HTTP itself, where actix-web offers no hook: a client that connects and sends
+//! nothing is hung up on without an answer, and a request that the parser rejects gets an answer like any other.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::GracefulShutdownSignal;
+use actix_service::{ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::http::StatusCode;
+use actix_web::rt::net::{ActixStream, TcpStream, UnixStream};
+use actix_web::web::Data;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::time::timeout;
+
+use super::{HEAD_TIMEOUT, KEEP_ALIVE, around};
+use crate::app::App;
+use crate::routes;
+use crate::web::{error_pages, request_log};
+
+/// actix's own error response is about 125 bytes long; with our headers one has more than 600.
+const MAX_BARE_RESPONSE: usize = 200;
+/// How long a rejected client may take to read its answer. Closing while it still sends would reset the connection, and
+/// the client might never see the answer (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+type Rejecting = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A connection as the listener takes it. (`ActixStream::poll_read_ready` drops the waker with the future that it makes.)
+pub(super) trait Stream: ActixStream + 'static {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn peer(&self) -> Option<SocketAddr>;
+}
+
+impl Stream for TcpStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
+    }
+}
+
+impl Stream for UnixStream {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_read_ready(cx)
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// HTTP on the connections of one listener.
+pub(super) fn protocol<S: Stream>(
+    app: Data<App>,
+    shutdown: GracefulShutdownSignal,
+) -> impl ServiceFactory<S, Config = (), Response = (), Error = DispatchError, InitError = ()> {
+    let http = HttpService::build()
+        .client_request_timeout(HEAD_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        // A client that closes its side has gone: what it asked for leaves the queues (threads.rs).
+        .h1_allow_half_closed(false)
+        .graceful_shutdown_signal({
+            let shutdown = shutdown.clone();
+            move || {
+                let shutdown = shutdown.clone();
+                async move { shutdown.notified().await }
+            }
+        })
+        .h1(map_config(around(app.clone(), routes::configure), |()| AppConfig::default()));
+    let open = move |stream: S| {
+        let (app, shutdown) = (app.clone(), shutdown.clone());
+        async move {
+            let first_byte = timeout(HEAD_TIMEOUT, poll_fn(|cx| stream.poll_readable(cx)));
+            // actix would answer with 408, which a client that sends just then takes for the answer to its request.
+            tokio::select! {
+                biased;
+                begun = first_byte => begun.map_err(|_| DispatchError::SlowRequestTimeout)?.map_err(DispatchError::Io)?,
+                () = shutdown.notified() => return Err(DispatchError::DisconnectTimeout),
+            };
+            let peer = stream.peer();
+            Ok((Connection { stream: Some(stream), app, peer, rejecting: None }, peer))
+        }
+    };
+    fn_service(open).and_then(http)
+}
+
+/// A connection whose bare error responses, those of the parser, are replaced by the application's error pages.
+struct Connection<S> {
+    stream: Option<S>,
+    app: Data<App>,
+    peer: Option<SocketAddr>,
+    rejecting: Option<Rejecting>,
+}
+
+impl<S: Stream> Connection<S> {
+    fn stream(&mut self) -> io::Result<Pin<&mut S>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
+    }
+
+    fn reject(&mut self, status: StatusCode) -> Option<Rejecting> {
+        let mut stream = self.stream.take()?;
+        let id = request_log::log_rejected(&self.app, status, self.peer);
+        let answer = error_pages::for_rejected(&self.app, status, id);
+        let exchange = async move {
+            stream.write_all(&answer).await?;
+            stream.shutdown().await?;
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+        };
+        Some(Box::pin(async { drop(timeout(LINGER, exchange).await) }))
+    }
+}
+
+impl<S: Stream> AsyncRead for Connection<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream()?.poll_read(cx, buffer)
+    }
+}
+
+impl<S: Stream> AsyncWrite for Connection<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.rejecting.is_none() {
+            match bare_error(bytes) {
+                Some((0, status)) => self.rejecting = self.reject(status),
+                // Responses to earlier requests come first.
+                Some((at, _)) => return self.stream()?.poll_write(cx, &bytes[..at]),
+                None => return self.stream()?.poll_write(cx, bytes),
+            }
+        }
+        if let Some(rejecting) = &mut self.rejecting {
+            ready!(rejecting.as_mut().poll(cx));
+        }
+        // The dispatcher stops here, before it reports the parse error at level ERROR.
+        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream()?.poll_shutdown(cx)
+    }
+}
+
+/// Where a response of the parser starts, which is the last one of its connection, and its status. Every response of the
+/// application has a request id.
+fn bare_error(bytes: &[u8]) -> Option<(usize, StatusCode)> {
+    if !bytes.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let from = bytes.len().saturating_sub(MAX_BARE_RESPONSE);
+    let start = from + bytes[from..].windows(7).rposition(|window| window == b"HTTP/1.")?;
+    let head = str::from_utf8(&bytes[start..]).ok()?;
+    let is_bare = head.contains("\r\ncontent-length: 0\r\n") && !head.contains("\r\nx-request-id: ");
+    let status: StatusCode = head.split(' ').nth(1)?.parse().ok()?;
+    (is_bare && status.as_u16() >= 400).then_some((start, status))
+}
