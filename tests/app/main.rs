@@ -34,6 +34,7 @@ mod email_restores;
 mod fail_over;
 mod first_run;
 mod form_addresses;
+mod fuzz;
 mod headers;
 mod html;
 mod idempotency;

@@ -170,8 +170,8 @@ async fn no_room_for_what_arrives_is_a_503_and_the_text_kept() {
 async fn file_names_and_fields_that_are_not_used_refuse_no_form() {
     let app = TestApp::start().await;
     let mut browser = app.logged_in(&app.db_person("michael").await).await;
-    let shiftjis = include_bytes!("inputs/multipart_filename_shiftjis.body");
-    post(&browser, "multipart/form-data; boundary=XyZ", shiftjis.to_vec()).await.assert_redirect("/");
+    let shiftjis = include_bytes!("../corpus/multipart/file_name_in_shift_jis");
+    post(&browser, "multipart/form-data; boundary=limit", shiftjis.to_vec()).await.assert_redirect("/");
     let page = browser.get("/").await;
     assert_eq!((page.one("span.content").as_str(), page.count("ol.microposts img.picture")), ("field", 1));
     let png = crate::support::posts::png(2, 2);
@@ -216,8 +216,8 @@ async fn the_media_type_may_be_written_in_any_case() {
 async fn a_chosen_file_of_no_bytes_is_named_and_the_text_kept() {
     let app = TestApp::start().await;
     let browser = app.logged_in(&app.db_person("michael").await).await;
-    let body = include_bytes!("inputs/multipart_empty_file_chosen.body");
-    let page = post(&browser, "multipart/form-data; boundary=XyZ", body.to_vec()).await;
+    let body = include_bytes!("../corpus/multipart/empty_file_chosen");
+    let page = post(&browser, "multipart/form-data; boundary=limit", body.to_vec()).await;
     assert_eq!((page.status, page.one("#micropost_content").as_str()), (422, "field"));
     assert_eq!(page.errors(), ["Picture is an empty file; please choose another one"]);
     assert_eq!(page.one("#micropost_picture_hint"), "Please choose the picture again.");

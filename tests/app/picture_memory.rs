@@ -98,7 +98,7 @@ async fn bombs_cost_little_memory_and_nobody_elses_time() {
 async fn eight_large_pictures_at_once_take_no_more_than_one_and_give_it_back() {
     let program = Program::development().await;
     let (serving, browser) = warm(&program).await;
-    let photo = include_bytes!("../data/pictures/24mp_progressive.jpg").to_vec();
+    let photo = include_bytes!("../corpus/pictures/24mp_progressive.jpg").to_vec();
     let mut large = Cursor::new(Vec::new());
     DynamicImage::new_rgba8(6400, 5000).write_to(&mut large, ImageFormat::Png).unwrap();
     let pictures = [photo, large.into_inner()];

@@ -200,7 +200,7 @@ fn an_animation_keeps_its_transparency() {
 }
 
 fn file(name: &str) -> Vec<u8> {
-    std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pictures/").to_owned() + name).unwrap()
+    std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/pictures/").to_owned() + name).unwrap()
 }
 
 /// The colours are those of LittleCMS 2.19 (Pillow 13: `ImageCms.profileToProfile` to sRGB, perceptual), in the middle of

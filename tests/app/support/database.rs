@@ -6,6 +6,7 @@ use std::path::Path;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqliteConnection};
 
 /// See the module.
+#[derive(Clone)]
 pub struct TestDatabase {
     /// As DATABASE_URL.
     pub url: String,

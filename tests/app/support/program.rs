@@ -166,13 +166,18 @@ impl Serving {
 
     /// The first line with these words, waiting for it if it did not come yet.
     pub fn wait_for(&mut self, words: &str) -> String {
+        if let Some(line) = self.lines.iter().find(|line| line.contains(words)) {
+            return line.clone();
+        }
         let start = Instant::now();
         loop {
-            if let Some(line) = self.lines.iter().find(|line| line.contains(words)) {
-                return line.clone();
-            }
             match self.said.recv_timeout(self.patience.saturating_sub(start.elapsed())) {
-                Ok(line) => self.lines.push(line),
+                Ok(line) => {
+                    self.lines.push(line.clone());
+                    if line.contains(words) {
+                        return line;
+                    }
+                }
                 Err(_) => {
                     let _ = self.child.kill();
                     let complaints = self.complaints.take().map(|thread| thread.join().unwrap());
