@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::page::{Key, Page, PageStart};
+use super::page::{Key, Page, PageStart, from_newest};
 use super::picture_deletion;
 use super::timeline;
 use super::user::User;
@@ -89,21 +89,21 @@ impl Written {
 /// `SELECT` of [`Micropost`]s. The tables are joined in the order in which they are named (MySQL and MariaDB read the
 /// comment): the first one leads along its index, so that rows come sorted and no more of them are read than are shown.
 macro_rules! select_micropost {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "SELECT /*! STRAIGHT_JOIN */ m.id, m.user_id, users.name AS user_name, users.email AS user_email, ",
             "m.content, m.picture, m.picture_width, m.picture_height, m.created_at ",
-            $rest
+            $($rest),+
         )
     };
 }
 
 /// `SELECT` of posts as they were [`Written`].
 macro_rules! select_written {
-    ($rest:literal) => {
+    ($($rest:expr),+) => {
         concat!(
             "SELECT id, content, picture, picture_width, picture_height, created_at FROM microposts ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -206,12 +206,12 @@ impl Micropost {
     /// When the database does not answer.
     pub async fn by(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
         let Key { at, id } = from.newest();
-        // `(created_at, id) <= (?, ?)`, in words by which MySQL seeks.
         let rows = fetch_all!(
             db,
             select_written!(
-                "WHERE user_id = ? AND created_at <= ? AND (created_at < ? OR id <= ?) \
-                 ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+                "/*! FORCE INDEX (index_microposts_on_user_id_and_created_at) */ WHERE user_id = ? AND ",
+                from_newest!("created_at", "id"),
+                " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
             ),
             user.id,
             at,
@@ -240,17 +240,18 @@ impl Micropost {
                 db,
                 select_micropost!(
                     "FROM (SELECT id FROM ( \
-                     SELECT id, created_at FROM (SELECT /*! STRAIGHT_JOIN */ t.micropost_id AS id, t.created_at FROM timeline_entries t \
+                     SELECT id, created_at FROM (SELECT /*! STRAIGHT_JOIN */ t.micropost_id AS id, t.created_at FROM timeline_entries t /*! FORCE INDEX (PRIMARY) */ \
                        JOIN users ON users.id = t.author_id AND users.deleted_at IS NULL \
-                       WHERE t.user_id = ? AND t.created_at <= ? AND (t.created_at < ? OR t.micropost_id <= ?) \
-                       ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ?) written \
+                       WHERE t.user_id = ? AND ",
+                    from_newest!("t.created_at", "t.micropost_id"),
+                    " ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ?) written \
                      UNION \
                      SELECT id, created_at FROM (SELECT microposts.id, microposts.created_at FROM users \
                        JOIN relationships ON relationships.followed_id = users.id \
                        JOIN microposts ON microposts.user_id = users.id \
-                       WHERE users.read_through = TRUE AND users.deleted_at IS NULL AND relationships.follower_id = ? \
-                       AND microposts.created_at <= ? AND (microposts.created_at < ? OR microposts.id <= ?) \
-                       ORDER BY microposts.created_at DESC, microposts.id DESC LIMIT ?) read_through \
+                       WHERE users.read_through = TRUE AND users.deleted_at IS NULL AND relationships.follower_id = ? AND ",
+                    from_newest!("microposts.created_at", "microposts.id"),
+                    " ORDER BY microposts.created_at DESC, microposts.id DESC LIMIT ?) read_through \
                      ) feed ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?) newest \
                      JOIN microposts m ON m.id = newest.id JOIN users ON users.id = m.user_id \
                      ORDER BY m.created_at DESC, m.id DESC"
@@ -272,10 +273,10 @@ impl Micropost {
             fetch_all!(
                 db,
                 select_micropost!(
-                    "FROM timeline_entries t JOIN microposts m ON m.id = t.micropost_id \
-                     JOIN users ON users.id = t.author_id AND users.deleted_at IS NULL \
-                     WHERE t.user_id = ? AND t.created_at <= ? AND (t.created_at < ? OR t.micropost_id <= ?) \
-                     ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ? OFFSET ?"
+                    "FROM timeline_entries t /*! FORCE INDEX (PRIMARY) */ JOIN microposts m ON m.id = t.micropost_id \
+                     JOIN users ON users.id = t.author_id AND users.deleted_at IS NULL WHERE t.user_id = ? AND ",
+                    from_newest!("t.created_at", "t.micropost_id"),
+                    " ORDER BY t.created_at DESC, t.micropost_id DESC LIMIT ? OFFSET ?"
                 ),
                 user.id,
                 at,

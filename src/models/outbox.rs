@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::email::masked;
-use super::page::{Key, Page, PageStart};
+use super::page::{Key, Page, PageStart, from_newest};
 use super::secret::random_hex;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::Result;
@@ -145,8 +145,11 @@ pub async fn parked(db: &mut Conn, from: PageStart) -> Result<Page<Parked>> {
     let Key { at, id } = from.newest();
     let rows = fetch_all!(
         db,
-        "SELECT id, subject, parked_at, recipient, last_error FROM outbox \
-         WHERE parked_at <= ? AND (parked_at < ? OR id <= ?) ORDER BY parked_at DESC, id DESC LIMIT ? OFFSET ?",
+        concat!(
+            "SELECT id, subject, parked_at, recipient, last_error FROM outbox WHERE ",
+            from_newest!("parked_at", "id"),
+            " ORDER BY parked_at DESC, id DESC LIMIT ? OFFSET ?"
+        ),
         at,
         at,
         id,

@@ -77,6 +77,15 @@ impl fmt::Display for Key {
     }
 }
 
+/// For `WHERE` in lists that begin with what is newest: `(at, id) <= (?, ?)`, in words by which MySQL and MariaDB seek.
+/// Binds the time of [`PageStart::newest`] twice and its id.
+macro_rules! from_newest {
+    ($at:literal, $id:literal) => {
+        concat!($at, " <= ? AND (", $at, " < ? OR ", $id, " <= ?)")
+    };
+}
+pub(crate) use from_newest;
+
 impl PageStart {
     /// The first page.
     pub const FIRST: PageStart = PageStart::After(0);

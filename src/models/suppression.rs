@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use super::email::{Email, masked};
-use super::page::{Key, Page, PageStart};
+use super::page::{Key, Page, PageStart, from_newest};
 use crate::db::{Conn, execute, fetch_all, fetch_one, row};
 use crate::error::Result;
 
@@ -70,9 +70,11 @@ pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Suppression>> {
     let Key { at, id } = from.newest();
     let rows = fetch_all!(
         db,
-        "SELECT id, reason, created_at, email FROM suppressions \
-         WHERE lifted_at IS NULL AND created_at <= ? AND (created_at < ? OR id <= ?) \
-         ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
+        concat!(
+            "SELECT id, reason, created_at, email FROM suppressions WHERE lifted_at IS NULL AND ",
+            from_newest!("created_at", "id"),
+            " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+        ),
         at,
         at,
         id,
