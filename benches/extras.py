@@ -3,9 +3,10 @@
 import os
 import subprocess
 import threading
+import time
 from statistics import median
 
-from load import Figures, Target, outcome
+from load import Figures, Target, Visitor, form, outcome
 from machine import Failed, resident_mb
 from report import line_of, plain_line
 
@@ -85,3 +86,36 @@ def crowd(row, servers, machine, chosen):
         row.page, row.scale, rps=round(crowded.requests / crowded.seconds, 1), p50_ms=round(median(crowded.p50s), 3),
         p99_ms=round(median(crowded.p99s), 3), times=round(median(crowded.p99s) / median(alone.p99s), 2))
     return line, f"p99 <= {row.times:.1f} x", line["times"] <= row.times
+
+
+def deletion(row, servers, machine, chosen):
+    """Deletes person 2 with their 50,000 followers; meanwhile somebody who follows them posts, again and again. Comes last."""
+    def left():
+        return machine.sql(row.scale, "SELECT COUNT(*) FROM users WHERE id = 2")[0]
+
+    machine.sql(row.scale, "UPDATE users SET admin = TRUE WHERE id = 10")
+    admin, writer = (Visitor(servers["app"].port) for _ in range(2))
+    admin.log_in("person-10@bench.example", "password")
+    writer.log_in("person-60000@bench.example", "password")
+    text = form({"micropost[content]": "Deployed on a Friday."})
+
+    def timed(visitor, path, body):
+        began = time.monotonic()
+        status, location, _ = visitor.ask("POST", path, body)
+        if status != 303:
+            raise Failed(f"POST {path} answers {status} {location}")
+        return 1000 * (time.monotonic() - began)
+
+    before = median(timed(writer, "/microposts", text) for _ in range(20))
+    began, posts = time.monotonic(), []
+    request = timed(admin, "/users/2", form({"_method": "delete"}))
+    while left():
+        if (seconds := time.monotonic() - began) > 600:
+            raise Failed(f"not gone after {seconds:.0f} s")
+        posts.append(timed(writer, "/microposts", text))
+        time.sleep(0.1)
+    seconds = time.monotonic() - began
+    wanted = f"{request:.0f} ms <= 50 ms, gone after {seconds:.0f} s <= 60 s"
+    line = plain_line(row.page, row.scale, p50_ms=round(median(posts), 2), p99_ms=round(max(posts), 2),
+                      times=round(median(posts) / before, 2))
+    return line, wanted, request <= 50 and seconds <= 60

@@ -20,6 +20,7 @@ class Load:
     visitors: list = field(default_factory=list)  # (address, password) of those who ask in turn; nobody: a stranger
     shows: tuple = ()  # (text, how often) on the page; or where a POST leads
     leads_to: str = "/"
+    key: str = ""  # SQL for what a link to a page deep in a list begins at: {key} in the path
     counted: str = ""  # SQL for the number of rows that POSTs have made
     body: tuple = ("", b"")  # content type and bytes
     connections: int = 32
@@ -93,7 +94,8 @@ class Target:
 
     def __init__(self, load, server, machine, scale, size=0):
         self.load, self.server, self.machine, self.scale = load, server, machine, scale
-        self.path = load.path.format(bytes=size)
+        key = "-".join(map(str, machine.sql(scale, load.key))) if load.key else ""
+        self.path = load.path.format(bytes=size, key=key)
         self.figures = Figures()
         self.visitors = []
         for account in load.visitors or [None]:

@@ -41,6 +41,11 @@ PEOPLE = (('<li class="card">', 30),)
 STATIC = Load("/static/{bytes}", on="bare")
 A_TEXT = multipart({"micropost[content]": "Deployed on a Friday. The weekend was quiet."})
 COUNT = "SELECT CAST(SUM(microposts_count) AS SIGNED) FROM users"
+# Where pages deep in large lists begin, as models/page.rs writes it.
+USER_90_000 = "SELECT id FROM users ORDER BY id LIMIT 1 OFFSET 89970"
+OF_POST = "FROM microposts WHERE user_id = 3 ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET 29970;"
+POST_30_000 = f"SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) {OF_POST} SELECT id {OF_POST}"
+FOLLOW_30_000 = "SELECT id FROM relationships WHERE followed_id = 2 ORDER BY id DESC LIMIT 1 OFFSET 29970"
 HASH = Load("/hash", on="bare", method="POST", body=("text/plain", b"password"))
 
 
@@ -77,9 +82,9 @@ def table(photo):
     def writes(name, scale, ours=None, **more):
         return Row(name, scale, "development", ours, **more)
 
-    def deep(path, shows, reader=4):
+    def deep(path, shows, reader=4, key=""):
         # Fewer at a time: a page that looks at a hundred thousand rows would turn the others away.
-        return replace(page(path, *shows, visitor=large(reader), connections=4), least_seconds=3)
+        return replace(page(path, *shows, visitor=large(reader), connections=4), key=key, least_seconds=3)
 
     bare = replace(rows_of(3), connections=4)
     few = deep("/", POSTS)
@@ -103,13 +108,15 @@ def table(photo):
         writes("memory after posts", "small", measured_by=extras.loaded_memory),
         reads("feed of 50", "large", few, bare=bare),
         reads("feed of 5,000", "large", deep("/", POSTS, reader=1), bare=bare, other=few, times=1.5, note="aim 1.3"),
-        reads("users, page 3,000", "large", deep("/users?page=3000", PEOPLE), bare=bare,
+        reads("users, page 3,000", "large", deep("/users?from={key}", PEOPLE, key=USER_90_000), bare=bare,
               other=deep("/users", PEOPLE), times=1.2),
-        reads("profile, page 1,000", "large", deep("/users/3?page=1000", POSTS), bare=bare,
+        reads("profile, page 1,000", "large", deep("/users/3?from={key}", POSTS, key=POST_30_000), bare=bare,
               other=deep("/users/3", POSTS), times=1.2),
-        reads("followers, page 1,000", "large", deep("/users/2/followers?page=1000", PEOPLE), bare=bare,
+        reads("followers, page 1,000", "large",
+              deep("/users/2/followers?from={key}", PEOPLE, key=FOLLOW_30_000), bare=bare,
               other=deep("/users/2/followers", PEOPLE), times=1.2),
         # One author each: posts of the same person wait for each other.
         writes("post to 50,000", "large", post(large(2), connections=1), bare=insert(1),
                other=post(large(20), connections=1), times=1.5),
+        writes("delete one of 50,000", "large", measured_by=extras.deletion),
     ]

@@ -66,7 +66,7 @@ pub const SETTINGS: &[Setting] = &[
         also: "",
         default: "preferred",
         about: "disabled, preferred, required, verify_ca or verify_identity, as MySQL means them. By default \
-                verify_identity for hosts under .rds.amazonaws.com, else preferred.",
+                verify_identity for hosts under .rds.amazonaws.com and .rds.amazonaws.com.cn, else preferred.",
     },
     Setting {
         name: "DATABASE_CA_FILE",

@@ -24,7 +24,10 @@ async fn what_is_too_old_goes_and_what_is_younger_stays() {
     app.db_unactivated("never came").await;
     app.browser().sign_up("Late", "late@example.com", PASSWORD).await;
     app.browser().ask_reset(&anna.email).await;
-    app.browser().log_in_remembered(&anna.email, PASSWORD).await;
+    let mut annas = app.browser();
+    annas.log_in_remembered(&anna.email, PASSWORD).await;
+    let form = annas.get("/").await.form("Post").set("micropost[content]", "by the form, and kept");
+    annas.submit(form).await.assert_flash("success", "Micropost created!");
     until(&app, outbox::ALL, 0).await;
     // Given up in 400 days.
     let then = app.app.clock.now() + TimeDelta::days(400);
@@ -42,7 +45,10 @@ async fn what_is_too_old_goes_and_what_is_younger_stays() {
     let rows = async |table: &str| app.database.db_number(&format!("SELECT COUNT(*) FROM {table}")).await;
     assert_eq!((rows("users").await, rows("remembered_devices").await, rows("mail_tokens").await), (3, 1, 2));
 
+    clean_up_after(&app, TimeDelta::hours(23)).await;
+    assert_eq!(rows("idempotency_keys").await, 1, "the form may still be sent again");
     clean_up_after(&app, TimeDelta::days(29)).await;
+    assert_eq!(rows("idempotency_keys").await, 0, "a day is over");
     assert_eq!((rows("users").await, rows("remembered_devices").await, rows("mail_tokens").await), (3, 1, 2));
     // A sign-up again starts the time anew.
     app.browser().sign_up("Late", "late@example.com", PASSWORD).await;
@@ -55,6 +61,6 @@ async fn what_is_too_old_goes_and_what_is_younger_stays() {
     assert_eq!((rows("users").await, rows("mail_tokens").await), (1, 0));
     clean_up_after(&app, TimeDelta::days(400)).await;
     assert_eq!(rows("outbox").await, 0, "with the text of the mail");
-    assert_eq!(rows("microposts").await, 1, "posts do not grow too old");
+    assert_eq!(rows("microposts").await, 2, "posts do not grow too old");
     app.db_assert_counts().await;
 }

@@ -20,6 +20,14 @@ async fn change(app: &TestApp, browser: &mut Browser, person: &Person, password:
     browser.submit(page.form("Use this address")).await.assert_at(200, "/");
 }
 
+/// Somebody, and whoever knew the password and has changed the address.
+async fn stolen(app: &TestApp) -> (Person, Browser) {
+    let michael = app.db_person("michael").await;
+    let mut thief = app.logged_in(&michael).await;
+    change(app, &mut thief, &michael, PASSWORD, "thief@example.com").await;
+    (michael, thief)
+}
+
 /// The links that went to an address, once there are so many; oldest first.
 async fn links(app: &TestApp, email: &str, number: usize) -> Vec<String> {
     let start = std::time::Instant::now();
@@ -106,9 +114,7 @@ async fn the_link_ends_a_change_that_is_still_waiting() {
 #[actix_web::test]
 async fn the_first_owner_wins_over_every_later_address() {
     let app = TestApp::start().await;
-    let michael = app.db_person("michael").await;
-    let mut thief = app.logged_in(&michael).await;
-    change(&app, &mut thief, &michael, PASSWORD, "thief@example.com").await;
+    let (michael, mut thief) = stolen(&app).await;
     change(&app, &mut thief, &michael, PASSWORD, "second@example.com").await;
     let of_thief = links(&app, "thief@example.com", 2).await.remove(1);
     let of_owner = links(&app, &michael.email, 2).await.remove(1);
@@ -125,9 +131,7 @@ async fn the_first_owner_wins_over_every_later_address() {
 #[actix_web::test]
 async fn a_later_link_does_not_end_an_earlier_one() {
     let app = TestApp::start().await;
-    let michael = app.db_person("michael").await;
-    let mut thief = app.logged_in(&michael).await;
-    change(&app, &mut thief, &michael, PASSWORD, "thief@example.com").await;
+    let (michael, mut thief) = stolen(&app).await;
     change(&app, &mut thief, &michael, PASSWORD, "second@example.com").await;
     let of_thief = links(&app, "thief@example.com", 2).await.remove(1);
     restore(&mut thief, &of_thief).await.assert_flash("success", DONE);
@@ -141,9 +145,7 @@ async fn a_later_link_does_not_end_an_earlier_one() {
 #[actix_web::test]
 async fn a_former_address_that_another_account_has_by_now_says_so_and_the_link_stays_good() {
     let app = TestApp::start().await;
-    let michael = app.db_person("michael").await;
-    let mut thief = app.logged_in(&michael).await;
-    change(&app, &mut thief, &michael, PASSWORD, "thief@example.com").await;
+    let (michael, _) = stolen(&app).await;
     let link = links(&app, &michael.email, 2).await.remove(1);
     let mut owner = app.browser();
     let page = owner.get(&link).await;
@@ -182,9 +184,7 @@ async fn a_link_is_good_for_seven_days_and_only_with_its_address() {
 #[actix_web::test]
 async fn of_twenty_parallel_uses_one_succeeds() {
     let app = TestApp::start().await;
-    let michael = app.db_person("michael").await;
-    let mut thief = app.logged_in(&michael).await;
-    change(&app, &mut thief, &michael, PASSWORD, "thief@example.com").await;
+    let (michael, _) = stolen(&app).await;
     let mut browser = app.browser();
     let page = browser.get(&links(&app, &michael.email, 2).await[1]).await;
     let uses = (0..20).map(|_| {
