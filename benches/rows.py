@@ -45,6 +45,8 @@ COUNT = "SELECT CAST(SUM(microposts_count) AS SIGNED) FROM users"
 USER_90_000 = "SELECT id FROM users ORDER BY id LIMIT 1 OFFSET 89970"
 OF_POST = "FROM microposts WHERE user_id = 3 ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET 29970;"
 POST_30_000 = f"SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) {OF_POST} SELECT id {OF_POST}"
+OF_ENTRY = "FROM timeline_entries WHERE user_id = 1 ORDER BY created_at DESC, micropost_id DESC LIMIT 1 OFFSET 29970;"
+ENTRY_30_000 = f"SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) {OF_ENTRY} SELECT micropost_id {OF_ENTRY}"
 FOLLOW_30_000 = "SELECT id FROM relationships WHERE followed_id = 2 ORDER BY id DESC LIMIT 1 OFFSET 29970"
 HASH = Load("/hash", on="bare", method="POST", body=("text/plain", b"password"))
 
@@ -105,9 +107,13 @@ def table(photo):
         writes("log-in", "small", log_in(*small(1)), bare=HASH, times=1.1),
         writes("page during 32 log-ins", "small", page("/users/1", *POSTS), measured_by=extras.crowd, times=2,
                other=replace(log_in(*small(1)), connections=32)),
+        writes("page during 1,000 log-ins", "small", page("/users/1", *POSTS), measured_by=extras.flood, times=2,
+               other=replace(log_in(*small(1)), connections=1000)),
         writes("memory after posts", "small", measured_by=extras.loaded_memory),
         reads("feed of 50", "large", few, bare=bare),
         reads("feed of 5,000", "large", deep("/", POSTS, reader=1), bare=bare, other=few, times=1.5, note="aim 1.3"),
+        reads("feed, page 1,000", "large", deep("/?from={key}", POSTS, reader=1, key=ENTRY_30_000), bare=bare,
+              other=deep("/", POSTS, reader=1), times=1.2),
         reads("users, page 3,000", "large", deep("/users?from={key}", PEOPLE, key=USER_90_000), bare=bare,
               other=deep("/users", PEOPLE), times=1.2),
         reads("profile, page 1,000", "large", deep("/users/3?from={key}", POSTS, key=POST_30_000), bare=bare,
@@ -118,5 +124,5 @@ def table(photo):
         # One author each: posts of the same person wait for each other.
         writes("post to 50,000", "large", post(large(2), connections=1), bare=insert(1),
                other=post(large(20), connections=1), times=1.5),
-        writes("delete one of 50,000", "large", measured_by=extras.deletion),
+        writes("delete one of 50,000", "large", measured_by=extras.deletion, times=2),
     ]

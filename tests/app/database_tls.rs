@@ -7,7 +7,7 @@ use crate::support::{Certificates, Program, TestApp};
 /// Whether the application gets through to the test's own server with these settings.
 async fn connects(mode: &str, ca_file: &str) -> bool {
     let settings = [("DATABASE_SSL_MODE", mode), ("DATABASE_CA_FILE", ca_file)];
-    TestApp::start_unmigrated(&settings).await.app.db.ping().await.is_ok()
+    TestApp::start_unmigrated(&settings).await.app.db.conn().await.is_ok()
 }
 
 #[actix_web::test]
