@@ -103,11 +103,14 @@ fn post(path: &str, content_type: &str, cookie: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// Whole requests with an input.
+type Requests = Box<dyn Fn(&[u8]) -> Vec<Vec<u8>> + Send>;
+
 /// What reads the input, what it gets to read, and the whole requests with it.
 struct Reader {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
-    requests: Box<dyn Fn(&[u8]) -> Vec<Vec<u8>> + Send>,
+    requests: Requests,
 }
 
 /// `cookie` is that of somebody who is logged in, `cookies` are others that the application made.
