@@ -21,8 +21,8 @@ fn packed_zeros() -> Vec<u8> {
     bytes[start + 4..start + 4 + length].to_vec()
 }
 
-/// Up to twice the size of the largest piece below 32 MB (man 3 mallopt, M_TRIM_THRESHOLD), in kB. The program as it is
-/// deployed is built with musl, which gives all of it back.
+/// What glibc may keep of the memory that was freed, in kB: twice the size of the largest piece below 32 MB (man 3 mallopt,
+/// M_TRIM_THRESHOLD).
 const KEPT_BY_GLIBC: u64 = 65_536;
 
 /// Serves, and has taken its first picture.
