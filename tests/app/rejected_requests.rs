@@ -65,7 +65,7 @@ async fn they_get_the_same_behind_nginx() {
     assert_all_dressed(app.address).await;
 }
 
-/// Another site of the same domain may set so many.
+/// Other sites of the same domain may set this many.
 #[actix_web::test]
 async fn too_many_cookies_are_named_as_the_reason() {
     let plain = TestApp::start().await;

@@ -44,7 +44,7 @@ impl Still {
         Ok(Still { pixels, fitted: fit(width, height), profile, orientation, format })
     }
 
-    /// Makes it small, 8-bit, sRGB and upright, in this order: what comes after shrinking costs next to nothing.
+    /// Shrinks it, and then makes it 8-bit, sRGB and upright, which is cheap for so few pixels.
     pub(super) fn encode(self) -> Result<Picture, Refusal> {
         let profile = self.profile.as_ref();
         let mut image = match self.pixels {
