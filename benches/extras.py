@@ -1,14 +1,15 @@
 """Rows that are not a page asked again and again: start, memory, and a page while others log in."""
 
+import asyncio
 import os
 import subprocess
 import threading
 import time
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from statistics import median, quantiles
 
 from load import Figures, Target, Visitor, form, outcome
-from machine import Failed, resident_mb
+from machine import HERE, Failed, resident_mb
 from report import line_of, plain_line
 
 STARTS = 5
@@ -69,33 +70,8 @@ def photo(row, servers, machine, chosen, picture):
 
 def crowd(row, servers, machine, chosen):
     """The p99 of a page while visitors log in all the time, and without them, in turn."""
-    (line, wanted, met), refused = beside_log_ins(row, servers, machine, chosen)
-    return line, wanted + (f", {refused:.0%} refused" if refused else ""), met
-
-
-def flood(row, servers, machine, chosen):
-    """The same with so many visitors that most are refused; and how long somebody else's log-in takes to be answered."""
-    if chosen.smoke:
-        row = replace(row, other=replace(row.other, connections=100))
-    visitor, slowest = Visitor(servers["app"].port), []
-
-    def log_in():
-        began = time.monotonic()
-        status, location, _ = visitor.ask("POST", "/login", row.other.body)
-        if status not in (303, 503):
-            raise Failed(f"a log-in among many answers {status} {location}")
-        slowest.append(time.monotonic() - began)
-
-    (line, wanted, met), refused = beside_log_ins(row, servers, machine, chosen, log_in)
-    wanted += f", {refused:.0%} refused, a log-in answered within {max(slowest):.1f} s <= 3 s"
-    return line, wanted, met and max(slowest) <= 3
-
-
-def beside_log_ins(row, servers, machine, chosen, meanwhile=None):
-    """The line of the page, and the share of log-ins that were refused, as those are that would wait for more than 2 s."""
     page, log_ins = (Target(load, servers["app"], machine, row.scale) for load in (row.ours, row.other))
-    alone = page.figures
-    crowded, sent, refused = Figures(), 0, 0
+    alone, crowded, sent, refused = page.figures, Figures(), 0, 0
     for _ in range(chosen.rounds):
         page.figures = alone
         page.run(chosen.seconds)
@@ -103,17 +79,63 @@ def beside_log_ins(row, servers, machine, chosen, meanwhile=None):
         with subprocess.Popen(log_ins.command(chosen.seconds + 4), stdout=subprocess.PIPE, text=True) as others:
             threading.Event().wait(1)
             page.run(chosen.seconds)
-            if meanwhile:
-                meanwhile()
             printed, _ = others.communicate()
         result = outcome(subprocess.CompletedProcess([], others.returncode, printed, ""))
-        if not result["requests"] or (result["lost"] and not meanwhile):
+        if not result["requests"] or result["lost"]:
             raise Failed(f"the log-ins beside it: {result}")
         sent, refused = sent + result["requests"], refused + result["refused"]
+    line, wanted, met = p99_line(row, alone, crowded)
+    return line, wanted + (f", {refused / sent:.0%} refused" if refused else ""), met
+
+
+def flood(row, servers, machine, chosen):
+    """The p99 of a page while 1,000 visitors log in at the same moment, and without them, in turn."""
+    page, log_in = (Target(load, servers["app"], machine, row.scale) for load in (row.ours, row.other))
+    alone, flooded, answers = page.figures, Figures(), []
+    for _ in range(chosen.rounds):
+        page.figures = alone
+        page.run(chosen.seconds)
+        page.figures = flooded
+        with ThreadPoolExecutor(1) as others:
+            flooding = others.submit(asyncio.run, all_at_once(log_in))
+            page.run(chosen.seconds)
+            answers += flooding.result()
+    if unexpected := {status for status, _ in answers} - {303, 503}:
+        raise Failed(f"log-ins among many answer {unexpected}")
+    refused = sum(status == 503 for status, _ in answers) / len(answers)
+    slowest = max(seconds for _, seconds in answers)
+    line, wanted, met = p99_line(row, alone, flooded)
+    wanted += f", {refused:.0%} refused, the last answered after {slowest:.1f} s <= 3 s"
+    return line, wanted, met and slowest <= 3
+
+
+async def all_at_once(target):
+    """Sends a request over each connection, once all are open; the status and the seconds of every answer."""
+    content_type, body = target.load.body
+    host = f"{HERE}:{target.server.port}"
+    head = f"POST {target.path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nSec-Fetch-Site: same-origin\r\n" \
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+
+    async def ask(reader, writer):
+        began = time.monotonic()
+        writer.write(head.encode() + body)
+        answer = (await reader.read()).decode()
+        writer.close()
+        status = int(answer.split(" ", 2)[1])
+        if status == 503 and "\r\nretry-after: " not in answer.lower():
+            raise Failed("a log-in is refused without Retry-After")
+        return status, time.monotonic() - began
+
+    connected = [await asyncio.open_connection(HERE, target.server.port) for _ in range(target.load.connections)]
+    return await asyncio.gather(*(ask(*connection) for connection in connected))
+
+
+def p99_line(row, alone, crowded):
+    """How a page fares in a crowd, compared with alone."""
     line = plain_line(
         row.page, row.scale, rps=round(crowded.requests / crowded.seconds, 1), p50_ms=round(median(crowded.p50s), 3),
         p99_ms=round(median(crowded.p99s), 3), times=round(median(crowded.p99s) / median(alone.p99s), 2))
-    return (line, f"p99 <= {row.times:.1f} x", line["times"] <= row.times), refused / sent
+    return line, f"p99 <= {row.times:.1f} x", line["times"] <= row.times
 
 
 def deletion(row, servers, machine, chosen):

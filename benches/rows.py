@@ -107,7 +107,7 @@ def table(photo):
         writes("log-in", "small", log_in(*small(1)), bare=HASH, times=1.1),
         writes("page during 32 log-ins", "small", page("/users/1", *POSTS), measured_by=extras.crowd, times=2,
                other=replace(log_in(*small(1)), connections=32)),
-        writes("page during 1,000 log-ins", "small", page("/users/1", *POSTS), measured_by=extras.flood, times=2,
+        writes("page as 1,000 log in", "small", page("/users/1", *POSTS), measured_by=extras.flood, times=2,
                other=replace(log_in(*small(1)), connections=1000)),
         writes("memory after posts", "small", measured_by=extras.loaded_memory),
         reads("feed of 50", "large", few, bare=bare),
