@@ -134,9 +134,10 @@ class Machine:
         return [int(line) for line in ran.stdout.split()]
 
     def sample_app(self, scale, *arguments):
-        command = [RELEASE / "sample-app", *arguments]
-        subprocess.run(command, env=self.app_settings(scale, free_port(), "production"), check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        ran = subprocess.run([RELEASE / "sample-app", *arguments], capture_output=True, text=True,
+                             env=self.app_settings(scale, free_port(), "production"))
+        if ran.returncode:
+            raise Failed(f"sample-app {' '.join(arguments)}: {ran.stdout}{ran.stderr}")
 
     def app_settings(self, scale, port, env):
         limits = {"LIMITS": "off"} if env == "development" else {}
