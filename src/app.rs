@@ -8,21 +8,21 @@ use crate::config::{AppEnv, Config};
 use crate::db::Db;
 use crate::error::Result;
 use crate::jobs::Wakeup;
-use crate::models::password::Passwords;
+use crate::mail::mailer::Mailer;
+use crate::mail::sns::Sns;
+use crate::models::values::password::Passwords;
 use crate::services::cache::Cache;
 use crate::services::images::Images;
 use crate::services::leaderboard::Leaderboard;
 use crate::services::limits::Limits;
-use crate::services::logs::Logs;
-use crate::services::mailer::Mailer;
 use crate::services::picture_decoder::PictureDecoder;
 use crate::services::redis::Redis;
 use crate::services::sessions::Sessions;
-use crate::services::sns::Sns;
 use crate::services::tls;
-use crate::services::traffic::Traffic;
+use crate::telemetry::logs::Logs;
+use crate::telemetry::request_metrics::RequestMetrics;
 use crate::web::cookies::Cookies;
-use crate::web::headers::Headers;
+use crate::web::middleware::security_headers::Headers;
 
 /// Everything that a handler may need.
 pub struct App {
@@ -39,7 +39,7 @@ pub struct App {
     /// Answers that are kept for a while.
     pub cache: Cache,
     /// Requests, counted.
-    pub traffic: Traffic,
+    pub request_metrics: RequestMetrics,
     /// Ids of the people who have the most followers.
     pub most_followed: Leaderboard,
     /// Pictures of posts.
@@ -94,7 +94,7 @@ impl App {
             sessions: Sessions::new(redis.clone()),
             limits: Limits::new(redis.clone(), config.limit_numbers.clone()),
             cache: Cache::new(redis.clone()),
-            traffic: Traffic::default(),
+            request_metrics: RequestMetrics::default(),
             most_followed: Leaderboard::new("most_followed", redis),
             images: Images::new(&config),
             mailer: Mailer::open(&config)?,

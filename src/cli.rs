@@ -13,14 +13,14 @@ use crate::config::{self, AppEnv, Config};
 use crate::db::Db;
 use crate::doctor;
 use crate::error::{Error, Result};
-use crate::models::email::Email;
-use crate::models::secret::random_hex;
 use crate::models::user::User;
+use crate::models::values::email::Email;
+use crate::models::values::token::random_hex;
 use crate::seeds;
 use crate::server::{self, Running};
-use crate::services::logs::Logs;
+use crate::telemetry::logs::Logs;
 use crate::views::assets;
-use crate::web::error_pages;
+use crate::web::middleware::error_pages;
 use crate::web::sign_in::audit;
 
 /// People sign up, post and follow each other: the sample application of the AWS tutorials.

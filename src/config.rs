@@ -108,14 +108,14 @@ pub enum AppEnv {
 /// Everything that is wrong with the settings, one line each: `NAME: what is wrong; what to do`.
 #[derive(Debug, thiserror::Error)]
 #[error("The settings need attention:\n  {}", .0.join("\n  "))]
-pub struct Errors(Vec<String>);
+pub struct ConfigErrors(Vec<String>);
 
 impl Config {
     /// Reads the settings from the environment of the process.
     ///
     /// # Errors
     /// Everything that is missing, unreadable or contradictory, at once.
-    pub fn from_env() -> Result<Config, Errors> {
+    pub fn from_env() -> Result<Config, ConfigErrors> {
         Config::load(&as_text(std::env::vars_os()))
     }
 
@@ -124,7 +124,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is missing, unreadable or contradictory, at once.
-    pub fn load(vars: &BTreeMap<String, String>) -> Result<Config, Errors> {
+    pub fn load(vars: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
         let mut reader = Reader::new(vars);
         let r = &mut reader;
 
@@ -179,13 +179,13 @@ impl Config {
         let (Some(app_url), Some(database), Some(redis), Some(images), Some(mail), []) =
             (app_url, database, redis, images, mail, errors.as_slice())
         else {
-            return Err(Errors(errors));
+            return Err(ConfigErrors(errors));
         };
         // Last, so that nothing is written for settings that are refused.
         let secret_key_base = match secret {
             Some(secret) => secret,
             None => secret::kept_in(&data_dir).map_err(|error| {
-                Errors(vec![format!(
+                ConfigErrors(vec![format!(
                     "SECRET_KEY_BASE: cannot be kept in DATA_DIR ({}: {error}); repair that, or set it",
                     data_dir.display()
                 )])

@@ -10,17 +10,17 @@ mod pool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use conn::{Conn, Link, Outcome};
+pub use conn::{Conn, ExecResult, Link};
 pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, on, row};
 pub use migrate::MIGRATE_LOCK_TIMEOUT;
 pub use pool::NeedsTls;
 
 use crate::config;
 use crate::error::{Error, Result};
-use crate::per_thread::PerThread;
-use crate::services::vitals::Vitals;
+use crate::telemetry::call_stats::CallStats;
+use crate::thread_local_pool::ThreadLocalPool;
 use deadpool::Status;
-use pool::{MYSQL_A_THREAD, MySqlConnections, Pool, Renewal, SqliteConnections};
+use pool::{MYSQL_PER_THREAD, MySqlConnections, Pool, Renewal, SqliteConnections};
 
 /// A connection is there within this time or not at all: with a server that is frozen, every idle one takes a second to
 /// be found dead, and nobody waits for all of them.
@@ -32,7 +32,7 @@ pub struct Db(Arc<Inner>);
 
 struct Inner {
     backend: Backend,
-    vitals: Vitals,
+    call_stats: CallStats,
     address: String,
 }
 
@@ -41,7 +41,7 @@ enum Backend {
     /// A file. For development and for a single small instance.
     Sqlite(Pool<SqliteConnections>),
     /// MySQL or MariaDB: RDS, Aurora.
-    MySql { pools: PerThread<MySqlConnections>, renewal: Arc<Renewal> },
+    MySql { pools: ThreadLocalPool<MySqlConnections>, renewal: Arc<Renewal> },
 }
 
 impl Db {
@@ -60,7 +60,7 @@ impl Db {
                 (Backend::MySql { pools, renewal }, mysql.to_string())
             }
         };
-        Ok(Db(Arc::new(Inner { backend, vitals: Vitals::default(), address })))
+        Ok(Db(Arc::new(Inner { backend, call_stats: CallStats::default(), address })))
     }
 
     /// What it is, in a word.
@@ -72,8 +72,8 @@ impl Db {
     }
 
     /// How it is doing: every statement, and every connection that could not be had.
-    pub fn vitals(&self) -> &Vitals {
-        &self.0.vitals
+    pub fn call_stats(&self) -> &CallStats {
+        &self.0.call_stats
     }
 
     /// Where it is, without user and password.
@@ -98,7 +98,7 @@ impl Db {
         let start = Instant::now();
         let conn = self.checkout().await;
         if let Err(error) = &conn {
-            self.0.vitals.note(start.elapsed(), Some(error));
+            self.0.call_stats.note(start.elapsed(), Some(error));
         }
         conn
     }
@@ -178,7 +178,7 @@ impl Db {
     pub fn most_here(&self) -> usize {
         match &self.0.backend {
             Backend::Sqlite(pool) => pool.status().max_size,
-            Backend::MySql { .. } => MYSQL_A_THREAD,
+            Backend::MySql { .. } => MYSQL_PER_THREAD,
         }
     }
 }

@@ -47,11 +47,10 @@ pub async fn examine(config: &Config) -> bool {
         Box::pin(mail::examine(config)).await,
         Box::pin(logs::examine(config)).await,
     ];
-    let ill: Vec<_> =
-        all.iter().filter(|check_up| check_up.failed).map(|check_up| check_up.service).collect();
+    let ill: Vec<_> = all.iter().filter(|check| check.failed).map(|check| check.service).collect();
     say!();
     if ill.is_empty() {
-        let steps: usize = all.iter().map(|check_up| check_up.ok).sum();
+        let steps: usize = all.iter().map(|check| check.ok).sum();
         say!("All {} services are well: {steps} steps, all ok.", all.len());
     } else {
         say!("{} of {} services need attention: {}.", ill.len(), all.len(), ill.join(", "));
@@ -60,7 +59,7 @@ pub async fn examine(config: &Config) -> bool {
 }
 
 /// What is found out about one service, printed line by line as it is.
-struct CheckUp {
+struct Check {
     service: &'static str,
     /// Steps that are still to be taken.
     ahead: Vec<&'static str>,
@@ -72,39 +71,39 @@ struct CheckUp {
 struct Failed;
 
 /// What a step found: something for the next one, and a text.
-type Found<T> = Result<(T, String), Trouble>;
+type Found<T> = Result<(T, String), Problem>;
 
 /// What is wrong and what to do.
-struct Trouble {
+struct Problem {
     what: String,
     advice: String,
 }
 
-impl Trouble {
-    fn new(what: impl Display, advice: impl Into<String>) -> Trouble {
-        Trouble { what: what.to_string(), advice: advice.into() }
+impl Problem {
+    fn new(what: impl Display, advice: impl Into<String>) -> Problem {
+        Problem { what: what.to_string(), advice: advice.into() }
     }
 
     /// Errors here say what is wrong and, behind a semicolon, what to do; `advice` is for those that do not.
-    fn of(error: &Error, advice: &str) -> Trouble {
+    fn of(error: &Error, advice: &str) -> Problem {
         let text = said(error);
         match text.split_once("; ") {
-            Some((what, to_do)) => Trouble::new(what, to_do),
-            None => Trouble::new(text, advice),
+            Some((what, to_do)) => Problem::new(what, to_do),
+            None => Problem::new(text, advice),
         }
     }
 }
 
 /// A file of authorities that cannot be used, and what would be in a good one.
-fn bad_file(error: &Error, authorities: &str) -> Trouble {
-    let trouble = Trouble::of(error, "name a file that can be read");
-    Trouble { advice: format!("{}: {authorities}", trouble.advice), ..trouble }
+fn bad_file(error: &Error, authorities: &str) -> Problem {
+    let trouble = Problem::of(error, "name a file that can be read");
+    Problem { advice: format!("{}: {authorities}", trouble.advice), ..trouble }
 }
 
-impl CheckUp {
-    fn begin(service: &'static str, address: &str, steps: &[&'static str]) -> CheckUp {
+impl Check {
+    fn begin(service: &'static str, address: &str, steps: &[&'static str]) -> Check {
         say!("{service:<10} {address}");
-        CheckUp { service, ahead: steps.to_vec(), ok: 0, failed: false }
+        Check { service, ahead: steps.to_vec(), ok: 0, failed: false }
     }
 
     /// Takes a step, within the usual time.
@@ -124,7 +123,7 @@ impl CheckUp {
         silence: &str,
         look: impl Future<Output = Found<T>>,
     ) -> Result<T, Failed> {
-        let late = |_| Err(Trouble::new(format!("no answer within {} s", limit.as_secs()), silence));
+        let late = |_| Err(Problem::new(format!("no answer within {} s", limit.as_secs()), silence));
         let found = timeout(limit, look).await.unwrap_or_else(late);
         self.ahead.retain(|ahead| *ahead != name);
         match found {
@@ -148,7 +147,7 @@ impl CheckUp {
         print("skipped", name, why);
     }
 
-    fn end(self, _: Result<(), Failed>) -> CheckUp {
+    fn end(self, _: Result<(), Failed>) -> Check {
         for name in &self.ahead {
             print("skipped", name, "");
         }
@@ -204,7 +203,7 @@ async fn folder(folder: &Path, setting: &str) -> Found<()> {
     });
     match tried.await.map_err(std::io::Error::other).flatten() {
         Ok(()) => Ok(((), format!("{place} takes files"))),
-        Err(error) => Err(Trouble::new(
+        Err(error) => Err(Problem::new(
             format!("{place}: {error}"),
             format!("let the user who runs the program write there, or set another folder in {setting}"),
         )),

@@ -4,7 +4,13 @@
 //!
 //! Every instance runs every worker. A [`Lease`] on a row keeps them apart, and hands the row on when a worker dies.
 
+pub mod cleanup;
+pub mod job;
 pub mod lease;
+pub mod picture_deletion;
+pub mod picture_deletion_worker;
+pub mod timeline_repair;
+pub mod user_deletion;
 pub mod worker;
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::controllers::{
 };
 use crate::error::{Error, Result};
 use crate::web::form::Form;
-use crate::web::guard::to_its_end;
+use crate::web::middleware::run_detached::run_detached;
 use crate::web::visitor::Visitor;
 
 /// Writes the table below twice: as data, and as actix's configuration.
@@ -30,9 +30,9 @@ macro_rules! routes {
                     .default_service(web::to(|visitor, req| {
                         not_allowed(visitor, req, &[$(stringify!($verb)),+])
                     }));
-                config.service(resource.wrap(from_fn(to_its_end)));
+                config.service(resource.wrap(from_fn(run_detached)));
             )+
-            config.default_service(web::to(not_found).wrap(from_fn(to_its_end)));
+            config.default_service(web::to(not_found).wrap(from_fn(run_detached)));
         }
     };
 }

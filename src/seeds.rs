@@ -6,12 +6,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::clock::Clock;
 use crate::db::{Db, fetch_optional};
 use crate::error::{Error, Result};
-use crate::models::email::Email;
 use crate::models::micropost::{Content, Micropost};
-use crate::models::name::Name;
-use crate::models::password::Passwords;
 use crate::models::relationship;
 use crate::models::user::{SignedUp, User};
+use crate::models::values::email::Email;
+use crate::models::values::name::Name;
+use crate::models::values::password::Passwords;
 
 /// The admin's address.
 pub const ADMIN_EMAIL: &str = "example@railstutorial.org";

@@ -19,9 +19,11 @@ use crate::app::App;
 use crate::config::{Listen, MAX_SHUTDOWN_DELAY};
 use crate::controllers::metrics;
 use crate::error::{Error, Result};
+use crate::jobs;
 use crate::jobs::worker::Worker;
-use crate::services::{cleaner, mail_requests, post_office};
-use crate::web::{cookies, error_pages, form, headers, request_log, same_origin, target};
+use crate::mail;
+use crate::web::middleware::{error_pages, host_mismatch, request_log, same_origin, security_headers};
+use crate::web::{cookies, form};
 
 /// A request's head has to arrive within this time (slow senders).
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,10 +50,10 @@ pub struct Running {
     metrics: Option<ServerHandle>,
     serving: JoinHandle<std::io::Result<()>>,
     stop_workers: watch::Sender<bool>,
-    post_office: JoinHandle<()>,
-    mail_requests: JoinHandle<()>,
-    cleaner: JoinHandle<()>,
-    jobs: JoinHandle<()>,
+    mail_worker: JoinHandle<()>,
+    mail_request_worker: JoinHandle<()>,
+    picture_deletion_worker: JoinHandle<()>,
+    job_worker: JoinHandle<()>,
 }
 
 /// Starts serving.
@@ -69,14 +71,14 @@ pub async fn start(app: App) -> Result<Running> {
     let (metrics, metrics_address) = serve_metrics(&app)?.unzip();
     // Not before all addresses are bound: a start that fails leaves nothing running.
     let (stop_workers, stopped) = watch::channel(false);
-    let cleaner = rt::spawn(cleaner::run(
+    let picture_deletion_worker = rt::spawn(jobs::picture_deletion_worker::run(
         app.db.clone(),
         app.images.clone(),
         app.clock.clone(),
         app.picture_deletion_wakeup.clone(),
         stopped.clone(),
     ));
-    let post_office = rt::spawn(post_office::run(
+    let mail_worker = rt::spawn(mail::worker::run(
         app.db.clone(),
         app.mailer.clone(),
         app.clock.clone(),
@@ -89,8 +91,8 @@ pub async fn start(app: App) -> Result<Running> {
         wakeup: app.jobs_wakeup.clone(),
         picture_deletion_wakeup: app.picture_deletion_wakeup.clone(),
     };
-    let jobs = rt::spawn(worker.run(stopped.clone()));
-    let mail_requests = rt::spawn(mail_requests::run(app.clone(), stopped));
+    let job_worker = rt::spawn(worker.run(stopped.clone()));
+    let mail_request_worker = rt::spawn(mail::request_worker::run(app.clone(), stopped));
     let server = server.shutdown_timeout(DRAIN_SECONDS).disable_signals().run();
     Ok(Running {
         app,
@@ -100,10 +102,10 @@ pub async fn start(app: App) -> Result<Running> {
         metrics,
         serving: rt::spawn(server),
         stop_workers,
-        post_office,
-        mail_requests,
-        cleaner,
-        jobs,
+        mail_worker,
+        mail_request_worker,
+        picture_deletion_worker,
+        job_worker,
     })
 }
 
@@ -142,10 +144,10 @@ pub fn around(
         .configure(routes)
         .wrap(from_fn(form::read))
         .wrap(from_fn(same_origin::check))
-        .wrap(from_fn(target::check))
+        .wrap(from_fn(host_mismatch::check))
         .wrap(from_fn(error_pages::dress))
         .wrap(from_fn(cookies::send))
-        .wrap(from_fn(headers::add))
+        .wrap(from_fn(security_headers::add))
         .wrap(from_fn(request_log::log))
 }
 
@@ -175,10 +177,10 @@ impl Running {
         // The receivers are gone only if the workers are.
         let _ = self.stop_workers.send(true);
         // A mail server that does not answer is not waited for; the mail in hand goes to the next worker.
-        let mailing = async { (self.mail_requests.await, self.post_office.await) };
+        let mailing = async { (self.mail_request_worker.await, self.mail_worker.await) };
         let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), mailing).await;
-        let _ = self.cleaner.await;
-        let _ = self.jobs.await;
+        let _ = self.picture_deletion_worker.await;
+        let _ = self.job_worker.await;
         let _ = self.serving.await;
     }
 }

@@ -61,7 +61,7 @@ fn vars(parts: &[&[(&str, &str)]]) -> Vars {
 }
 
 /// Development with a secret of its own, so that nothing is written, and with these variables.
-fn load(set: &[(&str, &str)]) -> Result<Config, Errors> {
+fn load(set: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::load(&vars(&[&[("SECRET_KEY_BASE", KEY)], set]))
 }
 
@@ -184,7 +184,7 @@ fn production_names_everything_that_is_missing_at_once() {
     let half = [("APP_ENV", "production"), ("SHUTDOWN_DELAY", "61"), ("TRUSTED_PROXIES", "many")];
     let told = errors_alone(&half);
     assert_eq!(names(&told), [&needed[..], &["SHUTDOWN_DELAY", "TRUSTED_PROXIES"]].concat());
-    let shown = Errors(told).to_string();
+    let shown = ConfigErrors(told).to_string();
     assert!(
         shown.starts_with("The settings need attention:\n  APP_URL: is missing; set the address"),
         "{shown}"

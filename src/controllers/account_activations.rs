@@ -6,15 +6,15 @@ use askama::Template;
 
 use crate::db::Conn;
 use crate::error::{Error, Result};
-use crate::models::email::Email;
-use crate::models::mail_request::MailRequest;
+use crate::mail::request::MailRequest;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::user::User;
-use crate::models::validation::Errors;
+use crate::models::values::email::Email;
+use crate::models::values::validation::FieldErrors;
 use crate::views::Layout;
-use crate::web::flash::{Kind, Offer};
+use crate::web::flash::{FlashKind, Offer};
 use crate::web::form::Form;
-use crate::web::mail_link::{self, Followed, KEPT};
+use crate::web::mail_link::{self, LinkStatus, STASHED};
 use crate::web::params::Query;
 use crate::web::sign_in::audit;
 use crate::web::sign_up;
@@ -24,14 +24,14 @@ use crate::web::visitor::Visitor;
 #[template(path = "account_activations/new.html")]
 struct New {
     layout: Layout,
-    errors: Errors,
+    errors: FieldErrors,
     email: String,
 }
 
 /// GET /account_activations/new
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     let layout = visitor.layout("Activation");
-    visitor.page(&New { layout, errors: Errors::default(), email: String::new() })
+    visitor.page(&New { layout, errors: FieldErrors::default(), email: String::new() })
 }
 
 /// POST /account_activations: sends another mail, and answers alike when there is nothing to activate.
@@ -40,16 +40,16 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let email = match Email::parse(typed) {
         Ok(email) => email,
         Err(message) => {
-            let errors = Errors::one("email", message);
+            let errors = FieldErrors::one("email", message);
             let page = New { layout: visitor.layout("Activation"), errors, email: typed.to_owned() };
-            return visitor.form_again(&page);
+            return visitor.render_invalid_form(&page);
         }
     };
     if let Err(error) = visitor.count_mail(email.as_str()).await {
         let email = typed.to_owned();
         return visitor.form_too_often(error, "Activation", |layout| New {
             layout,
-            errors: Errors::default(),
+            errors: FieldErrors::default(),
             email,
         });
     }
@@ -58,14 +58,14 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     MailRequest::push(&mut db, Purpose::Activation, &email, app.clock.now()).await?;
     app.mail_request_wakeup.wake();
     let message = "Email sent with another activation link if that address waits for one.";
-    visitor.go_saying("/", Kind::Info, message)
+    visitor.redirect_with_flash("/", FlashKind::Info, message)
 }
 
 #[derive(Template)]
 #[template(path = "account_activations/edit.html")]
 struct Edit {
     layout: Layout,
-    errors: Errors,
+    errors: FieldErrors,
     token: String,
     email: String,
     /// Whether this browser has to show that the account was made by whoever sits before it.
@@ -75,20 +75,26 @@ struct Edit {
 impl Edit {
     fn new(visitor: &Visitor, token: &str, link: MailToken, asks_password: bool) -> Edit {
         let layout = visitor.layout("Activation");
-        Edit { layout, errors: Errors::default(), token: token.to_owned(), email: link.email, asks_password }
+        Edit {
+            layout,
+            errors: FieldErrors::default(),
+            token: token.to_owned(),
+            email: link.email,
+            asks_password,
+        }
     }
 }
 
 /// GET /account_activations/{token}/edit
 pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result<HttpResponse> {
-    if *token != KEPT {
+    if *token != STASHED {
         return mail_link::keep(&visitor, Purpose::Activation, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
-    match find(&visitor, KEPT, "", &mut db).await? {
+    match find(&visitor, STASHED, "", &mut db).await? {
         Ok((link, user)) => {
             let asks_password = !sign_up::is_bound_to(&visitor, &user);
-            visitor.page(&Edit::new(&visitor, KEPT, link, asks_password))
+            visitor.page(&Edit::new(&visitor, STASHED, link, asks_password))
         }
         Err(other) => refuse(&visitor, "", &other),
     }
@@ -118,9 +124,9 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
         }
         if !app.passwords.matches(typed, Some(&user.password_digest)).await? {
             audit("activation_refused", Some(user.id));
-            let errors = Errors::one("password", "is not the one that was chosen when signing up");
+            let errors = FieldErrors::one("password", "is not the one that was chosen when signing up");
             let page = Edit { errors, ..Edit::new(&visitor, &token, link, true) };
-            return visitor.form_again(&page);
+            return visitor.render_invalid_form(&page);
         }
     }
     let activated = app
@@ -134,11 +140,11 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
             User::find(db, link.user_id).await?.ok_or(Error::NotFound).map(Some)
         })
         .await?;
-    let Some(user) = activated else { return refuse(&visitor, email, &Followed::Unknown) };
+    let Some(user) = activated else { return refuse(&visitor, email, &LinkStatus::Unknown) };
     mail_link::forget(&visitor, Purpose::Activation, &link.email);
     sign_up::forget(&visitor);
     visitor.log_in(&user, false).await?;
-    visitor.go_saying(&format!("/users/{}", user.id), Kind::Success, "Account activated!")
+    visitor.redirect_with_flash(&format!("/users/{}", user.id), FlashKind::Success, "Account activated!")
 }
 
 /// The link and the account that it activates.
@@ -147,29 +153,40 @@ async fn find(
     token: &str,
     email: &str,
     db: &mut Conn,
-) -> Result<Result<(MailToken, User), Followed>> {
+) -> Result<Result<(MailToken, User), LinkStatus>> {
     let link = match mail_link::find(visitor, Purpose::Activation, token, email, db).await? {
-        Followed::Good(link) => link,
+        LinkStatus::Good(link) => link,
         other => return Ok(Err(other)),
     };
     let user = User::find(db, link.user_id).await?.ok_or(Error::NotFound)?;
-    Ok(if user.activated_at.is_some() { Err(Followed::Used) } else { Ok((link, user)) })
+    Ok(if user.activated_at.is_some() { Err(LinkStatus::Used) } else { Ok((link, user)) })
 }
 
-fn refuse(visitor: &Visitor, email: &str, followed: &Followed) -> Result<HttpResponse> {
+fn refuse(visitor: &Visitor, email: &str, followed: &LinkStatus) -> Result<HttpResponse> {
     mail_link::forget(visitor, Purpose::Activation, email);
     match followed {
-        Followed::Used => {
+        LinkStatus::Used => {
             let message = "Your account is already active.";
             match &visitor.me {
-                Some(me) => visitor.go_saying(&format!("/users/{}", me.id), Kind::Info, message),
-                None => visitor.go_saying("/login", Kind::Info, &format!("{message} You can log in.")),
+                Some(me) => {
+                    visitor.redirect_with_flash(&format!("/users/{}", me.id), FlashKind::Info, message)
+                }
+                None => visitor.redirect_with_flash(
+                    "/login",
+                    FlashKind::Info,
+                    &format!("{message} You can log in."),
+                ),
             }
         }
-        Followed::Expired => {
+        LinkStatus::Expired => {
             let message = "The activation link has expired. Here you get another one.";
-            visitor.go_saying("/account_activations/new", Kind::Danger, message)
+            visitor.redirect_with_flash("/account_activations/new", FlashKind::Danger, message)
         }
-        _ => visitor.go_offering("/", Kind::Danger, "Invalid activation link", &Offer::NEW_ACTIVATION_LINK),
+        _ => visitor.go_offering(
+            "/",
+            FlashKind::Danger,
+            "Invalid activation link",
+            &Offer::NEW_ACTIVATION_LINK,
+        ),
     }
 }

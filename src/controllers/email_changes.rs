@@ -7,18 +7,18 @@ use askama::Template;
 
 use crate::db::Conn;
 use crate::error::{Error, Result};
-use crate::mails;
-use crate::models::email::Email;
+use crate::mail::messages;
+use crate::mail::outbox;
 use crate::models::email_restore;
 use crate::models::mail_token::{MailToken, Purpose};
-use crate::models::outbox;
 use crate::models::user::User;
+use crate::models::values::email::Email;
 use crate::views::Layout;
-use crate::web::flash::Kind;
+use crate::web::flash::FlashKind;
 use crate::web::form::Form;
-use crate::web::mail_link::{self, Followed, KEPT};
+use crate::web::mail_link::{self, LinkStatus, STASHED};
 use crate::web::params::Query;
-use crate::web::roles::SignedIn;
+use crate::web::roles::CurrentUser;
 use crate::web::sign_in::audit;
 use crate::web::visitor::Visitor;
 
@@ -27,24 +27,24 @@ use crate::web::visitor::Visitor;
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn send_link(me: &SignedIn, db: &mut Conn, email: &Email) -> Result<()> {
+pub async fn send_link(me: &CurrentUser, db: &mut Conn, email: &Email) -> Result<()> {
     let (app, user, now) = (&me.app, &me.me, me.app.clock.now());
     let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;
     let owner = User::find_by_email(db, email).await?.filter(|owner| owner.activated_at.is_some());
     let mail = match owner {
-        Some(owner) => mails::address_taken(&app.config, &owner)?,
-        None => mails::email_change(&app.config, email.as_str(), &token)?,
+        Some(owner) => messages::address_taken(&app.config, &owner)?,
+        None => messages::email_change(&app.config, email.as_str(), &token)?,
     };
     outbox::push(db, &mail, now).await
 }
 
 /// POST /email_changes: sends the mail to the waiting address again.
-pub async fn create(me: SignedIn) -> Result<HttpResponse> {
+pub async fn create(me: CurrentUser) -> Result<HttpResponse> {
     let (app, settings) = (&me.app, format!("/users/{}/edit", me.me.id));
     let now = app.clock.now();
     let pending = MailToken::pending_email(&mut app.db.conn().await?, me.me.id, now).await?;
     let Some(email) = pending.and_then(|email| Email::parse(&email).ok()) else {
-        return me.go_saying(&settings, Kind::Info, "No new address is waiting.");
+        return me.redirect_with_flash(&settings, FlashKind::Info, "No new address is waiting.");
     };
     me.count_mail(email.as_str()).await?;
     app.db
@@ -54,14 +54,18 @@ pub async fn create(me: SignedIn) -> Result<HttpResponse> {
         })
         .await?;
     app.mail_wakeup.wake();
-    me.go_saying(&settings, Kind::Info, "Email sent with another link to confirm your new address.")
+    me.redirect_with_flash(
+        &settings,
+        FlashKind::Info,
+        "Email sent with another link to confirm your new address.",
+    )
 }
 
 /// DELETE /email_changes: the present address stays.
-pub async fn destroy(me: SignedIn) -> Result<HttpResponse> {
+pub async fn destroy(me: CurrentUser) -> Result<HttpResponse> {
     MailToken::revoke(&mut me.app.db.conn().await?, me.me.id, Purpose::EmailChange).await?;
     let message = "The change of address was cancelled. Your address stays as it is.";
-    me.go_saying(&format!("/users/{}/edit", me.me.id), Kind::Success, message)
+    me.redirect_with_flash(&format!("/users/{}/edit", me.me.id), FlashKind::Success, message)
 }
 
 #[derive(Template)]
@@ -74,13 +78,13 @@ struct Edit {
 
 /// GET /email_changes/{token}/edit
 pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result<HttpResponse> {
-    if *token != KEPT {
+    if *token != STASHED {
         return mail_link::keep(&visitor, Purpose::EmailChange, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
-    match mail_link::find(&visitor, Purpose::EmailChange, KEPT, "", &mut db).await? {
-        Followed::Good(link) => {
-            visitor.page(&Edit { layout: visitor.layout("New address"), token: KEPT, email: link.email })
+    match mail_link::find(&visitor, Purpose::EmailChange, STASHED, "", &mut db).await? {
+        LinkStatus::Good(link) => {
+            visitor.page(&Edit { layout: visitor.layout("New address"), token: STASHED, email: link.email })
         }
         _ => refuse(&visitor, ""),
     }
@@ -98,7 +102,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     let changed = app
         .db
         .transaction(async |db| {
-            let Followed::Good(link) =
+            let LinkStatus::Good(link) =
                 mail_link::find(&visitor, Purpose::EmailChange, &token, email, db).await?
             else {
                 return Ok(None);
@@ -111,7 +115,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
                 return Ok(None);
             }
             let restore = email_restore::issue(db, before.id, &before.email, now).await?;
-            let mail = mails::email_has_changed(&app.config, &before, &link.email, &restore)?;
+            let mail = messages::email_has_changed(&app.config, &before, &link.email, &restore)?;
             outbox::push(db, &mail, now).await?;
             Ok(Some(link))
         })
@@ -120,10 +124,14 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     app.mail_wakeup.wake();
     audit("email_changed", Some(link.user_id));
     mail_link::forget(&visitor, Purpose::EmailChange, &link.email);
-    visitor.go_saying("/", Kind::Success, "Your new address counts from now on")
+    visitor.redirect_with_flash("/", FlashKind::Success, "Your new address counts from now on")
 }
 
 fn refuse(visitor: &Visitor, email: &str) -> Result<HttpResponse> {
     mail_link::forget(visitor, Purpose::EmailChange, email);
-    visitor.go_saying("/", Kind::Danger, "Invalid link; you can change your address again in the settings")
+    visitor.redirect_with_flash(
+        "/",
+        FlashKind::Danger,
+        "Invalid link; you can change your address again in the settings",
+    )
 }

@@ -5,17 +5,17 @@ use actix_web::web::Path;
 use askama::Template;
 
 use crate::error::{Error, Result};
-use crate::mails;
+use crate::mail::messages;
+use crate::mail::outbox;
 use crate::models::email_restore::{self, Restored};
 use crate::models::mail_token::{MailToken, Purpose};
-use crate::models::outbox;
-use crate::models::password::NewPassword;
 use crate::models::user::User;
-use crate::models::validation::Errors;
+use crate::models::values::password::NewPassword;
+use crate::models::values::validation::FieldErrors;
 use crate::views::Layout;
-use crate::web::flash::{Flash, Kind};
+use crate::web::flash::{Flash, FlashKind};
 use crate::web::form::Form;
-use crate::web::mail_link::{self, Followed, KEPT};
+use crate::web::mail_link::{self, LinkStatus, STASHED};
 use crate::web::params::Query;
 use crate::web::sign_in::audit;
 use crate::web::visitor::Visitor;
@@ -24,31 +24,32 @@ use crate::web::visitor::Visitor;
 #[template(path = "email_restores/edit.html")]
 struct Edit {
     layout: Layout,
-    errors: Errors,
+    errors: FieldErrors,
     token: String,
     email: String,
 }
 
 impl Edit {
-    fn new(visitor: &Visitor, token: &str, link: MailToken, errors: Errors) -> Edit {
+    fn new(visitor: &Visitor, token: &str, link: MailToken, errors: FieldErrors) -> Edit {
         Edit { layout: visitor.layout("Your address"), errors, token: token.to_owned(), email: link.email }
     }
 }
 
 /// GET /email_restores/{token}/edit
 pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result<HttpResponse> {
-    if *token != KEPT {
+    if *token != STASHED {
         return mail_link::keep(&visitor, Purpose::EmailRestore, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
-    let Followed::Good(link) = mail_link::find(&visitor, Purpose::EmailRestore, KEPT, "", &mut db).await?
+    let LinkStatus::Good(link) =
+        mail_link::find(&visitor, Purpose::EmailRestore, STASHED, "", &mut db).await?
     else {
         return refuse(&visitor, "");
     };
     if email_restore::is_taken(&mut db, &link).await? {
-        return taken(&visitor, KEPT, link);
+        return taken(&visitor, STASHED, link);
     }
-    visitor.page(&Edit::new(&visitor, KEPT, link, Errors::default()))
+    visitor.page(&Edit::new(&visitor, STASHED, link, FieldErrors::default()))
 }
 
 /// GET /email_restores/{token}: what is left of a link that was cut in two.
@@ -63,11 +64,11 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     let mut db = app.db.conn().await?;
     let found = mail_link::find(&visitor, Purpose::EmailRestore, &token, email, &mut db).await?;
     drop(db);
-    let Followed::Good(link) = found else { return refuse(&visitor, email) };
-    let mut errors = Errors::default();
+    let LinkStatus::Good(link) = found else { return refuse(&visitor, email) };
+    let mut errors = FieldErrors::default();
     let (typed, confirmation) = (form.get("user[password]"), form.get("user[password_confirmation]"));
     let Some(password) = NewPassword::parse(typed, confirmation, &mut errors) else {
-        return visitor.form_again(&Edit::new(&visitor, &token, link, errors));
+        return visitor.render_invalid_form(&Edit::new(&visitor, &token, link, errors));
     };
     let digest = app.passwords.hash(&password).await?;
     let (restored, user) = app
@@ -77,9 +78,9 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
             let restored = email_restore::apply(db, &link, &digest, now).await?;
             let user = User::find(db, link.user_id).await?.ok_or(Error::NotFound)?;
             if matches!(restored, Restored::Done) {
-                outbox::push(db, &mails::password_changed(&app.config, &user)?, now).await?;
+                outbox::push(db, &messages::password_changed(&app.config, &user)?, now).await?;
                 if before.email != user.email {
-                    outbox::push(db, &mails::email_restored(&app.config, &before.email)?, now).await?;
+                    outbox::push(db, &messages::email_restored(&app.config, &before.email)?, now).await?;
                 }
             }
             Ok((restored, user))
@@ -94,22 +95,22 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
             mail_link::forget(&visitor, Purpose::EmailRestore, &link.email);
             visitor.log_in(&user, false).await?;
             let message = "Your account has this address and a new password. Everybody else was logged out.";
-            visitor.go_saying(&format!("/users/{}", user.id), Kind::Success, message)
+            visitor.redirect_with_flash(&format!("/users/{}", user.id), FlashKind::Success, message)
         }
     }
 }
 
 /// The page says what to do first; the link stays good.
 fn taken(visitor: &Visitor, token: &str, link: MailToken) -> Result<HttpResponse> {
-    let mut page = Edit::new(visitor, token, link, Errors::default());
+    let mut page = Edit::new(visitor, token, link, FieldErrors::default());
     let message = "Another account uses this address by now, so it cannot be given back yet. Log in to that account, \
                    change its address or have it deleted, then open the link in the mail again.";
-    page.layout.flash = Some(Flash::new(Kind::Danger, message));
-    visitor.form_again(&page)
+    page.layout.flash = Some(Flash::new(FlashKind::Danger, message));
+    visitor.render_invalid_form(&page)
 }
 
 fn refuse(visitor: &Visitor, email: &str) -> Result<HttpResponse> {
     mail_link::forget(visitor, Purpose::EmailRestore, email);
     let message = "Invalid link: it was used, or is older than seven days.";
-    visitor.go_saying("/", Kind::Danger, message)
+    visitor.redirect_with_flash("/", FlashKind::Danger, message)
 }

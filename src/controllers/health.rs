@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::stack::probe;
 use crate::app::App;
 use crate::error::Result;
-use crate::services::vitals::Vitals;
+use crate::telemetry::call_stats::CallStats;
 
 /// GET /livez: the process answers.
 pub async fn livez() -> HttpResponse {
@@ -38,19 +38,23 @@ pub async fn readyz(app: Data<App>) -> HttpResponse {
     let ready = !app.is_stopping();
     // Boxed: the compiler refuses a future in which those of sqlx, redis and the SDK lie this deep.
     let (database, sessions, pictures, mail, logs) = tokio::join!(
-        state(app.db.vitals(), Duration::ZERO, Box::pin(app.db.ping())),
-        state(app.sessions.vitals(), Duration::ZERO, Box::pin(app.sessions.ping())),
-        state(app.images.vitals(), FRESH, Box::pin(app.images.ping())),
-        state(app.mailer.vitals(), FRESH, Box::pin(app.mailer.ping())),
-        state(app.logs.vitals(), FRESH, Box::pin(app.logs.ping())),
+        state(app.db.call_stats(), Duration::ZERO, Box::pin(app.db.ping())),
+        state(app.sessions.call_stats(), Duration::ZERO, Box::pin(app.sessions.ping())),
+        state(app.images.call_stats(), FRESH, Box::pin(app.images.ping())),
+        state(app.mailer.call_stats(), FRESH, Box::pin(app.mailer.ping())),
+        state(app.logs.call_stats(), FRESH, Box::pin(app.logs.ping())),
     );
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.json(Readiness { ready, database, sessions, pictures, mail, logs })
 }
 
-async fn state(vitals: &Vitals, fresh: Duration, ping: impl Future<Output = Result<()>>) -> &'static str {
-    probe(vitals, fresh, ping).await;
-    match vitals.pulse().last {
+async fn state(
+    call_stats: &CallStats,
+    fresh: Duration,
+    ping: impl Future<Output = Result<()>>,
+) -> &'static str {
+    probe(call_stats, fresh, ping).await;
+    match call_stats.pulse().last {
         Some(Err(())) => "down",
         _ => "up",
     }

@@ -6,8 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use crate::app::App;
-use crate::models::outbox;
-use crate::services::traffic::BOUNDS;
+use crate::mail::outbox;
+use crate::telemetry::request_metrics::BOUNDS;
 
 /// GET /metrics
 pub async fn show(app: Data<App>) -> HttpResponse {
@@ -19,9 +19,9 @@ pub async fn show(app: Data<App>) -> HttpResponse {
     gauge(&mut text, "database_connections_max", "Connections that the pool may have.", most);
     // The database may be away; then these two are missing, which is what Prometheus expects.
     let depth = async { outbox::depth(&mut app.db.conn().await?).await };
-    if let Ok((waiting, parked)) = depth.await {
+    if let Ok((waiting, failed)) = depth.await {
         gauge(&mut text, "outbox_waiting", "Mails that wait to leave.", waiting);
-        gauge(&mut text, "outbox_parked", "Mails that were refused.", parked);
+        gauge(&mut text, "outbox_failed", "Mails that were refused.", failed);
     }
     if let Some(lines) = app.logs.shipping() {
         gauge(&mut text, "logstash_connected", "Whether the connection stands.", u8::from(lines.connected));
@@ -37,7 +37,7 @@ pub async fn show(app: Data<App>) -> HttpResponse {
 fn requests(app: &App, text: &mut String) {
     const NAME: &str = "http_request_duration_seconds";
     head(text, NAME, "histogram", "Time from the request's head to its answer, by route and status.");
-    for ((route, status), answers) in app.traffic.snapshot() {
+    for ((route, status), answers) in app.request_metrics.snapshot() {
         // Patterns of ours: nothing in them needs escaping.
         let labels = format!("route=\"{route}\",status=\"{status}\"");
         for (bound, within) in BOUNDS.into_iter().zip(answers.within) {
@@ -52,14 +52,14 @@ fn requests(app: &App, text: &mut String) {
 
 fn services(app: &App, text: &mut String) {
     head(text, "service_calls_total", "counter", "Calls to the services behind, by what came of them.");
-    for (service, vitals) in [
-        ("database", app.db.vitals()),
-        ("sessions", app.sessions.vitals()),
-        ("images", app.images.vitals()),
-        ("mail", app.mailer.vitals()),
-        ("logs", app.logs.vitals()),
+    for (service, call_stats) in [
+        ("database", app.db.call_stats()),
+        ("sessions", app.sessions.call_stats()),
+        ("images", app.images.call_stats()),
+        ("mail", app.mailer.call_stats()),
+        ("logs", app.logs.call_stats()),
     ] {
-        let (answered, failed) = vitals.pulse().totals;
+        let (answered, failed) = call_stats.pulse().totals;
         for (result, count) in [("answered", answered), ("failed", failed)] {
             let labels = format!("{{service=\"{service}\",result=\"{result}\"}}");
             line(text, "service_calls_total", &labels, count);

@@ -8,26 +8,26 @@ use askama::Template;
 use super::static_pages::Feed;
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::jobs::picture_deletion;
 use crate::models::idempotency_key;
 use crate::models::micropost::{Content, Micropost, StoredPicture};
-use crate::models::page::PageStart;
-use crate::models::picture_deletion;
-use crate::models::validation::{BASE, Errors};
+use crate::models::values::page::PageStart;
+use crate::models::values::validation::{BASE, FieldErrors};
 use crate::services::images;
 use crate::services::limits::POST;
 use crate::views::Layout;
 use crate::web::draft::Draft;
-use crate::web::error_pages::with_retry_after;
-use crate::web::flash::Kind;
+use crate::web::flash::FlashKind;
 use crate::web::form::Form;
+use crate::web::middleware::error_pages::with_retry_after;
 use crate::web::params::{Id, page_start};
 use crate::web::return_to;
-use crate::web::roles::SignedIn;
+use crate::web::roles::CurrentUser;
 use crate::web::upload::{PostForm, Upload};
 
 /// POST /microposts. Whatever stands in the way, what was typed is read first: it comes back on an error page, and after a
 /// log-in.
-pub async fn create(me: Result<SignedIn>, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
+pub async fn create(me: Result<CurrentUser>, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
     let form = PostForm::read(&req, body, me.is_ok()).await?;
     form.draft.attach(&req);
     match me {
@@ -43,14 +43,14 @@ pub async fn create(me: Result<SignedIn>, req: HttpRequest, body: Payload) -> Re
 
 /// The picture is stored before the post is written, so that no post lacks its picture; and before that its deletion is
 /// foreseen, so that no picture lacks its post for longer than a day.
-async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
+async fn post(me: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
     let (app, draft) = (&me.app, form.draft);
     if let Err(Error::TooMany { retry_after }) = me.count(&POST, &me.me.id.to_string()).await {
-        let errors = Errors::one(BASE, "You are posting too fast. Please wait a minute.");
+        let errors = FieldErrors::one(BASE, "You are posting too fast. Please wait a minute.");
         let page = Feed::with_rejected_post(me, draft, errors).await?;
         return Ok(with_retry_after(me.page_as(StatusCode::TOO_MANY_REQUESTS, &page)?, retry_after));
     }
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     let content = errors.check("content", Content::parse(&draft.content));
     let too_large = matches!(form.picture, Upload::TooLarge);
     let mut picture_digest = None;
@@ -81,7 +81,7 @@ async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
         Some(picture) => {
             let key = images::new_key(picture.format)?;
             let deletion =
-                picture_deletion::foresee(&mut app.db.conn().await?, &key, app.clock.now()).await?;
+                picture_deletion::schedule(&mut app.db.conn().await?, &key, app.clock.now()).await?;
             let size = (picture.width, picture.height);
             match app.images.put(&key, picture.bytes).await {
                 Ok(()) => Some((key, size, deletion)),
@@ -111,7 +111,7 @@ async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
             });
             Micropost::create(db, user_id, &content, picture, now).await?;
             if let Some((.., deletion)) = &stored {
-                deletion.call_off(db).await?;
+                deletion.cancel(db).await?;
             }
             Ok(true)
         })
@@ -119,19 +119,19 @@ async fn post(me: &SignedIn, form: PostForm) -> Result<HttpResponse> {
     if let (Ok(false) | Err(_), Some((.., deletion))) = (&written, stored) {
         // Whatever becomes of this, the picture goes tomorrow.
         if let Ok(mut db) = app.db.conn().await
-            && deletion.hasten(&mut db, now).await.is_ok()
+            && deletion.run_now(&mut db, now).await.is_ok()
         {
             app.picture_deletion_wakeup.wake();
         }
     }
     written?;
     me.forget_draft();
-    me.go_saying("/", Kind::Success, "Micropost created!")
+    me.redirect_with_flash("/", FlashKind::Success, "Micropost created!")
 }
 
 /// The text is as good as it was: it stays in the form until pictures can be stored again.
-async fn try_again(me: &SignedIn, draft: Draft) -> Result<HttpResponse> {
-    let errors = Errors::one("picture", "cannot be stored at the moment; please try again soon");
+async fn try_again(me: &CurrentUser, draft: Draft) -> Result<HttpResponse> {
+    let errors = FieldErrors::one("picture", "cannot be stored at the moment; please try again soon");
     me.unavailable(&Feed::with_rejected_post(me, draft, errors).await?)
 }
 
@@ -144,24 +144,24 @@ struct Delete {
 }
 
 /// GET /microposts/{id}/delete: asks first, where no JavaScript does.
-pub async fn delete(me: SignedIn, id: Id) -> Result<HttpResponse> {
+pub async fn delete(me: CurrentUser, id: Id) -> Result<HttpResponse> {
     let post = Micropost::find_by(&mut me.app.db.conn().await?, id.0, &me.me).await?;
     let return_to = me.referring_page().unwrap_or_else(|| "/".into());
     me.page(&Delete { layout: me.layout("Delete post"), post, return_to })
 }
 
 /// DELETE /microposts/{id}. Somebody else's is not found.
-pub async fn destroy(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
+pub async fn destroy(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
     let app = &me.app;
     let (user_id, now) = (me.me.id, app.clock.now());
     app.db.transaction(async |db| Micropost::delete(db, id.0, user_id, now).await).await?;
     app.picture_deletion_wakeup.wake();
     let from = return_to::own_path(form.get("return_to")).or_else(|| me.referring_page());
-    me.go_saying(&page_it_was_on(&me, from).await?, Kind::Success, "Micropost deleted")
+    me.redirect_with_flash(&page_it_was_on(&me, from).await?, FlashKind::Success, "Micropost deleted")
 }
 
 /// The page of ours with the button that was pressed; the first one, if the post was the last one there.
-async fn page_it_was_on(me: &SignedIn, from: Option<String>) -> Result<String> {
+async fn page_it_was_on(me: &CurrentUser, from: Option<String>) -> Result<String> {
     let Some(path) = from else { return Ok("/".into()) };
     let (list, query) = path.split_once('?').unwrap_or((&path, ""));
     // The home page with a post that was refused, or the page that asked first.

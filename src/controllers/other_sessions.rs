@@ -4,12 +4,12 @@ use actix_web::HttpResponse;
 
 use crate::error::{Error, Result};
 use crate::models::user::User;
-use crate::web::flash::Kind;
-use crate::web::roles::SignedIn;
+use crate::web::flash::FlashKind;
+use crate::web::roles::CurrentUser;
 use crate::web::sign_in::audit;
 
 /// DELETE /other_sessions
-pub async fn destroy(me: SignedIn) -> Result<HttpResponse> {
+pub async fn destroy(me: CurrentUser) -> Result<HttpResponse> {
     let user = me
         .app
         .db
@@ -22,5 +22,5 @@ pub async fn destroy(me: SignedIn) -> Result<HttpResponse> {
     me.log_in_again(&user).await?;
     audit("logged_out_elsewhere", Some(user.id));
     let message = "You are logged out everywhere else";
-    me.go_saying(&format!("/users/{}/edit", user.id), Kind::Success, message)
+    me.redirect_with_flash(&format!("/users/{}/edit", user.id), FlashKind::Success, message)
 }

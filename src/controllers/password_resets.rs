@@ -5,18 +5,18 @@ use actix_web::web::Path;
 use askama::Template;
 
 use crate::error::{Error, Result};
-use crate::mails;
-use crate::models::email::Email;
-use crate::models::mail_request::MailRequest;
+use crate::mail::messages;
+use crate::mail::outbox;
+use crate::mail::request::MailRequest;
 use crate::models::mail_token::Purpose;
-use crate::models::outbox;
-use crate::models::password::NewPassword;
 use crate::models::user::User;
-use crate::models::validation::Errors;
+use crate::models::values::email::Email;
+use crate::models::values::password::NewPassword;
+use crate::models::values::validation::FieldErrors;
 use crate::views::Layout;
-use crate::web::flash::{Kind, Offer};
+use crate::web::flash::{FlashKind, Offer};
 use crate::web::form::Form;
-use crate::web::mail_link::{self, Followed, KEPT};
+use crate::web::mail_link::{self, LinkStatus, STASHED};
 use crate::web::params::Query;
 use crate::web::sign_in::audit;
 use crate::web::sign_up;
@@ -26,14 +26,14 @@ use crate::web::visitor::Visitor;
 #[template(path = "password_resets/new.html")]
 struct New {
     layout: Layout,
-    errors: Errors,
+    errors: FieldErrors,
     email: String,
 }
 
 /// GET /password_resets/new
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     let layout = visitor.layout("Forgot password");
-    visitor.page(&New { layout, errors: Errors::default(), email: String::new() })
+    visitor.page(&New { layout, errors: FieldErrors::default(), email: String::new() })
 }
 
 /// POST /password_resets. Answers alike whether or not the address has an account (OWASP Forgot Password).
@@ -42,9 +42,9 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let email = match Email::parse(typed) {
         Ok(email) => email,
         Err(message) => {
-            let errors = Errors::one("email", message);
+            let errors = FieldErrors::one("email", message);
             let page = New { layout: visitor.layout("Forgot password"), errors, email: typed.to_owned() };
-            return visitor.form_again(&page);
+            return visitor.render_invalid_form(&page);
         }
     };
     if let Err(error) = visitor.count_mail(email.as_str()).await {
@@ -52,7 +52,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         let title = "Forgot password";
         return visitor.form_too_often(error, title, |layout| New {
             layout,
-            errors: Errors::default(),
+            errors: FieldErrors::default(),
             email,
         });
     }
@@ -61,28 +61,33 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     MailRequest::push(&mut db, Purpose::PasswordReset, &email, app.clock.now()).await?;
     app.mail_request_wakeup.wake();
     let message = "Email sent with password reset instructions if that address has an account.";
-    visitor.go_saying("/", Kind::Info, message)
+    visitor.redirect_with_flash("/", FlashKind::Info, message)
 }
 
 #[derive(Template)]
 #[template(path = "password_resets/edit.html")]
 struct Edit {
     layout: Layout,
-    errors: Errors,
+    errors: FieldErrors,
     token: String,
     email: String,
 }
 
 /// GET /password_resets/{token}/edit
 pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result<HttpResponse> {
-    if *token != KEPT {
+    if *token != STASHED {
         return mail_link::keep(&visitor, Purpose::PasswordReset, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
-    match mail_link::find(&visitor, Purpose::PasswordReset, KEPT, "", &mut db).await? {
-        Followed::Good(link) => {
+    match mail_link::find(&visitor, Purpose::PasswordReset, STASHED, "", &mut db).await? {
+        LinkStatus::Good(link) => {
             let layout = visitor.layout("Reset password");
-            visitor.page(&Edit { layout, errors: Errors::default(), token: KEPT.into(), email: link.email })
+            visitor.page(&Edit {
+                layout,
+                errors: FieldErrors::default(),
+                token: STASHED.into(),
+                email: link.email,
+            })
         }
         other => refuse(&visitor, "", &other),
     }
@@ -99,15 +104,20 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     let email = form.get("email");
     let mut db = app.db.conn().await?;
     let link = match mail_link::find(&visitor, Purpose::PasswordReset, &token, email, &mut db).await? {
-        Followed::Good(link) => link,
+        LinkStatus::Good(link) => link,
         other => return refuse(&visitor, email, &other),
     };
     drop(db);
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     let (typed, confirmation) = (form.get("user[password]"), form.get("user[password_confirmation]"));
     let Some(password) = NewPassword::parse(typed, confirmation, &mut errors) else {
         let layout = visitor.layout("Reset password");
-        return visitor.form_again(&Edit { layout, errors, token: token.into_inner(), email: link.email });
+        return visitor.render_invalid_form(&Edit {
+            layout,
+            errors,
+            token: token.into_inner(),
+            email: link.email,
+        });
     };
     let digest = app.passwords.hash(&password).await?;
     let user = app
@@ -122,28 +132,34 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
             if user.activated_at.is_none() {
                 User::activate(db, user.id, now).await?;
             }
-            outbox::push(db, &mails::password_changed(&app.config, &user)?, now).await?;
+            outbox::push(db, &messages::password_changed(&app.config, &user)?, now).await?;
             Ok(Some(user))
         })
         .await?;
-    let Some(user) = user else { return refuse(&visitor, email, &Followed::Unknown) };
+    let Some(user) = user else { return refuse(&visitor, email, &LinkStatus::Unknown) };
     app.mail_wakeup.wake();
     audit("password_reset", Some(user.id));
     mail_link::forget(&visitor, Purpose::PasswordReset, &link.email);
     sign_up::forget(&visitor);
     visitor.log_in(&user, false).await?;
-    visitor.go_saying(&format!("/users/{}", user.id), Kind::Success, "Password has been reset.")
+    visitor.redirect_with_flash(
+        &format!("/users/{}", user.id),
+        FlashKind::Success,
+        "Password has been reset.",
+    )
 }
 
-fn refuse(visitor: &Visitor, email: &str, followed: &Followed) -> Result<HttpResponse> {
+fn refuse(visitor: &Visitor, email: &str, followed: &LinkStatus) -> Result<HttpResponse> {
     mail_link::forget(visitor, Purpose::PasswordReset, email);
     match followed {
-        Followed::Expired => {
-            visitor.go_saying("/password_resets/new", Kind::Danger, "Password reset has expired.")
-        }
+        LinkStatus::Expired => visitor.redirect_with_flash(
+            "/password_resets/new",
+            FlashKind::Danger,
+            "Password reset has expired.",
+        ),
         _ => {
             let message = "Invalid password reset link";
-            visitor.go_offering("/", Kind::Danger, message, &Offer::NEW_PASSWORD_LINK)
+            visitor.go_offering("/", FlashKind::Danger, message, &Offer::NEW_PASSWORD_LINK)
         }
     }
 }

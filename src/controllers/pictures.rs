@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::models::picture::Format;
 use crate::services::images::is_key;
 use crate::views::avatar;
+use crate::web::immutable_response::{IMMUTABLE, Immutable};
 use crate::web::params::Id;
-use crate::web::ranges::{IMMUTABLE, Immutable};
 
 /// GET /pictures/{key}. A key names one content for ever, so it is its tag as well: who has it already is told so without
 /// looking whether it is still there.

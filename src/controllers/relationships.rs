@@ -8,18 +8,18 @@ use askama::Template;
 use super::most_followed;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::models::page::{Page, PageStart};
 use crate::models::person::Person;
 use crate::models::relationship;
 use crate::models::user::User;
+use crate::models::values::page::{Page, PageStart};
 use crate::views::Layout;
 use crate::web::form::Form;
 use crate::web::params::{Id, parse_id};
 use crate::web::return_to;
-use crate::web::roles::SignedIn;
+use crate::web::roles::CurrentUser;
 
 /// POST /relationships. A log-in that is necessary first leads on to the profile with the button.
-pub async fn create(me: Result<SignedIn>, req: HttpRequest) -> Result<HttpResponse> {
+pub async fn create(me: Result<CurrentUser>, req: HttpRequest) -> Result<HttpResponse> {
     let form = Form::of(&req);
     let followed_id = form.as_ref().ok().and_then(|form| parse_id(form.get("followed_id")));
     if let (Err(Error::LogInFirst), Some(id), Some(app)) = (&me, followed_id, req.app_data::<Data<App>>()) {
@@ -34,7 +34,7 @@ pub async fn create(me: Result<SignedIn>, req: HttpRequest) -> Result<HttpRespon
 }
 
 /// DELETE /relationships/{id}
-pub async fn destroy(me: SignedIn, id: Id) -> Result<HttpResponse> {
+pub async fn destroy(me: CurrentUser, id: Id) -> Result<HttpResponse> {
     let followed_id = relationship::unfollow(&me.app.db, id.0, me.me.id).await?;
     most_followed::note(&me.app, followed_id).await?;
     me.go(&format!("/users/{followed_id}"))
@@ -51,7 +51,7 @@ struct Index {
 }
 
 /// GET /users/{id}/following
-pub async fn following(me: SignedIn, id: Id, from: PageStart) -> Result<HttpResponse> {
+pub async fn following(me: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
     let mut db = me.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
     let users = relationship::following(&mut db, &user, from).await?.or_not_found()?;
@@ -60,7 +60,7 @@ pub async fn following(me: SignedIn, id: Id, from: PageStart) -> Result<HttpResp
 }
 
 /// GET /users/{id}/followers
-pub async fn followers(me: SignedIn, id: Id, from: PageStart) -> Result<HttpResponse> {
+pub async fn followers(me: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
     let mut db = me.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
     let users = relationship::followers(&mut db, &user, from).await?.or_not_found()?;

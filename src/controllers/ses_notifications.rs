@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::models::{feedback, suppression};
-use crate::services::sns::Told;
+use crate::mail::sns::SnsMessage;
+use crate::mail::{ses_events, suppression};
 use crate::web::form;
 use crate::web::sign_in::audit;
 
@@ -22,15 +22,15 @@ pub async fn create(app: Data<App>, req: HttpRequest, payload: Payload) -> Resul
         tracing::warn!(target: "audit", event = "ses_message_refused", %error, "audit");
     })?;
     match told {
-        Told::Subscription(url) => {
+        SnsMessage::Subscription(url) => {
             sns.confirm(&url).await?;
             audit("ses_subscription_confirmed", None);
         }
-        Told::Unsubscribed => {
+        SnsMessage::Unsubscribed => {
             tracing::warn!(target: "audit", event = "ses_unsubscribed", "audit");
         }
-        Told::Notification { text, at } => {
-            let Some(unwanted) = feedback::unwanted(&text) else {
+        SnsMessage::Notification { text, at } => {
+            let Some(unwanted) = ses_events::unwanted(&text) else {
                 tracing::info!("the topic of SES tells something that is neither bounce nor complaint");
                 return Ok(taken());
             };

@@ -7,11 +7,11 @@ use askama::Template;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::models::email::Email;
 use crate::models::user::User;
+use crate::models::values::email::Email;
 use crate::services::limits::LOG_IN;
 use crate::views::Layout;
-use crate::web::flash::Kind;
+use crate::web::flash::FlashKind;
 use crate::web::form::Form;
 use crate::web::sign_in::audit;
 use crate::web::sign_up;
@@ -57,7 +57,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let user_id = user.as_ref().map(|user| user.id);
     let Some(user) = user.filter(|_| fits) else {
         audit("log_in_refused", user_id);
-        let layout = visitor.layout_with("Log in", Kind::Danger, "Invalid email/password combination");
+        let layout = visitor.layout_with("Log in", FlashKind::Danger, "Invalid email/password combination");
         let page = New { layout, email: typed_email.to_owned(), remember_me };
         return visitor.page_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
     };
@@ -66,7 +66,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         // The password was right, so this browser may activate the account; the home page offers another mail.
         sign_up::remember(&visitor, &user.email, &user.password_digest);
         let message = "Account not activated. Check your email for the activation link.";
-        return visitor.go_saying("/", Kind::Warning, message);
+        return visitor.redirect_with_flash("/", FlashKind::Warning, message);
     }
     if let Some(renewed) = app.passwords.renew(password, &user.password_digest).await? {
         let mut db = app.db.conn().await?;
@@ -89,7 +89,7 @@ pub async fn destroy(app: Data<App>, req: HttpRequest, known: Result<Visitor>) -
     match ended {
         Err(Error::Unavailable(error)) => {
             tracing::error!(error, "a log-out was not noted by every store");
-            visitor.go_saying("/", Kind::Warning, ONLY_HERE)
+            visitor.redirect_with_flash("/", FlashKind::Warning, ONLY_HERE)
         }
         ended => ended.and_then(|()| visitor.go("/")),
     }

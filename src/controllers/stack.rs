@@ -9,8 +9,8 @@ use askama::Template;
 
 use crate::app::App;
 use crate::error::Result;
-use crate::models::outbox;
-use crate::services::vitals::{Pulse, STEPS, Vitals};
+use crate::mail::outbox;
+use crate::telemetry::call_stats::{CallStats, STEPS, Snapshot};
 use crate::views::{Layout, pluralize};
 use crate::web::roles::Operator;
 
@@ -57,23 +57,23 @@ struct Bar {
 pub async fn show(operator: Operator) -> Result<HttpResponse> {
     let app = &operator.app;
     tokio::join!(
-        probe(app.db.vitals(), FRESH, app.db.ping()),
-        probe(app.sessions.vitals(), FRESH, app.sessions.ping()),
-        probe(app.images.vitals(), FRESH, app.images.ping()),
-        probe(app.mailer.vitals(), FRESH, app.mailer.ping()),
-        probe(app.logs.vitals(), FRESH, app.logs.ping()),
+        probe(app.db.call_stats(), FRESH, app.db.ping()),
+        probe(app.sessions.call_stats(), FRESH, app.sessions.ping()),
+        probe(app.images.call_stats(), FRESH, app.images.ping()),
+        probe(app.mailer.call_stats(), FRESH, app.mailer.ping()),
+        probe(app.logs.call_stats(), FRESH, app.logs.ping()),
     );
     let services = services(app).await;
     operator.page(&Show { layout: operator.layout("Stack"), services, steps: STEPS, plot: PLOT })
 }
 
-/// Asks a service, unless somebody did so recently. Its vitals know what came of it.
-pub(super) async fn probe(vitals: &Vitals, fresh: Duration, ping: impl Future<Output = Result<()>>) {
-    if vitals.pulse().last_ended.is_some_and(|ended| ended < fresh) {
+/// Asks a service, unless somebody did so recently. Its call_stats know what came of it.
+pub(super) async fn probe(call_stats: &CallStats, fresh: Duration, ping: impl Future<Output = Result<()>>) {
+    if call_stats.pulse().last_ended.is_some_and(|ended| ended < fresh) {
         return;
     }
     if tokio::time::timeout(PATIENCE, ping).await.is_err() {
-        vitals.note(PATIENCE, Some(&format!("no answer within {} s", PATIENCE.as_secs())));
+        call_stats.note(PATIENCE, Some(&format!("no answer within {} s", PATIENCE.as_secs())));
     }
 }
 
@@ -99,7 +99,7 @@ async fn services(app: &App) -> Vec<Service> {
             app.db.kind(),
             app.db.address(),
             100,
-            app.db.vitals(),
+            app.db.call_stats(),
             vec![format!("{used} of {most} connections in use")],
         ),
         service(
@@ -107,7 +107,7 @@ async fn services(app: &App) -> Vec<Service> {
             app.sessions.kind(),
             app.sessions.address(),
             50,
-            app.sessions.vitals(),
+            app.sessions.call_stats(),
             vec![],
         ),
         service(
@@ -115,7 +115,7 @@ async fn services(app: &App) -> Vec<Service> {
             app.images.kind(),
             app.images.address(),
             500,
-            app.images.vitals(),
+            app.images.call_stats(),
             pictures.into_iter().collect(),
         ),
         service(
@@ -123,10 +123,10 @@ async fn services(app: &App) -> Vec<Service> {
             app.mailer.kind(),
             app.mailer.address(),
             1500,
-            app.mailer.vitals(),
+            app.mailer.call_stats(),
             outbox_depth(app).await,
         ),
-        service("Logs", app.logs.kind(), app.logs.address(), 500, app.logs.vitals(), shipping),
+        service("Logs", app.logs.kind(), app.logs.address(), 500, app.logs.call_stats(), shipping),
     ]
 }
 
@@ -134,8 +134,8 @@ async fn services(app: &App) -> Vec<Service> {
 async fn outbox_depth(app: &App) -> Vec<String> {
     let depth = async { outbox::depth(&mut app.db.conn().await?).await };
     match depth.await {
-        Ok((waiting, parked)) => {
-            vec![format!("{} waiting", pluralize(&waiting, "mail")), format!("{parked} parked")]
+        Ok((waiting, failed)) => {
+            vec![format!("{} waiting", pluralize(&waiting, "mail")), format!("{failed} failed")]
         }
         Err(_) => vec!["the outbox is in the database, which does not answer".to_owned()],
     }
@@ -151,10 +151,10 @@ fn service(
     kind: &'static str,
     address: String,
     slow: u128,
-    vitals: &Vitals,
+    call_stats: &CallStats,
     depths: Vec<String>,
 ) -> Service {
-    let pulse = vitals.pulse();
+    let pulse = call_stats.pulse();
     let (state, latency) = match pulse.last {
         None => ("idle", String::new()),
         Some(Err(())) => ("down", String::new()),
@@ -178,7 +178,7 @@ fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-fn bars(pulse: &Pulse) -> Vec<Bar> {
+fn bars(pulse: &Snapshot) -> Vec<Bar> {
     let seen = pulse.steps.iter().enumerate().filter(|(_, step)| step.answered + step.failed > 0);
     seen.map(|(x, step)| {
         // 10 us is the lowest bar, every factor of 10 a quarter of the height, 1 s and more the highest.

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::error::{Error, Result};
 use crate::views::assets;
-use crate::web::ranges::IMMUTABLE;
+use crate::web::immutable_response::IMMUTABLE;
 
 /// For an address with another version than ours, or with none: while a new release is rolled out, a page of the new one
 /// may ask the old one for its files, and these bytes must not stay under that address.

@@ -6,12 +6,12 @@ use askama::Template;
 use crate::app::ServiceName;
 use crate::error::Result;
 use crate::models::micropost::Micropost;
-use crate::models::page::{Page, PageStart};
 use crate::models::user::User;
-use crate::models::validation::Errors;
+use crate::models::values::page::{Page, PageStart};
+use crate::models::values::validation::FieldErrors;
 use crate::views::Layout;
 use crate::web::draft::Draft;
-use crate::web::roles::SignedIn;
+use crate::web::roles::CurrentUser;
 use crate::web::sign_up;
 use crate::web::visitor::Visitor;
 
@@ -30,7 +30,7 @@ struct Welcome {
 pub struct Feed {
     layout: Layout,
     feed: Page<Micropost>,
-    errors: Errors,
+    errors: FieldErrors,
     draft: Draft,
 }
 
@@ -54,14 +54,14 @@ impl Feed {
     async fn load(visitor: &Visitor, user: &User, from: PageStart) -> Result<Feed> {
         let mut db = visitor.app.db.conn().await?;
         let feed = Micropost::feed(&mut db, user, from).await?.or_not_found()?;
-        Ok(Feed { layout: visitor.layout(""), feed, errors: Errors::default(), draft: Draft::default() })
+        Ok(Feed { layout: visitor.layout(""), feed, errors: FieldErrors::default(), draft: Draft::default() })
     }
 
     /// The same page, with a post that was not accepted.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn with_rejected_post(me: &SignedIn, draft: Draft, errors: Errors) -> Result<Feed> {
+    pub async fn with_rejected_post(me: &CurrentUser, draft: Draft, errors: FieldErrors) -> Result<Feed> {
         let feed = Feed::load(me, &me.me, PageStart::FIRST).await?;
         Ok(Feed { errors, draft: draft.with_key(), ..feed })
     }

@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use askama::Template;
 
 use crate::error::Result;
-use crate::models::page::{Page, PageStart};
-use crate::models::suppression::{self, Suppression};
+use crate::mail::suppression::{self, Suppression};
+use crate::models::values::page::{Page, PageStart};
 use crate::views::Layout;
-use crate::web::flash::Kind;
+use crate::web::flash::FlashKind;
 use crate::web::params::Id;
 use crate::web::roles::Admin;
 use crate::web::sign_in::audit_admin;
@@ -31,8 +31,12 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     let app = &admin.app;
     let mut db = app.db.conn().await?;
     if !suppression::lift(&mut db, id.0, app.clock.now()).await? {
-        return admin.go_saying("/admin/suppressions", Kind::Info, "That address gets mail already.");
+        return admin.redirect_with_flash(
+            "/admin/suppressions",
+            FlashKind::Info,
+            "That address gets mail already.",
+        );
     }
     audit_admin("suppression_lifted", id.0, admin.me.id);
-    admin.go_saying("/admin/suppressions", Kind::Success, "The address gets mail again.")
+    admin.redirect_with_flash("/admin/suppressions", FlashKind::Success, "The address gets mail again.")
 }

@@ -6,26 +6,26 @@ use askama::Template;
 use super::email_changes;
 use super::most_followed::{self, Leader};
 use crate::error::{Error, Result};
-use crate::mails;
-use crate::models::email::Email;
+use crate::mail::messages;
+use crate::mail::outbox;
 use crate::models::email_restore;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::micropost::Micropost;
-use crate::models::name::Name;
-use crate::models::outbox;
-use crate::models::page::{Page, PageStart};
-use crate::models::password::NewPassword;
 use crate::models::person::Person;
 use crate::models::relationship;
 use crate::models::user::{SignedUp, User};
-use crate::models::validation::Errors;
+use crate::models::values::email::Email;
+use crate::models::values::name::Name;
+use crate::models::values::page::{Page, PageStart};
+use crate::models::values::password::NewPassword;
+use crate::models::values::validation::FieldErrors;
 use crate::services::limits::{LOG_IN, SIGN_UP};
 use crate::views::Layout;
 use crate::web::draft::Draft;
-use crate::web::flash::Kind;
+use crate::web::flash::FlashKind;
 use crate::web::form::Form;
 use crate::web::params::Id;
-use crate::web::roles::{Admin, SignedIn};
+use crate::web::roles::{Admin, CurrentUser};
 use crate::web::sign_in::{audit, audit_admin};
 use crate::web::sign_up;
 use crate::web::visitor::Visitor;
@@ -39,7 +39,7 @@ struct Index {
 }
 
 /// GET /users
-pub async fn index(me: SignedIn, from: PageStart) -> Result<HttpResponse> {
+pub async fn index(me: CurrentUser, from: PageStart) -> Result<HttpResponse> {
     let users = Person::page(&mut me.app.db.conn().await?, from).await?.or_not_found()?;
     let layout = me.layout("All users");
     let most_followed = most_followed::list(&me.app, &layout).await?;
@@ -56,7 +56,7 @@ struct Show {
     follow: Option<i64>,
     /// What the visitor was about to post before logging in: one's own profile is where a log-in leads.
     draft: Option<Draft>,
-    errors: Errors,
+    errors: FieldErrors,
 }
 
 /// GET /users/{id}
@@ -70,7 +70,7 @@ pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpRespo
     };
     let draft =
         visitor.draft().filter(|_| visitor.me.as_ref().is_some_and(|me| me.is(user.id))).map(Draft::with_key);
-    let (layout, errors) = (visitor.layout(&user.name), Errors::default());
+    let (layout, errors) = (visitor.layout(&user.name), FieldErrors::default());
     visitor.page(&Show { layout, user, microposts, follow, draft, errors })
 }
 
@@ -79,7 +79,7 @@ pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpRespo
 #[template(path = "users/new.html")]
 struct New {
     layout: Layout,
-    errors: Errors,
+    errors: FieldErrors,
     name: String,
     email: String,
 }
@@ -87,13 +87,13 @@ struct New {
 /// GET /signup
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     let layout = visitor.layout("Sign up");
-    visitor.page(&New { layout, errors: Errors::default(), name: String::new(), email: String::new() })
+    visitor.page(&New { layout, errors: FieldErrors::default(), name: String::new(), email: String::new() })
 }
 
 /// POST /users. Answers alike whether or not the address has an account (ASVS 6.3.8): only its owner learns, by mail.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let (name, email) = (form.get("user[name]"), form.get("user[email]"));
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     let checked = (
         errors.check("name", Name::parse(name)),
         errors.check("email", Email::parse(email)),
@@ -101,7 +101,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     );
     let (Some(name), Some(email), Some(password)) = checked else {
         let (name, email) = (name.to_owned(), email.to_owned());
-        return visitor.form_again(&New { layout: visitor.layout("Sign up"), errors, name, email });
+        return visitor.render_invalid_form(&New { layout: visitor.layout("Sign up"), errors, name, email });
     };
     let counted = match visitor.count_client(&SIGN_UP).await {
         Ok(()) => visitor.count_mail(email.as_str()).await,
@@ -118,10 +118,10 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
             let mail = match User::sign_up(db, &name, &email, &digest, now).await? {
                 SignedUp::Waiting(id) => {
                     let token = MailToken::issue(db, id, Purpose::Activation, email.as_str(), now).await?;
-                    mails::activation(&app.config, email.as_str(), &token)?
+                    messages::activation(&app.config, email.as_str(), &token)?
                 }
                 SignedUp::Taken => match User::find_by_email(db, &email).await? {
-                    Some(owner) => mails::address_taken(&app.config, &owner)?,
+                    Some(owner) => messages::address_taken(&app.config, &owner)?,
                     None => return Ok(()),
                 },
                 SignedUp::Racing => return Ok(()),
@@ -131,14 +131,14 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         .await?;
     app.mail_wakeup.wake();
     sign_up::remember(&visitor, email.as_str(), &digest);
-    visitor.go_saying("/", Kind::Info, "Please check your email to activate your account.")
+    visitor.redirect_with_flash("/", FlashKind::Info, "Please check your email to activate your account.")
 }
 
 #[derive(Template)]
 #[template(path = "users/edit.html")]
 struct Edit {
     layout: Layout,
-    errors: Errors,
+    errors: FieldErrors,
     name: String,
     email: String,
     /// The new address that waits for its link to be followed.
@@ -146,31 +146,37 @@ struct Edit {
 }
 
 impl Edit {
-    async fn load(me: &SignedIn) -> Result<Edit> {
+    async fn load(me: &CurrentUser) -> Result<Edit> {
         let mut db = me.app.db.conn().await?;
         let pending_email = MailToken::pending_email(&mut db, me.me.id, me.app.clock.now()).await?;
         let (name, email) = (me.me.name.clone(), me.me.email.clone());
-        Ok(Edit { layout: me.layout("Edit user"), errors: Errors::default(), name, email, pending_email })
+        Ok(Edit {
+            layout: me.layout("Edit user"),
+            errors: FieldErrors::default(),
+            name,
+            email,
+            pending_email,
+        })
     }
 
     /// The page with what was typed.
-    async fn filled_in(me: &SignedIn, form: &Form, errors: Errors) -> Result<Edit> {
+    async fn filled_in(me: &CurrentUser, form: &Form, errors: FieldErrors) -> Result<Edit> {
         let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
         Ok(Edit { errors, name, email, ..Edit::load(me).await? })
     }
 }
 
 /// GET /users/{id}/edit
-pub async fn edit(me: SignedIn, id: Id) -> Result<HttpResponse> {
+pub async fn edit(me: CurrentUser, id: Id) -> Result<HttpResponse> {
     only_oneself(&me, id)?;
     me.page(&Edit::load(&me).await?)
 }
 
 /// PATCH /users/{id}. An empty password means "unchanged"; a new password or address asks for the current password.
-pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
+pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
     only_oneself(&me, id)?;
     let (app, user) = (&me.app, &me.me);
-    let mut errors = Errors::default();
+    let mut errors = FieldErrors::default();
     let name = errors.check("name", Name::parse(form.get("user[name]")));
     let email = errors.check("email", Email::parse(form.get("user[email]")));
     let (typed, confirmation) = (form.get("user[password]"), form.get("user[password_confirmation]"));
@@ -190,7 +196,7 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
         }
     }
     let (Some(name), true) = (name, errors.is_empty()) else {
-        return me.form_again(&Edit::filled_in(&me, &form, errors).await?);
+        return me.render_invalid_form(&Edit::filled_in(&me, &form, errors).await?);
     };
     if let Some(email) = &new_email
         && let Err(error) = me.count_mail(email.as_str()).await
@@ -209,13 +215,13 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
             User::rename(db, user.id, &name, now).await?;
             if let Some(digest) = &digest {
                 User::change_password(db, user.id, digest, now).await?;
-                outbox::push(db, &mails::password_changed(&app.config, user)?, now).await?;
+                outbox::push(db, &messages::password_changed(&app.config, user)?, now).await?;
             }
             if let Some(email) = &new_email {
                 email_changes::send_link(&me, db, email).await?;
                 // The present address is told (ASVS 6.3.7).
                 let restore = email_restore::issue(db, user.id, &user.email, now).await?;
-                let mail = mails::email_is_changing(&app.config, user, email.as_str(), &restore)?;
+                let mail = messages::email_is_changing(&app.config, user, email.as_str(), &restore)?;
                 outbox::push(db, &mail, now).await?;
             }
             User::find(db, user.id).await?.ok_or(Error::NotFound)
@@ -239,11 +245,11 @@ pub async fn update(me: SignedIn, id: Id, form: Form) -> Result<HttpResponse> {
     if said.contains('.') {
         said.push('.');
     }
-    me.go_saying(&format!("/users/{}", user.id), Kind::Success, &said)
+    me.redirect_with_flash(&format!("/users/{}", user.id), FlashKind::Success, &said)
 }
 
-async fn too_often(me: &SignedIn, form: &Form, error: Error) -> Result<HttpResponse> {
-    let page = Edit::filled_in(me, form, Errors::default()).await?;
+async fn too_often(me: &CurrentUser, form: &Form, error: Error) -> Result<HttpResponse> {
+    let page = Edit::filled_in(me, form, FieldErrors::default()).await?;
     me.form_too_often(error, "Edit user", |layout| Edit { layout, ..page })
 }
 
@@ -267,15 +273,15 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     let now = app.clock.now();
     if !app.db.transaction(async |db| User::delete(db, id.0, now).await).await? {
         audit_admin("user_not_deleted", id.0, admin.me.id);
-        return admin.go_saying("/users", Kind::Danger, "The last admin cannot be deleted");
+        return admin.redirect_with_flash("/users", FlashKind::Danger, "The last admin cannot be deleted");
     }
     app.picture_deletion_wakeup.wake();
     most_followed::deleted(app, id.0).await;
     audit_admin("user_deleted", id.0, admin.me.id);
-    admin.go_saying("/users", Kind::Success, &format!("User deleted: {}", user.name))
+    admin.redirect_with_flash("/users", FlashKind::Success, &format!("User deleted: {}", user.name))
 }
 
 /// Somebody else's settings: home, as in the original.
-fn only_oneself(me: &SignedIn, id: Id) -> Result<()> {
+fn only_oneself(me: &CurrentUser, id: Id) -> Result<()> {
     if me.me.is(id.0) { Ok(()) } else { Err(Error::NotAllowed) }
 }

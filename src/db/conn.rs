@@ -38,7 +38,7 @@ pub enum Link {
 
 /// What a statement that returns no rows did.
 #[derive(Clone, Copy)]
-pub struct Outcome {
+pub struct ExecResult {
     /// Rows it changed.
     pub rows: u64,
     /// Id of the row that it inserted.
@@ -79,7 +79,7 @@ impl Conn {
         self.settled = settled && !failure.is_some_and(Failure::ends_connection);
         // A lock conflict is an answer: the database is well.
         let is_outage = |error: &&Error| matches!(error, Error::Unavailable(_)) && !error.is_lock_conflict();
-        self.db.vitals().note(self.asked_at.elapsed(), error.filter(is_outage));
+        self.db.call_stats().note(self.asked_at.elapsed(), error.filter(is_outage));
         if failure == Some(Failure::StaleConnection) {
             self.db.renew_connections();
         }
@@ -151,15 +151,15 @@ impl Drop for Conn {
     }
 }
 
-impl From<MySqlQueryResult> for Outcome {
-    fn from(result: MySqlQueryResult) -> Outcome {
-        Outcome { rows: result.rows_affected(), id: result.last_insert_id().cast_signed() }
+impl From<MySqlQueryResult> for ExecResult {
+    fn from(result: MySqlQueryResult) -> ExecResult {
+        ExecResult { rows: result.rows_affected(), id: result.last_insert_id().cast_signed() }
     }
 }
 
-impl From<SqliteQueryResult> for Outcome {
-    fn from(result: SqliteQueryResult) -> Outcome {
-        Outcome { rows: result.rows_affected(), id: result.last_insert_rowid() }
+impl From<SqliteQueryResult> for ExecResult {
+    fn from(result: SqliteQueryResult) -> ExecResult {
+        ExecResult { rows: result.rows_affected(), id: result.last_insert_rowid() }
     }
 }
 
@@ -192,12 +192,12 @@ macro_rules! on {
     }};
 }
 
-/// `execute!(db, "UPDATE .. WHERE id = ?", id)`: an [`Outcome`].
+/// `execute!(db, "UPDATE .. WHERE id = ?", id)`: an [`ExecResult`].
 macro_rules! execute {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
         $crate::db::on!($conn, |c| futures_util::TryFutureExt::map_ok(
             sqlx::query($sql)$(.bind($value))*.execute(c),
-            $crate::db::Outcome::from
+            $crate::db::ExecResult::from
         ))
     };
 }

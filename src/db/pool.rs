@@ -17,8 +17,8 @@ use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::config::{MySql, SslMode};
 use crate::error::{Error, Failure, Result, unusable};
-use crate::per_thread::PerThread;
 use crate::services::tls;
+use crate::thread_local_pool::ThreadLocalPool;
 
 pub(super) type Pool<M> = deadpool::managed::Pool<M>;
 
@@ -66,10 +66,10 @@ pub(super) struct Renewal {
 }
 
 /// Connections to MySQL that one thread has at most. More would only wait inside the server instead of here.
-pub(super) const MYSQL_A_THREAD: usize = 4;
+pub(super) const MYSQL_PER_THREAD: usize = 4;
 
 /// One pool for each thread that serves.
-pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<PerThread<MySqlConnections>> {
+pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLocalPool<MySqlConnections>> {
     let mut options = MySqlConnectOptions::new()
         .host(&config.host)
         .port(config.port)
@@ -98,13 +98,13 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<PerThread<
     let asks_for_tls = !matches!(config.ssl_mode, SslMode::Disabled | SslMode::Preferred);
     let may_lack_tls = Arc::new(AtomicBool::new(asks_for_tls || config.password.expose().is_empty()));
     let renewal = renewal.clone();
-    PerThread::new(move || {
+    ThreadLocalPool::new(move || {
         let connections = MySqlConnections {
             options: options.clone(),
             renewal: renewal.clone(),
             may_lack_tls: may_lack_tls.clone(),
         };
-        build(connections, MYSQL_A_THREAD, Some(CONNECT))
+        build(connections, MYSQL_PER_THREAD, Some(CONNECT))
     })
 }
 

@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_cert::der::Decode;
 
-use super::Trouble;
+use super::Problem;
 use super::network::Server;
 use crate::views::pluralize;
 
@@ -25,7 +25,7 @@ pub(super) struct Certificate {
 
 /// Judges by the usual rules, and remembers what it saw.
 #[derive(Debug)]
-struct Witness {
+struct RecordingVerifier {
     judge: Arc<WebPkiServerVerifier>,
     seen: Mutex<Option<CertificateDer<'static>>>,
 }
@@ -44,7 +44,7 @@ pub(super) async fn begin_tls(
         Ok(name) => name,
         Err(error) => return (None, Err(io::Error::other(error))),
     };
-    let witness = Arc::new(Witness { judge, seen: Mutex::default() });
+    let witness = Arc::new(RecordingVerifier { judge, seen: Mutex::default() });
     let config = ClientConfig::builder()
         .dangerous() // for any verifier of one's own; this one leaves the verdict to the usual one
         .with_custom_certificate_verifier(witness.clone())
@@ -62,32 +62,32 @@ pub(super) fn fault(error: &io::Error) -> Option<&CertificateError> {
     }
 }
 
-pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Server<'_>) -> Trouble {
+pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Server<'_>) -> Problem {
     let issuer = seen.map_or("somebody", |seen| seen.issuer.as_str());
     let Server { host, setting, authorities, .. } = server;
     match fault(error) {
         // A signature is bad where another authority bears the name of one that is trusted.
-        Some(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Trouble::new(
+        Some(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Problem::new(
             format!(
                 "the certificate is issued by {issuer}, who is none of the authorities that are trusted here"
             ),
             *authorities,
         ),
-        Some(CertificateError::NotValidForNameContext { presented, .. }) => Trouble::new(
+        Some(CertificateError::NotValidForNameContext { presented, .. }) => Problem::new(
             format!("the certificate is not made out to {host} but to {}", names(presented)),
             about_other_name(host, setting),
         ),
-        Some(CertificateError::NotValidForName) => Trouble::new(
+        Some(CertificateError::NotValidForName) => Problem::new(
             format!("the certificate is not made out to {host}"),
             about_other_name(host, setting),
         ),
-        Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => Trouble::new(
+        Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => Problem::new(
             format!("the certificate of {issuer} has run out"),
             "renew it at the server (RDS: rotate the certificate of the instance), and look whether this machine's clock \
              is right",
         ),
-        Some(_) => Trouble::new(error, *authorities),
-        None => Trouble::new(format!("TLS was not begun: {error}"), server.without_tls),
+        Some(_) => Problem::new(error, *authorities),
+        None => Problem::new(format!("TLS was not begun: {error}"), server.without_tls),
     }
 }
 
@@ -140,7 +140,7 @@ impl Certificate {
     }
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for RecordingVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,

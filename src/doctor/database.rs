@@ -8,13 +8,13 @@ use tokio::net::TcpStream;
 
 use super::greeting::{self, Greeting};
 use super::network::Server;
-use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, certificate, milliseconds, said};
+use super::{Check, Failed, Found, LIMIT, Problem, bad_file, certificate, milliseconds, said};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config, Database, MySql, SslMode};
 use crate::db::{Conn, Db, NeedsTls};
 use crate::error::{Error, Result};
+use crate::jobs::picture_deletion;
 use crate::models::picture::Format;
-use crate::models::picture_deletion;
 use crate::services::{images, tls};
 
 const HOST: &str = "DATABASE_URL (or RDS_HOSTNAME, MYSQL_DATABASE_HOST, AWS_INTRO_SAMPLE_DATABASE_HOST)";
@@ -23,21 +23,21 @@ const NOT_MYSQL: &str = "look whether the port in DATABASE_URL (or behind the ho
 const PASSWORD: &str = "the password in DATABASE_URL (or in RDS_PASSWORD, MYSQL_DATABASE_PASSWORD, \
     AWS_INTRO_SAMPLE_DATABASE_PASSWORD: whichever is set)";
 
-pub(super) async fn examine(config: &Config) -> CheckUp {
+pub(super) async fn examine(config: &Config) -> Check {
     match &config.database {
         Database::Sqlite(path) => {
             let address = format!("SQLite, {}", path.display());
-            let mut check_up = CheckUp::begin("database", &address, &["file", "migrations", "round trip"]);
-            let done = in_file(&mut check_up, config).await;
-            check_up.end(done)
+            let mut check = Check::begin("database", &address, &["file", "migrations", "round trip"]);
+            let done = in_file(&mut check, config).await;
+            check.end(done)
         }
         Database::MySql(mysql) => {
             let server = server(mysql);
             let address = format!("mysql://{}/{}", server.authority(), mysql.database);
             let steps = ["name", "port", "greeting", "TLS", "sign-in", "migrations", "round trip"];
-            let mut check_up = CheckUp::begin("database", &address, &steps);
-            let done = on_server(&mut check_up, config, mysql, &server).await;
-            check_up.end(done)
+            let mut check = Check::begin("database", &address, &steps);
+            let done = on_server(&mut check, config, mysql, &server).await;
+            check.end(done)
         }
     }
 }
@@ -57,29 +57,29 @@ fn server(mysql: &MySql) -> Server<'_> {
     }
 }
 
-async fn in_file(check_up: &mut CheckUp, config: &Config) -> Result<(), Failed> {
+async fn in_file(check: &mut Check, config: &Config) -> Result<(), Failed> {
     let open = async {
         let db = open(&config.database).await.map_err(|error| {
             let advice = "let the user who runs the program write the file and its folder, or set another one in \
                 DATABASE_URL";
-            Trouble::of(&error, advice)
+            Problem::of(&error, advice)
         })?;
         Ok((db, "opens".to_owned()))
     };
-    let db = check_up.step("file", open).await?;
-    rows(check_up, config, &db).await
+    let db = check.step("file", open).await?;
+    rows(check, config, &db).await
 }
 
 async fn on_server(
-    check_up: &mut CheckUp,
+    check: &mut Check,
     config: &Config,
     mysql: &MySql,
     server: &Server<'_>,
 ) -> Result<(), Failed> {
-    let mut stream = server.reach(check_up).await?;
-    let offers_tls = check_up.step_within(LIMIT, "greeting", NOT_MYSQL, greet(&mut stream)).await?;
+    let mut stream = server.reach(check).await?;
+    let offers_tls = check.step_within(LIMIT, "greeting", NOT_MYSQL, greet(&mut stream)).await?;
     let tls = look_at_tls(stream, offers_tls, mysql, server);
-    check_up.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
+    check.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
     let sign_in = async {
         let start = Instant::now();
         let db = match open(&config.database).await {
@@ -87,15 +87,15 @@ async fn on_server(
             Err(error) if wants_tls(&error, mysql, offers_tls).await => {
                 let advice =
                     "with TLS the same user and password are taken: remove DATABASE_SSL_MODE=disabled";
-                return Err(Trouble::new(said(&error), advice));
+                return Err(Problem::new(said(&error), advice));
             }
             Err(error) => return Err(refused(&error, mysql)),
         };
         let text = format!("{} is in, and there is a database {}", mysql.user, mysql.database);
         Ok((db, format!("{text} ({})", milliseconds(start))))
     };
-    let db = check_up.step("sign-in", sign_in).await?;
-    rows(check_up, config, &db).await
+    let db = check.step("sign-in", sign_in).await?;
+    rows(check, config, &db).await
 }
 
 async fn open(database: &Database) -> Result<Db> {
@@ -118,12 +118,12 @@ async fn greet(stream: &mut TcpStream) -> Found<bool> {
             let tls = if offers_tls { "offers TLS" } else { "offers no TLS" };
             Ok((offers_tls, format!("version {version}, {tls}")))
         }
-        Ok(Greeting::Error(said)) => Err(Trouble::new(
+        Ok(Greeting::Error(said)) => Err(Problem::new(
             said,
             "the server turns this machine away before anybody signs in: raise max_connections or end connections, or \
              unblock the host with FLUSH HOSTS, or allow it with CREATE USER ..@'%'",
         )),
-        Err(error) => Err(Trouble::new(error, NOT_MYSQL)),
+        Err(error) => Err(Problem::new(error, NOT_MYSQL)),
     }
 }
 
@@ -141,7 +141,7 @@ async fn look_at_tls(mut stream: TcpStream, offers: bool, mysql: &MySql, server:
             ));
         }
         _ if !offers => {
-            return Err(Trouble::new(
+            return Err(Problem::new(
                 "the server offers no TLS, and DATABASE_SSL_MODE asks for it",
                 "give the server a certificate (RDS always has one: is this the right host?), or set \
                  DATABASE_SSL_MODE=preferred where the network is your own",
@@ -155,7 +155,7 @@ async fn look_at_tls(mut stream: TcpStream, offers: bool, mysql: &MySql, server:
         let own = tls::roots(Some(file)).map_err(|error| trouble(&error))?;
         roots.extend(own.roots);
     }
-    greeting::ask_for_tls(&mut stream).await.map_err(|error| Trouble::new(error, server.without_tls))?;
+    greeting::ask_for_tls(&mut stream).await.map_err(|error| Problem::new(error, server.without_tls))?;
     let (seen, begun) = certificate::begin_tls(stream, &mysql.host, roots).await;
     let issued = seen.as_ref().map_or_else(String::new, certificate::Certificate::issued);
     let Err(error) = begun else {
@@ -178,20 +178,20 @@ async fn look_at_tls(mut stream: TcpStream, offers: bool, mysql: &MySql, server:
 }
 
 /// The steps `migrations` and `round trip`.
-async fn rows(check_up: &mut CheckUp, config: &Config, db: &Db) -> Result<(), Failed> {
+async fn rows(check: &mut Check, config: &Config, db: &Db) -> Result<(), Failed> {
     let look = async {
         let advice = "look at the table _sqlx_migrations, and at the rights of the database user";
-        match db.pending_migrations().await.map_err(|error| Trouble::of(&error, advice))? {
+        match db.pending_migrations().await.map_err(|error| Problem::of(&error, advice))? {
             0 => Ok((0, "all applied".to_owned())),
-            pending if config.env == AppEnv::Production => Err(Trouble::new(
+            pending if config.env == AppEnv::Production => Err(Problem::new(
                 format!("the database lacks {pending}"),
                 "run `sample-app migrate`; production does not start without",
             )),
             pending => Ok((pending, format!("{pending} to come: the next start applies them"))),
         }
     };
-    if check_up.step("migrations", look).await? > 0 {
-        check_up.skip("round trip", "until the migrations are applied");
+    if check.step("migrations", look).await? > 0 {
+        check.skip("round trip", "until the migrations are applied");
         return Ok(());
     }
     let start = Instant::now();
@@ -199,7 +199,7 @@ async fn rows(check_up: &mut CheckUp, config: &Config, db: &Db) -> Result<(), Fa
         write_and_remove(db).await.map_err(|error| refused_write(&error))?;
         Ok(((), format!("a row was written and removed ({})", milliseconds(start))))
     };
-    check_up.step("round trip", trip).await
+    check.step("round trip", trip).await
 }
 
 /// In one transaction: whatever happens, nobody sees the row, and it does not stay. The table is the one whose rows lead to
@@ -208,22 +208,22 @@ async fn write_and_remove(db: &Db) -> Result<()> {
     let picture = images::new_key(Format::Png)?;
     let now = Clock::default().now();
     db.transaction(async |conn: &mut Conn| {
-        picture_deletion::foresee(conn, &picture, now).await?.call_off(conn).await
+        picture_deletion::schedule(conn, &picture, now).await?.cancel(conn).await
     })
     .await
 }
 
-fn refused(error: &Error, mysql: &MySql) -> Trouble {
+fn refused(error: &Error, mysql: &MySql) -> Problem {
     let MySql { user, database, .. } = mysql;
     if let Error::Internal(source) = error
         && let Some(sqlx::Error::Configuration(found)) = source.downcast_ref()
         && found.is::<NeedsTls>()
     {
         let text = format!("{user} signs in by caching_sha2_password, which needs TLS");
-        return Trouble::new(text, NeedsTls::ADVICE);
+        return Problem::new(text, NeedsTls::ADVICE);
     }
     let Some((number, message)) = mysql_error(error) else {
-        return Trouble::new(
+        return Problem::new(
             said(error),
             "look at the log of the server; name, port and TLS were all right just now",
         );
@@ -242,10 +242,10 @@ fn refused(error: &Error, mysql: &MySql) -> Trouble {
         3159 => "the server insists on TLS: remove DATABASE_SSL_MODE=disabled".to_owned(),
         _ => "look the number up in the reference of MySQL, and at the log of the server".to_owned(),
     };
-    Trouble::new(format!("{message} ({number})"), advice)
+    Problem::new(format!("{message} ({number})"), advice)
 }
 
-fn refused_write(error: &Error) -> Trouble {
+fn refused_write(error: &Error) -> Problem {
     let advice = match mysql_error(error).map(|(number, _)| number) {
         Some(1290 | 1792 | 1836) => {
             "this is a reader, which takes no rows: set the end point of the writer (the instance, or the cluster's own)"
@@ -253,7 +253,7 @@ fn refused_write(error: &Error) -> Trouble {
         Some(1142 | 1044) => "the user may not write: GRANT ALL on the database to it, as the master user",
         _ => "look at the free space and the state of the database",
     };
-    Trouble::new(said(error), advice)
+    Problem::new(said(error), advice)
 }
 
 /// What MySQL itself said, wherever in the error it is.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::network::Server;
-use super::{CheckUp, Failed, SILENCE, Trouble, folder, milliseconds};
+use super::{Check, Failed, Problem, SILENCE, folder, milliseconds};
 use crate::config::{AppUrl, Config, Images as Setting};
 use crate::error::{Error, Result};
 use crate::models::picture::Format;
@@ -18,13 +18,13 @@ const REGION: &str = "set AWS_INTRO_SAMPLE_S3_REGION (or AWS_REGION) to the regi
 const AUTHORITIES: &str = "install the certificate authorities of the system (the package ca-certificates), or, for a store \
     of your own, add its authority to them";
 
-pub(super) async fn examine(config: &Config) -> CheckUp {
+pub(super) async fn examine(config: &Config) -> Check {
     let images = Images::new(config);
     if let Setting::Folder(path) = &config.images {
         let address = format!("a folder, {}", images.address());
-        let mut check_up = CheckUp::begin("pictures", &address, &["folder", "round trip"]);
-        let done = in_folder(&mut check_up, path, &images).await;
-        return check_up.end(done);
+        let mut check = Check::begin("pictures", &address, &["folder", "round trip"]);
+        let done = in_folder(&mut check, path, &images).await;
+        return check.end(done);
     }
     // AWS has an address for each region, and TLS.
     let endpoint = config.s3_endpoint.as_ref();
@@ -36,18 +36,18 @@ pub(super) async fn examine(config: &Config) -> CheckUp {
         _ => false,
     };
     let steps: Vec<_> = steps.into_iter().filter(|step| !skips(step)).collect();
-    let mut check_up = CheckUp::begin("pictures", &images.address(), &steps);
-    let done = in_bucket(&mut check_up, &images, endpoint, has_tls).await;
-    check_up.end(done)
+    let mut check = Check::begin("pictures", &images.address(), &steps);
+    let done = in_bucket(&mut check, &images, endpoint, has_tls).await;
+    check.end(done)
 }
 
-async fn in_folder(check_up: &mut CheckUp, path: &std::path::Path, images: &Images) -> Result<(), Failed> {
-    check_up.step("folder", folder(path, "IMAGES_URL")).await?;
-    round_trip(check_up, images).await
+async fn in_folder(check: &mut Check, path: &std::path::Path, images: &Images) -> Result<(), Failed> {
+    check.step("folder", folder(path, "IMAGES_URL")).await?;
+    round_trip(check, images).await
 }
 
 async fn in_bucket(
-    check_up: &mut CheckUp,
+    check: &mut Check,
     images: &Images,
     endpoint: Option<&AppUrl>,
     has_tls: bool,
@@ -56,11 +56,11 @@ async fn in_bucket(
         Some(endpoint) => endpoint.origin(),
         None => {
             let address = async {
-                let origin = images.origin().await.map_err(|error| Trouble::of(&error, REGION))?;
+                let origin = images.origin().await.map_err(|error| Problem::of(&error, REGION))?;
                 let origin = origin.unwrap_or_default();
                 Ok((origin.clone(), origin))
             };
-            check_up.step_within(LIMIT, "address", REGION, address).await?
+            check.step_within(LIMIT, "address", REGION, address).await?
         }
     };
     let url = Url::parse(&origin).ok();
@@ -77,19 +77,19 @@ async fn in_bucket(
         authorities: AUTHORITIES,
         without_tls: "set http:// instead of https:// in AWS_ENDPOINT_URL_S3 if the store has no TLS, or the right port",
     };
-    let stream = server.reach(check_up).await?;
+    let stream = server.reach(check).await?;
     if has_tls {
-        server.begin_tls(check_up, stream, tls::roots(None)).await?;
+        server.begin_tls(check, stream, tls::roots(None)).await?;
     }
     let advice = "look how the store is doing";
     let sign_in = async {
         let start = Instant::now();
-        images.sign_in().await.map_err(|error| Trouble::of(&error, advice))?;
+        images.sign_in().await.map_err(|error| Problem::of(&error, advice))?;
         Ok(((), format!("the credentials are good for the bucket ({})", milliseconds(start))))
     };
-    check_up.step_within(LIMIT, "sign-in", SILENCE, sign_in).await?;
+    check.step_within(LIMIT, "sign-in", SILENCE, sign_in).await?;
     let region = async {
-        let region = images.bucket_region().await.map_err(|error| Trouble::of(&error, advice))?;
+        let region = images.bucket_region().await.map_err(|error| Problem::of(&error, advice))?;
         Ok((
             (),
             region.map_or_else(
@@ -98,17 +98,17 @@ async fn in_bucket(
             ),
         ))
     };
-    check_up.step_within(LIMIT, "region", SILENCE, region).await?;
-    round_trip(check_up, images).await
+    check.step_within(LIMIT, "region", SILENCE, region).await?;
+    round_trip(check, images).await
 }
 
-async fn round_trip(check_up: &mut CheckUp, images: &Images) -> Result<(), Failed> {
+async fn round_trip(check: &mut Check, images: &Images) -> Result<(), Failed> {
     let trip = async {
         let start = Instant::now();
-        put_get_delete(images).await.map_err(|error| Trouble::of(&error, "look how the store is doing"))?;
+        put_get_delete(images).await.map_err(|error| Problem::of(&error, "look how the store is doing"))?;
         Ok(((), format!("an object was put, read and deleted ({})", milliseconds(start))))
     };
-    check_up.step_within(LIMIT, "round trip", SILENCE, trip).await
+    check.step_within(LIMIT, "round trip", SILENCE, trip).await
 }
 
 async fn put_get_delete(images: &Images) -> Result<()> {

@@ -1,26 +1,26 @@
 //! Where log lines go: standard output, and Logstash if there is one.
 
 use super::network::Server;
-use super::{CheckUp, Failed, Trouble};
+use super::{Check, Failed, Problem};
 use crate::config::{Config, Logstash};
 use crate::error::Result;
-use crate::services::logs::Logs;
 use crate::services::tls;
+use crate::telemetry::logs::Logs;
 
-pub(super) async fn examine(config: &Config) -> CheckUp {
+pub(super) async fn examine(config: &Config) -> Check {
     let Some(logstash) = &config.logstash else {
-        let mut check_up = CheckUp::begin("logs", "standard output", &[]);
+        let mut check = Check::begin("logs", "standard output", &[]);
         let look = async { Ok(((), "standard output, and nowhere else".to_owned())) };
-        let done = check_up.step("place", look).await;
-        return check_up.end(done);
+        let done = check.step("place", look).await;
+        return check.end(done);
     };
     let server = server(logstash);
     let scheme = if logstash.tls { "tls" } else { "tcp" };
     let steps = ["name", "port", "TLS", "connect"];
     let steps: Vec<_> = steps.into_iter().filter(|step| logstash.tls || *step != "TLS").collect();
-    let mut check_up = CheckUp::begin("logs", &format!("{scheme}://{}", server.authority()), &steps);
-    let done = to_logstash(&mut check_up, config, logstash, &server).await;
-    check_up.end(done)
+    let mut check = Check::begin("logs", &format!("{scheme}://{}", server.authority()), &steps);
+    let done = to_logstash(&mut check, config, logstash, &server).await;
+    check.end(done)
 }
 
 fn server(logstash: &Logstash) -> Server<'_> {
@@ -37,24 +37,24 @@ fn server(logstash: &Logstash) -> Server<'_> {
 }
 
 async fn to_logstash(
-    check_up: &mut CheckUp,
+    check: &mut Check,
     config: &Config,
     logstash: &Logstash,
     server: &Server<'_>,
 ) -> Result<(), Failed> {
-    let stream = server.reach(check_up).await?;
+    let stream = server.reach(check).await?;
     if logstash.tls {
-        server.begin_tls(check_up, stream, tls::roots(config.logstash_ca_file.as_deref())).await?;
+        server.begin_tls(check, stream, tls::roots(config.logstash_ca_file.as_deref())).await?;
     }
     let connect = async {
         let connected = async { Logs::new(config)?.ping().await };
         let advice = "look at the log of Logstash: its pipeline (deploy/logstash) has to be running";
-        connected.await.map_err(|error| Trouble::of(&error, advice))?;
+        connected.await.map_err(|error| Problem::of(&error, advice))?;
         Ok((
             (),
             "the connection stands; Logstash answers nothing, so whether it reads lines is seen in Kibana"
                 .to_owned(),
         ))
     };
-    check_up.step("connect", connect).await
+    check.step("connect", connect).await
 }

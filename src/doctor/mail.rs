@@ -9,10 +9,10 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 
 use super::network::Server;
-use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, folder, milliseconds, said};
+use super::{Check, Failed, Found, LIMIT, Problem, bad_file, folder, milliseconds, said};
 use crate::config::{Config, Mail, Smtp, SmtpTls};
 use crate::error::{Error, Result};
-use crate::services::mailer::{Mailer, NotDelivered};
+use crate::mail::mailer::{DeliveryError, Mailer};
 use crate::services::tls;
 
 const SETTING: &str = "SMTP_URL (or AWS_INTRO_SAMPLE_SMTP_ADDRESS)";
@@ -25,13 +25,13 @@ const SENDER: &str = "set MAIL_FROM to an address that this server sends for; SE
 const SANDBOX: &str = "no mail was sent; in SES's sandbox, where every account begins, only verified addresses get mail, and \
     the sender has to be verified always";
 
-pub(super) async fn examine(config: &Config) -> CheckUp {
+pub(super) async fn examine(config: &Config) -> Check {
     match &config.mail {
         Mail::Folder(path) => {
             let address = format!("a folder, {}", path.display());
-            let mut check_up = CheckUp::begin("mail", &address, &["folder", "sender"]);
-            let done = in_folder(&mut check_up, config, path).await;
-            check_up.end(done)
+            let mut check = Check::begin("mail", &address, &["folder", "sender"]);
+            let done = in_folder(&mut check, config, path).await;
+            check.end(done)
         }
         Mail::Smtp(smtp) => {
             let server = server(smtp);
@@ -40,22 +40,22 @@ pub(super) async fn examine(config: &Config) -> CheckUp {
                 SmtpTls::Implicit => ("smtps", ["name", "port", "TLS", "greeting", "sign-in", "sender"]),
                 SmtpTls::StartTls => ("smtp", ["name", "port", "greeting", "TLS", "sign-in", "sender"]),
             };
-            let mut check_up = CheckUp::begin("mail", &format!("{scheme}://{}", server.authority()), &steps);
-            let done = by_smtp(&mut check_up, config, smtp, &server).await;
-            check_up.end(done)
+            let mut check = Check::begin("mail", &format!("{scheme}://{}", server.authority()), &steps);
+            let done = by_smtp(&mut check, config, smtp, &server).await;
+            check.end(done)
         }
     }
 }
 
-async fn in_folder(check_up: &mut CheckUp, config: &Config, path: &Path) -> Result<(), Failed> {
-    check_up.step("folder", folder(path, "SMTP_URL")).await?;
-    check_up.step("sender", sender(config)).await
+async fn in_folder(check: &mut Check, config: &Config, path: &Path) -> Result<(), Failed> {
+    check.step("folder", folder(path, "SMTP_URL")).await?;
+    check.step("sender", sender(config)).await
 }
 
 /// A mail as the application writes it, handed over as far as that sends nothing.
 async fn sender(config: &Config) -> Found<()> {
     let rehearsed = async { Mailer::open(config)?.rehearse().await.map_err(Error::unavailable) };
-    rehearsed.await.map_err(|error| Trouble::of(&error, SENDER))?;
+    rehearsed.await.map_err(|error| Problem::of(&error, SENDER))?;
     Ok(((), format!("{} may send", config.mail_from)))
 }
 
@@ -77,25 +77,20 @@ fn server(smtp: &Smtp) -> Server<'_> {
     }
 }
 
-async fn by_smtp(
-    check_up: &mut CheckUp,
-    config: &Config,
-    smtp: &Smtp,
-    server: &Server<'_>,
-) -> Result<(), Failed> {
-    let stream = server.reach(check_up).await?;
+async fn by_smtp(check: &mut Check, config: &Config, smtp: &Smtp, server: &Server<'_>) -> Result<(), Failed> {
+    let stream = server.reach(check).await?;
     let roots = tls::roots(config.smtp_ca_file.as_deref());
     match smtp.tls {
         SmtpTls::Implicit => {
-            let stream = server.begin_tls(check_up, stream, roots).await?;
+            let stream = server.begin_tls(check, stream, roots).await?;
             let mut stream = BufReader::new(stream);
-            check_up.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
+            check.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
         }
         SmtpTls::StartTls => {
             let mut stream = BufReader::new(stream);
-            check_up.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
+            check.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
             let tls = start_tls(stream, config, server, roots);
-            check_up.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
+            check.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
         }
     }
     let sign_in = async {
@@ -108,16 +103,16 @@ async fn by_smtp(
         };
         Ok(((), format!("{who} ({})", milliseconds(start))))
     };
-    check_up.step("sign-in", sign_in).await?;
-    check_up.step("sender", async { Ok(((), format!("{}; {SANDBOX}", sender(config).await?.1))) }).await
+    check.step("sign-in", sign_in).await?;
+    check.step("sender", async { Ok(((), format!("{}; {SANDBOX}", sender(config).await?.1))) }).await
 }
 
 /// Everything at an SMTP server begins with its 220.
 async fn greeting<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Found<()> {
     match reply(stream).await {
         Ok(said) if said.starts_with("220") => Ok(((), said)),
-        Ok(said) => Err(Trouble::new(said, "the server does not want to talk: wait, or ask who runs it")),
-        Err(error) => Err(Trouble::new(error, NO_GREETING)),
+        Ok(said) => Err(Problem::new(said, "the server does not want to talk: wait, or ask who runs it")),
+        Err(error) => Err(Problem::new(error, NO_GREETING)),
     }
 }
 
@@ -130,13 +125,13 @@ async fn start_tls(
     let roots = roots.map_err(|error| bad_file(&error, server.authorities))?;
     let domain = config.mail_from.rsplit('@').next().unwrap_or("localhost");
     let no_starttls = |said: String| {
-        Trouble::new(
+        Problem::new(
             format!("the server offers no STARTTLS: {said}"),
             "set the port 587 of SES, or smtps:// with 465; the application gives no password and no mail away without \
              TLS",
         )
     };
-    let broken = |error: io::Error| Trouble::new(error, server.without_tls);
+    let broken = |error: io::Error| Problem::new(error, server.without_tls);
     let offered = ask(&mut stream, &format!("EHLO {domain}")).await.map_err(broken)?;
     if !offered.split(['\r', '\n', ' ', '-']).any(|word| word.eq_ignore_ascii_case("STARTTLS")) {
         return Err(no_starttls(offered));
@@ -175,13 +170,13 @@ async fn reply<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> io::Result<St
     }
 }
 
-fn refused(error: &Error, smtp: &Smtp) -> Trouble {
+fn refused(error: &Error, smtp: &Smtp) -> Problem {
     let unknown = match error {
-        Error::Unavailable(source) => matches!(source.downcast_ref(), Some(NotDelivered::Unknown(_))),
+        Error::Unavailable(source) => matches!(source.downcast_ref(), Some(DeliveryError::AuthFailed(_))),
         _ => false,
     };
     if !unknown {
-        return Trouble::of(
+        return Problem::of(
             error,
             "name, port and TLS were all right just now: try again, and look how the server is doing",
         );
@@ -192,7 +187,7 @@ fn refused(error: &Error, smtp: &Smtp) -> Trouble {
         Some(region) => format!("in the region {region}, since each region has passwords of its own"),
         None => "in the region of the host, since each region has passwords of its own".to_owned(),
     };
-    Trouble::new(
+    Problem::new(
         what,
         format!(
             "the SMTP password of SES is not the secret access key of an IAM user: make a pair in the console of SES (SMTP \

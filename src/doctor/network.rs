@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Certificate};
-use super::{CheckUp, Failed, Found, LIMIT, Trouble, bad_file, milliseconds};
+use super::{Check, Failed, Found, LIMIT, Problem, bad_file, milliseconds};
 use crate::config::authority;
 
 /// A port that answers does so in milliseconds; a security group that lets nobody in never does.
@@ -40,15 +40,15 @@ impl Server<'_> {
     }
 
     /// The steps `name` and `port`.
-    pub(super) async fn reach(&self, check_up: &mut CheckUp) -> Result<TcpStream, Failed> {
-        let addresses = check_up.step("name", self.look_up()).await?;
-        check_up.step("port", self.connect(&addresses)).await
+    pub(super) async fn reach(&self, check: &mut Check) -> Result<TcpStream, Failed> {
+        let addresses = check.step("name", self.look_up()).await?;
+        check.step("port", self.connect(&addresses)).await
     }
 
     /// The step `TLS` of a connection that begins with it.
     pub(super) async fn begin_tls(
         &self,
-        check_up: &mut CheckUp,
+        check: &mut Check,
         stream: TcpStream,
         roots: Result<RootCertStore, crate::error::Error>,
     ) -> Result<TlsStream<TcpStream>, Failed> {
@@ -58,17 +58,17 @@ impl Server<'_> {
             let stream = begun.map_err(|error| self.refused(&error, certificate.as_ref()))?;
             Ok((stream, certificate.map_or_else(String::new, |seen| seen.describe(self.host))))
         };
-        check_up.step_within(LIMIT, "TLS", self.without_tls, tls).await
+        check.step_within(LIMIT, "TLS", self.without_tls, tls).await
     }
 
     /// Why TLS was not begun, and what to do.
-    pub(super) fn refused(&self, error: &io::Error, certificate: Option<&Certificate>) -> Trouble {
+    pub(super) fn refused(&self, error: &io::Error, certificate: Option<&Certificate>) -> Problem {
         certificate::refused(error, certificate, self)
     }
 
     async fn look_up(&self) -> Found<Vec<SocketAddr>> {
         if self.host.parse::<IpAddr>().is_ok() {
-            let address = (self.host, self.port).to_socket_addrs().map_err(|e| Trouble::new(e, ""))?;
+            let address = (self.host, self.port).to_socket_addrs().map_err(|e| Problem::new(e, ""))?;
             return Ok((address.collect(), format!("{} is an address already", self.host)));
         }
         // A thread of its own: one of the runtime's would keep the program from ending while the name servers are silent.
@@ -91,8 +91,8 @@ impl Server<'_> {
                 known.dedup();
                 Ok((addresses, format!("{} is {}", self.host, known.join(", "))))
             }
-            Ok(_) => Err(Trouble::new(format!("{} has no address", self.host), self.about_name())),
-            Err(error) => Err(Trouble::new(format!("{}: {error}", self.host), self.about_name())),
+            Ok(_) => Err(Problem::new(format!("{} has no address", self.host), self.about_name())),
+            Err(error) => Err(Problem::new(format!("{}: {error}", self.host), self.about_name())),
         }
     }
 
@@ -129,10 +129,10 @@ impl Server<'_> {
                     return Ok((stream, format!("{} takes connections ({took})", self.port)));
                 }
                 Ok(Err(error)) => {
-                    last = Some(Trouble::new(format!("{address}: {error}"), self.about_port(&error)))
+                    last = Some(Problem::new(format!("{address}: {error}"), self.about_port(&error)))
                 }
                 Err(_) if last.is_none() => {
-                    last = Some(Trouble::new(
+                    last = Some(Problem::new(
                         format!("{address} did not answer within {} s", CONNECT.as_secs()),
                         self.about_silence(),
                     ));
@@ -140,7 +140,7 @@ impl Server<'_> {
                 Err(_) => {}
             }
         }
-        Err(last.unwrap_or_else(|| Trouble::new("there is no address", self.about_name())))
+        Err(last.unwrap_or_else(|| Problem::new("there is no address", self.about_name())))
     }
 
     fn about_port(&self, error: &io::Error) -> String {

@@ -5,39 +5,34 @@ use std::time::Instant;
 use url::Url;
 
 use super::network::Server;
-use super::{CheckUp, Failed, Trouble, milliseconds, said};
+use super::{Check, Failed, Problem, milliseconds, said};
 use crate::config::{Config, Redis as Setting};
 use crate::error::{Error, Result};
-use crate::models::secret::random_hex;
+use crate::models::values::token::random_hex;
 use crate::services::redis::{PREFIX, Redis};
 use crate::services::tls;
 
 const SETTING: &str = "REDIS_URL (or REDIS_HOST, AWS_INTRO_SAMPLE_REDIS_ADDRESS)";
 
-pub(super) async fn examine(config: &Config) -> CheckUp {
+pub(super) async fn examine(config: &Config) -> Check {
     let address = config.redis.to_string();
     if config.redis == Setting::Memory {
-        let mut check_up = CheckUp::begin("sessions", "in the process", &[]);
+        let mut check = Check::begin("sessions", "in the process", &[]);
         let look = async {
             Ok(((), "in the process: not shared with another instance, gone with this one".to_owned()))
         };
-        let done = check_up.step("place", look).await;
-        return check_up.end(done);
+        let done = check.step("place", look).await;
+        return check.end(done);
     }
     let has_tls = address.starts_with("rediss:");
     let steps = ["name", "port", "TLS", "sign-in", "round trip"];
     let steps: Vec<_> = steps.into_iter().filter(|step| has_tls || *step != "TLS").collect();
-    let mut check_up = CheckUp::begin("sessions", &address, &steps);
-    let done = on_server(&mut check_up, config, &address, has_tls).await;
-    check_up.end(done)
+    let mut check = Check::begin("sessions", &address, &steps);
+    let done = on_server(&mut check, config, &address, has_tls).await;
+    check.end(done)
 }
 
-async fn on_server(
-    check_up: &mut CheckUp,
-    config: &Config,
-    address: &str,
-    has_tls: bool,
-) -> Result<(), Failed> {
+async fn on_server(check: &mut Check, config: &Config, address: &str, has_tls: bool) -> Result<(), Failed> {
     let url = Url::parse(address).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_matches(['[', ']']);
     let server = Server {
@@ -51,9 +46,9 @@ async fn on_server(
         without_tls: "encryption in transit is off at this server: set redis:// instead of rediss://, or better, switch it \
             on there",
     };
-    let stream = server.reach(check_up).await?;
+    let stream = server.reach(check).await?;
     if has_tls {
-        server.begin_tls(check_up, stream, tls::roots(config.redis_ca_file.as_deref())).await?;
+        server.begin_tls(check, stream, tls::roots(config.redis_ca_file.as_deref())).await?;
     }
     let sign_in = async {
         let start = Instant::now();
@@ -66,13 +61,13 @@ async fn on_server(
         let redis = signed_in.await.map_err(|error| refused(&error, has_tls))?;
         Ok((redis, format!("commands are taken ({})", milliseconds(start))))
     };
-    let redis = check_up.step("sign-in", sign_in).await?;
+    let redis = check.step("sign-in", sign_in).await?;
     let trip = async {
         let start = Instant::now();
         set_get_delete(&redis).await.map_err(|error| refused(&error, has_tls))?;
         Ok(((), format!("SET, GET and DEL of a key ({})", milliseconds(start))))
     };
-    check_up.step("round trip", trip).await
+    check.step("round trip", trip).await
 }
 
 async fn set_get_delete(redis: &Redis) -> Result<()> {
@@ -86,7 +81,7 @@ async fn set_get_delete(redis: &Redis) -> Result<()> {
     }
 }
 
-fn refused(error: &Error, has_tls: bool) -> Trouble {
+fn refused(error: &Error, has_tls: bool) -> Problem {
     let text = without_pipeline(&said(error));
     let told = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let advice = if told(&["NOAUTH"]) {
@@ -110,7 +105,7 @@ fn refused(error: &Error, has_tls: bool) -> Trouble {
     } else {
         "the way there was all right just now: look at the server's own log"
     };
-    Trouble::new(text, advice)
+    Problem::new(text, advice)
 }
 
 /// Of commands that were sent together, what the first that failed was told: `Pipeline failure: [(Index 0, error: ..), ..]`.

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Wakeup;
+use super::job::{Job, JobKind};
+use super::{cleanup, timeline_repair, user_deletion};
 use crate::clock::Clock;
 use crate::db::Db;
 use crate::error::Result;
-use crate::models::job::{Job, Kind};
-use crate::models::{cleanup, timeline, timeline_repair, user_deletion};
+use crate::models::timeline;
 
 /// Jobs of other instances, and those that have become due, are noticed after so long.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -61,22 +62,22 @@ impl Worker {
     async fn step(&self, job: &mut Job) -> Result<bool> {
         let (db, now) = (&self.db, self.clock.now());
         match job.kind {
-            Some(Kind::UserDeletion) => {
+            Some(JobKind::UserDeletion) => {
                 let more = user_deletion::step(db, job.subject_id, now).await?;
                 if !more {
                     self.picture_deletion_wakeup.wake();
                 }
                 Ok(more)
             }
-            Some(Kind::FanoutOnRead) => {
+            Some(JobKind::FanoutOnRead) => {
                 let next = timeline::fan_out_on_read(db, job.subject_id, job.position).await?;
                 job.advance(&mut db.conn().await?, next).await
             }
-            Some(Kind::TimelineRepair) => {
+            Some(JobKind::TimelineRepair) => {
                 let next = timeline_repair::step(db, job.position).await?;
                 job.advance(&mut db.conn().await?, next).await
             }
-            Some(Kind::Cleanup) => {
+            Some(JobKind::Cleanup) => {
                 let more = cleanup::step(db, now).await?;
                 if !more {
                     job.continue_at(&mut db.conn().await?, now + cleanup::INTERVAL).await?;

@@ -3,10 +3,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::email::Email;
 use super::mail_token::{MailToken, Purpose};
-use super::secret::{Digest, Secret};
 use super::user::User;
+use super::values::email::Email;
+use super::values::token::{Digest, Token};
 use crate::db::{Conn, execute, fetch_optional};
 use crate::error::Result;
 
@@ -27,8 +27,8 @@ pub enum Restored {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn issue(db: &mut Conn, user_id: i64, email: &str, now: DateTime<Utc>) -> Result<Secret> {
-    let secret = Secret::random()?;
+pub async fn issue(db: &mut Conn, user_id: i64, email: &str, now: DateTime<Utc>) -> Result<Token> {
+    let secret = Token::random()?;
     execute!(
         db,
         "INSERT INTO email_restores (user_id, digest, email, expires_at) VALUES (?, ?, ?, ?)",

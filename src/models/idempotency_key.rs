@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::secret::{Digest, random_hex};
+use super::values::token::{Digest, random_hex};
 use crate::db::{Conn, execute};
 use crate::error::Result;
 

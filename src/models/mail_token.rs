@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::email_restore;
-use super::secret::{Digest, Secret};
+use super::values::token::{Digest, Token};
 use crate::db::{Conn, execute, fetch_optional, row};
 use crate::error::Result;
 
@@ -68,8 +68,8 @@ impl MailToken {
         purpose: Purpose,
         email: &str,
         now: DateTime<Utc>,
-    ) -> Result<Secret> {
-        let secret = Secret::random()?;
+    ) -> Result<Token> {
+        let secret = Token::random()?;
         Self::revoke(db, user_id, purpose).await?;
         execute!(
             db,

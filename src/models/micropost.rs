@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::page::{Key, Page, PageStart, from_newest};
-use super::picture_deletion;
 use super::timeline;
 use super::user::User;
-use super::validation::{BLANK, UNUSABLE, has_unusable_characters, is_blank, too_long};
+use super::values::page::{Key, Page, PageStart, from_newest};
+use super::values::validation::{BLANK, UNUSABLE, has_unusable_characters, is_blank, too_long};
 use crate::db::{Conn, execute, fetch_all, fetch_one, row};
 use crate::error::{Error, Result};
+use crate::jobs::picture_deletion;
 
 /// Longest text, in characters.
 pub const MAX: usize = 140;

@@ -1,7 +1,7 @@
 //! People as lists show them: the same table `users`, and no more of it than a line of a list says. The digest alone would
 //! double what the database sends for such a page.
 
-use super::page::{Key, Page, PageStart};
+use super::values::page::{Key, Page, PageStart};
 use crate::db::{Conn, fetch_all, row};
 use crate::error::Result;
 

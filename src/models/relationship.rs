@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::page::{Key, Page, PageStart};
 use super::person::Person;
 use super::timeline;
 use super::user::User;
+use super::values::page::{Key, Page, PageStart};
 use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 

@@ -6,8 +6,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::secret::{Digest, Secret, random_hex};
 use super::user::User;
+use super::values::token::{Digest, Token, random_hex};
 use crate::config;
 use crate::db::{Conn, execute, fetch_optional, row};
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ impl RememberedDevice {
     /// [`Error::LogInFirst`] when the person was logged out everywhere since this log-in was decided.
     pub async fn remember(db: &mut Conn, user: &User, now: DateTime<Utc>) -> Result<String> {
         let selector = random_hex::<16>()?;
-        let secret = Secret::random()?;
+        let secret = Token::random()?;
         let inserted = execute!(
             db,
             "INSERT INTO remembered_devices (user_id, selector, digest, rotated_at, expires_at) \
@@ -106,7 +106,7 @@ impl RememberedDevice {
         now: DateTime<Utc>,
     ) -> Result<Option<String>> {
         let Some((selector, secret)) = split(shown) else { return Ok(None) };
-        let next = Secret::derived(key.expose(), &format!("remembered device {shown}"));
+        let next = Token::derived(key.expose(), &format!("remembered device {shown}"));
         let (shown_digest, next_digest) = (Digest::of(secret).to_vec(), next.digest().to_vec());
         let rotated = execute!(
             db,

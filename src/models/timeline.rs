@@ -5,7 +5,7 @@
 //! Reading a feed is one range of an index, however many people somebody follows; the price is paid once by the post, and
 //! two bounds keep it small. Posts of somebody with many followers are written into nobody else's feed: their followers
 //! read them through, together with what is written ([`READ_THROUGH_FROM`]). And a follow brings no more than the newest
-//! posts with it ([`BROUGHT`]).
+//! posts with it ([`BACKFILL`]).
 //!
 //! Whoever writes entries of an author's posts, or takes them out, has changed the author's row of `users` before (a count,
 //! always), and so holds it: a post and a follow of its author come one after the other, and the second sees what the
@@ -13,9 +13,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::job::{self, Kind};
 use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional};
 use crate::error::{Error, Result};
+use crate::jobs::job::{self, JobKind};
 
 /// From this many followers on, posts are read through. Writing them all would make a post slower than others (a
 /// thousand entries: some milliseconds of MariaDB), and deleting its author; but reading through costs the more, the more
@@ -24,7 +24,7 @@ pub const READ_THROUGH_FROM: i64 = 1001;
 
 /// Posts of the past that a follow brings into the feed: 33 pages, were they all of this one author. As many entries as
 /// a post writes at most; older ones are found on the author's profile.
-const BROUGHT: i64 = 1000;
+const BACKFILL: i64 = 1000;
 
 /// Entries that one statement takes out of a feed that ends, about: those of the same moment go together.
 const CLEARED_AT_ONCE: i64 = 1_000;
@@ -64,7 +64,7 @@ pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: Date
     }
     if followers >= READ_THROUGH_FROM {
         // A thousand other people's rows change: not while this transaction holds two.
-        job::push(db, Kind::FanoutOnRead, followed_id, now).await?;
+        job::push(db, JobKind::FanoutOnRead, followed_id, now).await?;
     }
     bring(db, follower_id, followed_id).await
 }
@@ -82,7 +82,7 @@ pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> 
          ORDER BY created_at DESC, id DESC LIMIT ?",
         reader_id,
         author_id,
-        BROUGHT
+        BACKFILL
     )?;
     Ok(())
 }

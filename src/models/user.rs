@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::email::Email;
-use super::job::{self, Kind};
 use super::mail_token::MailToken;
-use super::name::Name;
+use super::values::email::Email;
+use super::values::name::Name;
 use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
+use crate::jobs::job::{self, JobKind};
 
 /// A person. The digest never leaves the models and the log-in.
 #[derive(Clone)]
@@ -286,7 +286,7 @@ impl User {
             id
         )?;
         MailToken::revoke_all(db, id).await?;
-        job::push(db, Kind::UserDeletion, id, now).await?;
+        job::push(db, JobKind::UserDeletion, id, now).await?;
         Ok(true)
     }
 

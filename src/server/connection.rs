@@ -22,7 +22,7 @@ use tokio::time::timeout;
 use super::{HEAD_TIMEOUT, KEEP_ALIVE, around};
 use crate::app::App;
 use crate::routes;
-use crate::web::{error_pages, request_log};
+use crate::web::middleware::{error_pages, request_log};
 
 /// actix's own error response is about 125 bytes long; with our headers one has more than 600.
 const MAX_BARE_RESPONSE: usize = 200;

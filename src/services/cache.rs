@@ -3,7 +3,6 @@
 //! what somebody may do: it can be as old as its time to live.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::redis::{PREFIX, Redis};
+use super::single_flight::SingleFlight;
 use crate::error::{Error, Result};
 
 /// Answers held in the process; a full cache is emptied.
@@ -21,12 +21,8 @@ const CAPACITY: usize = 10_000;
 pub struct Cache {
     redis: Option<Redis>,
     here: Arc<Mutex<HashMap<String, (Instant, String)>>>,
-    flights: Flights,
+    flights: SingleFlight,
 }
-
-/// Loads under way: of many that miss the same key at once, one asks the database and the others wait for it.
-#[derive(Clone, Default)]
-pub(super) struct Flights(Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>);
 
 impl Cache {
     /// Kept in Redis if there is one, else in the process.
@@ -57,7 +53,7 @@ impl Cache {
             self.put(key, ttl, &loaded).await?;
             Ok(loaded)
         });
-        self.flights.one_at_a_time(key, load).await
+        self.flights.run(key, load).await
     }
 
     /// Keeps an answer that has just changed (write-through); call it after the transaction.
@@ -120,27 +116,6 @@ impl Cache {
     }
 }
 
-impl Flights {
-    /// Runs this while no other of the same key runs on this instance.
-    pub(super) async fn one_at_a_time<T>(&self, key: &str, work: impl Future<Output = T>) -> T {
-        let flight = self.lock().entry(key.to_owned()).or_default().clone();
-        let done = {
-            let _turn = flight.lock().await;
-            work.await
-        };
-        let mut flights = self.lock();
-        // The map's and ours: nobody else waits.
-        if Arc::strong_count(&flight) == 2 {
-            flights.remove(key);
-        }
-        done
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<tokio::sync::Mutex<()>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 fn name(key: &str) -> String {
     format!("{PREFIX}cache:{key}")
 }
@@ -165,7 +140,7 @@ mod tests {
         let found = futures_util::future::join_all(asking).await;
         assert!(found.into_iter().all(|found| found.unwrap() == 7));
         assert_eq!(loads.load(Ordering::Relaxed), 1);
-        assert!(cache.flights.lock().is_empty(), "nothing is left of it");
+        assert!(cache.flights.is_idle(), "nothing is left of it");
     }
 
     #[tokio::test]

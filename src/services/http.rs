@@ -19,7 +19,7 @@ use url::Url;
 use crate::error::{Error, Result};
 
 /// From the name's lookup to the last byte.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 const MOST_BYTES: usize = 64 * 1024;
 
 /// What lies at an address.

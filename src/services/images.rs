@@ -10,17 +10,17 @@ use actix_web::web::Bytes;
 
 use self::folder::Folder;
 use self::s3::S3;
-use super::vitals::Vitals;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::models::picture::Format;
-use crate::models::secret::random_hex;
+use crate::models::values::token::random_hex;
+use crate::telemetry::call_stats::CallStats;
 
 /// The image store. Clones share it.
 #[derive(Clone)]
 pub struct Images {
     backend: Backend,
-    vitals: Vitals,
+    call_stats: CallStats,
 }
 
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl Images {
                 Backend::S3(Arc::new(S3::new(bucket.clone(), region.clone(), endpoint)))
             }
         };
-        Images { backend, vitals: Vitals::default() }
+        Images { backend, call_stats: CallStats::default() }
     }
 
     /// Stores a picture under a key of [`new_key`].
@@ -55,7 +55,7 @@ impl Images {
                 Backend::S3(s3) => s3.put(key, bytes).await,
             }
         };
-        self.vitals.watch(put).await
+        self.call_stats.watch(put).await
     }
 
     /// The picture with this key.
@@ -72,7 +72,7 @@ impl Images {
                 Backend::S3(s3) => s3.get(key).await,
             }
         };
-        self.vitals.watch(get).await?.ok_or(Error::NotFound)
+        self.call_stats.watch(get).await?.ok_or(Error::NotFound)
     }
 
     /// How many bytes the picture with this key has; it is not fetched for that.
@@ -89,7 +89,7 @@ impl Images {
                 Backend::S3(s3) => s3.length(key).await,
             }
         };
-        self.vitals.watch(length).await?.ok_or(Error::NotFound)
+        self.call_stats.watch(length).await?.ok_or(Error::NotFound)
     }
 
     /// Removes a picture, if it is there.
@@ -103,7 +103,7 @@ impl Images {
                 Backend::S3(s3) => s3.delete(key).await,
             }
         };
-        self.vitals.watch(delete).await
+        self.call_stats.watch(delete).await
     }
 
     /// Asks whether the store is there and may be used.
@@ -117,7 +117,7 @@ impl Images {
                 Backend::S3(s3) => s3.ping().await,
             }
         };
-        self.vitals.watch(ping).await
+        self.call_stats.watch(ping).await
     }
 
     /// The address of the store, for who wants to look at the way there; none for a folder.
@@ -139,7 +139,7 @@ impl Images {
     pub async fn sign_in(&self) -> Result<()> {
         match &self.backend {
             Backend::Folder(_) => Ok(()),
-            Backend::S3(s3) => self.vitals.watch(s3.sign_in()).await,
+            Backend::S3(s3) => self.call_stats.watch(s3.sign_in()).await,
         }
     }
 
@@ -150,13 +150,13 @@ impl Images {
     pub async fn bucket_region(&self) -> Result<Option<String>> {
         match &self.backend {
             Backend::Folder(_) => Ok(None),
-            Backend::S3(s3) => self.vitals.watch(s3.bucket_region()).await,
+            Backend::S3(s3) => self.call_stats.watch(s3.bucket_region()).await,
         }
     }
 
     /// How it is doing.
-    pub fn vitals(&self) -> &Vitals {
-        &self.vitals
+    pub fn call_stats(&self) -> &CallStats {
+        &self.call_stats
     }
 
     /// Where it is.

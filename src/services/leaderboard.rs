@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::cache::Flights;
 use super::redis::{PREFIX, Redis};
+use super::single_flight::SingleFlight;
 use crate::error::Result;
 
 /// Members that a list is rebuilt with; as many can be shown even when some go.
@@ -24,7 +24,7 @@ pub struct Leaderboard {
     key: String,
     redis: Option<Redis>,
     here: Arc<Mutex<Option<List>>>,
-    flights: Flights,
+    flights: SingleFlight,
 }
 
 struct List {
@@ -36,7 +36,7 @@ impl Leaderboard {
     /// The list of this name: in Redis if there is one, else in the process.
     pub fn new(name: &str, redis: Option<Redis>) -> Leaderboard {
         let key = format!("{PREFIX}leaderboard:{name}");
-        Leaderboard { key, redis, here: Arc::default(), flights: Flights::default() }
+        Leaderboard { key, redis, here: Arc::default(), flights: SingleFlight::default() }
     }
 
     /// The first `count` members and their scores, highest first; a list that is missing is rebuilt.
@@ -61,7 +61,7 @@ impl Leaderboard {
             members.truncate(count);
             Ok(members)
         });
-        self.flights.one_at_a_time(&self.key, rebuild).await
+        self.flights.run(&self.key, rebuild).await
     }
 
     /// Notes the score that a member has by now; call it after the transaction.

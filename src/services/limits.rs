@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::redis::{PREFIX, Redis};
 use crate::config::LimitNumbers;
 use crate::error::{Error, Result};
-use crate::models::secret::Digest;
+use crate::models::values::token::Digest;
 
 /// At most so many attempts within so long, by one account, address or visitor.
 pub struct Limit {

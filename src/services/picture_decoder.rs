@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use crate::cpu_pool::CpuPool;
 use crate::error::{Error, Result};
 use crate::models::picture::{self, MAX_MEMORY, Picture, Refusal};
-use crate::threads::Threads;
 
 /// What all uploads that are decoded at the same time may take together, in kB: one of the largest, or many phone photos.
 const MEMORY: u32 = (MAX_MEMORY / 1000) as u32;
@@ -21,7 +21,7 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 /// See the module.
 pub struct PictureDecoder {
     /// Where pictures are decoded.
-    pub threads: Threads,
+    pub threads: CpuPool,
     /// One permit for each kB.
     memory: Arc<Semaphore>,
 }
@@ -33,7 +33,7 @@ impl PictureDecoder {
     /// When the system gives no threads.
     pub fn new() -> Result<PictureDecoder> {
         let memory = Arc::new(Semaphore::new(MEMORY as usize));
-        Ok(PictureDecoder { threads: Threads::new(MAX_WAIT)?, memory })
+        Ok(PictureDecoder { threads: CpuPool::new(MAX_WAIT)?, memory })
     }
 
     /// Makes the picture that is kept of an upload, or says why not.

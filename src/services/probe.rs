@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Writes a file into this folder, reads it and deletes it. Before the folder is made, which happens with the first real
 /// file, the one in which it will be made is tried.
-pub(super) async fn write_read_delete(folder: &Path) -> io::Result<()> {
+pub async fn write_read_delete(folder: &Path) -> io::Result<()> {
     let folder = folder.to_owned();
     tokio::task::spawn_blocking(move || try_out(&folder)).await?
 }

@@ -21,11 +21,11 @@ use redis::{
 use thread_local::ThreadLocal;
 
 use self::cluster::Clusters;
-use super::vitals::Vitals;
 use crate::config::Config;
 use crate::config::Redis as Setting;
 use crate::error::{Error, Result};
-use crate::per_thread::PerThread;
+use crate::telemetry::call_stats::CallStats;
+use crate::thread_local_pool::ThreadLocalPool;
 
 /// In front of every key, so that one server can serve several applications.
 pub const PREFIX: &str = "sample_app:";
@@ -52,13 +52,13 @@ struct Inner {
     shared: ThreadLocal<Mutex<Option<(Link, Instant)>>>,
     /// Open: everybody is told at once that the server is away, until a probe of our own is answered.
     breaker_open: AtomicBool,
-    vitals: Vitals,
+    call_stats: CallStats,
     address: String,
 }
 
 enum Pool {
-    Single(PerThread<Manager>),
-    Cluster(PerThread<Clusters>),
+    Single(ThreadLocalPool<Manager>),
+    Cluster(ThreadLocalPool<Clusters>),
 }
 
 /// A connection that may be used by many at once.
@@ -88,7 +88,7 @@ impl Redis {
         let server = url.expose().into_connection_info().map_err(Error::internal)?;
         let pool = if config.redis_cluster {
             let clusters = Clusters::new(server, authority, CONNECT, ANSWER)?;
-            Pool::Cluster(PerThread::new(move || build(clusters.clone()))?)
+            Pool::Cluster(ThreadLocalPool::new(move || build(clusters.clone()))?)
         } else {
             let server = match authority {
                 Some(authority) => {
@@ -100,7 +100,7 @@ impl Redis {
             let limits = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(CONNECT))
                 .set_response_timeout(Some(ANSWER));
-            Pool::Single(PerThread::new(move || {
+            Pool::Single(ThreadLocalPool::new(move || {
                 let manager = Manager::new_with_config(server.clone(), limits.clone());
                 build(manager.map_err(Error::internal)?)
             })?)
@@ -109,14 +109,14 @@ impl Redis {
             pool,
             shared: ThreadLocal::new(),
             breaker_open: AtomicBool::new(false),
-            vitals: Vitals::default(),
+            call_stats: CallStats::default(),
             address: config.redis.to_string(),
         }))))
     }
 
     /// How it is doing.
-    pub fn vitals(&self) -> &Vitals {
-        &self.0.vitals
+    pub fn call_stats(&self) -> &CallStats {
+        &self.0.call_stats
     }
 
     /// Where it is, without user and password.
@@ -140,7 +140,7 @@ impl Redis {
         if self.0.breaker_open.load(Ordering::Relaxed) {
             return Err(Error::unavailable("Redis is away"));
         }
-        let asked = self.0.vitals.watch(self.ask(commands)).await;
+        let asked = self.0.call_stats.watch(self.ask(commands)).await;
         match asked {
             Err(error) if is_absence(&error) => {
                 self.open_breaker(&error);
@@ -173,7 +173,7 @@ impl Redis {
         let inner = self.0.clone();
         tokio::spawn(async move {
             let start = Instant::now();
-            while let Err(error) = inner.vitals.watch(inner.probe()).await {
+            while let Err(error) = inner.call_stats.watch(inner.probe()).await {
                 tracing::debug!(%error, "Redis is still away");
                 tokio::time::sleep(PROBE).await;
             }
@@ -224,7 +224,7 @@ impl Pool {
     }
 }
 
-async fn checked<M>(pools: &PerThread<M>) -> RedisResult<M::Type>
+async fn checked<M>(pools: &ThreadLocalPool<M>) -> RedisResult<M::Type>
 where
     M: deadpool::managed::Manager<Error = RedisError>,
     M::Type: Clone,

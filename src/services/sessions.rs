@@ -12,9 +12,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::memory::MemorySessions;
 use super::redis::Redis;
-use super::vitals::Vitals;
 use crate::error::Result;
-use crate::models::secret::{Digest, Secret};
+use crate::models::values::token::{Digest, Token};
+use crate::telemetry::call_stats::CallStats;
 
 /// A session ends when it was not used for so long.
 pub const IDLE_LIFETIME: TimeDelta = TimeDelta::hours(2);
@@ -60,10 +60,10 @@ impl Sessions {
     }
 
     /// How it is doing.
-    pub fn vitals(&self) -> &Vitals {
+    pub fn call_stats(&self) -> &CallStats {
         match &self.backend {
-            Backend::Memory(sessions) => &sessions.vitals,
-            Backend::Redis(redis) => redis.vitals(),
+            Backend::Memory(sessions) => &sessions.call_stats,
+            Backend::Redis(redis) => redis.call_stats(),
         }
     }
 
@@ -82,7 +82,7 @@ impl Sessions {
     pub async fn ping(&self) -> Result<()> {
         match &self.backend {
             Backend::Memory(sessions) => {
-                sessions.vitals.note(Duration::ZERO, None::<&String>);
+                sessions.call_stats.note(Duration::ZERO, None::<&String>);
                 Ok(())
             }
             Backend::Redis(redis) => redis.ping().await,
@@ -93,8 +93,8 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn start(&self, session: Session, now: DateTime<Utc>) -> Result<Secret> {
-        let id = Secret::random()?;
+    pub async fn start(&self, session: Session, now: DateTime<Utc>) -> Result<Token> {
+        let id = Token::random()?;
         match &self.backend {
             Backend::Memory(sessions) => sessions.start(id.digest(), session, now),
             Backend::Redis(redis) => redis::start(redis, &id.digest(), &session, now).await?,

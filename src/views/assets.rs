@@ -13,7 +13,7 @@ use actix_web::http::header::Encoding;
 use actix_web::web::Bytes;
 use rust_embed::RustEmbed;
 
-use crate::models::secret::hex;
+use crate::models::values::token::hex;
 
 #[derive(RustEmbed)]
 #[folder = "static"]

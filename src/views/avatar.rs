@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use crate::models::secret::hex;
+use crate::models::values::token::hex;
 
 /// Cells a side of the drawing; the right half mirrors the left.
 const CELLS: usize = 5;

@@ -21,7 +21,7 @@ use crate::config::{AppUrl, Config};
 
 /// The cookies there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Name {
+pub enum CookieName {
     /// Id of the session; ends with the browser.
     Session,
     /// The device's secret, for "remember me".
@@ -38,15 +38,15 @@ pub enum Name {
     SignUp,
 }
 
-impl Name {
-    const ALL: [Name; 7] = [
-        Name::Session,
-        Name::RememberMe,
-        Name::Flash,
-        Name::ReturnTo,
-        Name::MailLink,
-        Name::Draft,
-        Name::SignUp,
+impl CookieName {
+    const ALL: [CookieName; 7] = [
+        CookieName::Session,
+        CookieName::RememberMe,
+        CookieName::Flash,
+        CookieName::ReturnTo,
+        CookieName::MailLink,
+        CookieName::Draft,
+        CookieName::SignUp,
     ];
 
     /// The name that browsers know it by.
@@ -54,24 +54,24 @@ impl Name {
         let program = if app_url.is_https() { "__Host-" } else { "sample_app_" };
         let port = app_url.port().map(|port| format!("{port}_")).unwrap_or_default();
         let name = match self {
-            Name::Session => "session",
-            Name::RememberMe => "remember_me",
-            Name::Flash => "flash",
-            Name::ReturnTo => "return_to",
-            Name::MailLink => "mail_link",
-            Name::Draft => "draft",
-            Name::SignUp => "sign_up",
+            CookieName::Session => "session",
+            CookieName::RememberMe => "remember_me",
+            CookieName::Flash => "flash",
+            CookieName::ReturnTo => "return_to",
+            CookieName::MailLink => "mail_link",
+            CookieName::Draft => "draft",
+            CookieName::SignUp => "sign_up",
         };
         format!("{program}{port}{name}")
     }
 
     fn lifetime(self) -> Option<Duration> {
         match self {
-            Name::Session => None,
-            Name::RememberMe => Some(Duration::days(30)),
-            Name::Flash => Some(Duration::minutes(5)),
-            Name::ReturnTo | Name::MailLink | Name::Draft => Some(Duration::minutes(30)),
-            Name::SignUp => Some(Duration::days(3)),
+            CookieName::Session => None,
+            CookieName::RememberMe => Some(Duration::days(30)),
+            CookieName::Flash => Some(Duration::minutes(5)),
+            CookieName::ReturnTo | CookieName::MailLink | CookieName::Draft => Some(Duration::minutes(30)),
+            CookieName::SignUp => Some(Duration::days(3)),
         }
     }
 }
@@ -80,17 +80,17 @@ impl Name {
 #[derive(Clone)]
 pub struct Cookies {
     https: bool,
-    names: Arc<[String; Name::ALL.len()]>,
+    names: Arc<[String; CookieName::ALL.len()]>,
     key: Key,
     clock: Clock,
 }
 
 /// Cookies on their way into the answer; the last one of a name counts.
 #[derive(Default)]
-struct Outgoing(Vec<(Name, Cookie<'static>)>);
+struct Outgoing(Vec<(CookieName, Cookie<'static>)>);
 
 impl Outgoing {
-    fn find(&self, name: Name) -> Option<&(Name, Cookie<'static>)> {
+    fn find(&self, name: CookieName) -> Option<&(CookieName, Cookie<'static>)> {
         self.0.iter().find(|(other, _)| *other == name)
     }
 }
@@ -100,7 +100,7 @@ impl Cookies {
     pub fn new(config: &Config, clock: Clock) -> Cookies {
         Cookies {
             https: config.app_url.is_https(),
-            names: Arc::new(Name::ALL.map(|name| name.in_full(&config.app_url))),
+            names: Arc::new(CookieName::ALL.map(|name| name.in_full(&config.app_url))),
             key: Key::derive_from(config.secret_key_base.expose().as_bytes()),
             clock,
         }
@@ -108,7 +108,7 @@ impl Cookies {
 
     /// What the browser has: what this answer gives it, or else what it sent. A request that came back by its remembered
     /// device has a session that the browser has not heard of yet.
-    pub fn get(&self, req: &HttpRequest, name: Name) -> Option<String> {
+    pub fn get(&self, req: &HttpRequest, name: CookieName) -> Option<String> {
         if let Some((_, cookie)) = req.extensions().get::<Outgoing>().and_then(|outgoing| outgoing.find(name))
         {
             let is_taken_away = cookie.max_age() == Some(Duration::ZERO);
@@ -118,7 +118,7 @@ impl Cookies {
     }
 
     /// What the browser sent, if we gave it that under this name, and not longer ago than the cookie's lifetime.
-    pub fn get_signed(&self, req: &HttpRequest, name: Name) -> Option<String> {
+    pub fn get_signed(&self, req: &HttpRequest, name: CookieName) -> Option<String> {
         let cookie = Cookie::new("", self.sent(req, name)?);
         let cookie = CookieJar::new().signed(&self.key).verify(cookie)?;
         let signed = cookie.value().strip_prefix(self.full_name(name))?;
@@ -127,12 +127,12 @@ impl Cookies {
     }
 
     /// Sends a cookie with the answer to this request.
-    pub fn set(&self, req: &HttpRequest, name: Name, value: String) {
+    pub fn set(&self, req: &HttpRequest, name: CookieName, value: String) {
         self.send(req, name, value, name.lifetime());
     }
 
     /// Sends a cookie that the browser cannot change.
-    pub fn set_signed(&self, req: &HttpRequest, name: Name, value: String) {
+    pub fn set_signed(&self, req: &HttpRequest, name: CookieName, value: String) {
         let full_name = self.full_name(name);
         let lifetime = name.lifetime().unwrap_or(Duration::ZERO).whole_seconds();
         let expires = self.clock.now().timestamp() + lifetime;
@@ -146,7 +146,7 @@ impl Cookies {
     }
 
     /// Takes a cookie away, if the browser has it; it does not get one that is on its way.
-    pub fn remove(&self, req: &HttpRequest, name: Name) {
+    pub fn remove(&self, req: &HttpRequest, name: CookieName) {
         if let Some(outgoing) = req.extensions_mut().get_mut::<Outgoing>() {
             outgoing.0.retain(|(other, _)| *other != name);
         }
@@ -155,7 +155,7 @@ impl Cookies {
         }
     }
 
-    fn send(&self, req: &HttpRequest, name: Name, value: String, lifetime: Option<Duration>) {
+    fn send(&self, req: &HttpRequest, name: CookieName, value: String, lifetime: Option<Duration>) {
         let mut cookie = Cookie::build(self.full_name(name).to_owned(), value)
             .path("/")
             .http_only(true)
@@ -173,12 +173,12 @@ impl Cookies {
         }
     }
 
-    fn sent(&self, req: &HttpRequest, name: Name) -> Option<String> {
+    fn sent(&self, req: &HttpRequest, name: CookieName) -> Option<String> {
         let decoded = |value| Some(percent_decode(value).decode_utf8().ok()?.into_owned());
         sent(req, self.full_name(name)).find_map(decoded)
     }
 
-    fn full_name(&self, name: Name) -> &str {
+    fn full_name(&self, name: CookieName) -> &str {
         &self.names[name as usize]
     }
 }
@@ -214,12 +214,12 @@ mod tests {
 
     fn cookies(app_url: &str) -> Cookies {
         let app_url = app_url.parse().unwrap();
-        let names = Arc::new(Name::ALL.map(|name| name.in_full(&app_url)));
+        let names = Arc::new(CookieName::ALL.map(|name| name.in_full(&app_url)));
         Cookies { https: app_url.is_https(), names, key: Key::derive_from(&[7; 32]), clock: Clock::default() }
     }
 
     /// What a browser that was given `value` as one cookie has to say as another.
-    fn presented(cookies: &Cookies, given_as: Name, value: &str, as_name: Name) -> HttpRequest {
+    fn presented(cookies: &Cookies, given_as: CookieName, value: &str, as_name: CookieName) -> HttpRequest {
         let req = TestRequest::default().to_http_request();
         cookies.set_signed(&req, given_as, value.to_owned());
         let cookie = Cookie::new(cookies.full_name(as_name), cookies.get(&req, given_as).unwrap());
@@ -229,14 +229,14 @@ mod tests {
     #[test]
     fn a_signature_is_good_for_one_name_and_for_its_time() {
         let cookies = cookies("https://sample.example");
-        let req = presented(&cookies, Name::Flash, "info é; 1", Name::Flash);
-        assert_eq!(cookies.get_signed(&req, Name::Flash).as_deref(), Some("info é; 1"));
-        for other in [Name::ReturnTo, Name::MailLink] {
-            let req = presented(&cookies, Name::Flash, "info", other);
+        let req = presented(&cookies, CookieName::Flash, "info é; 1", CookieName::Flash);
+        assert_eq!(cookies.get_signed(&req, CookieName::Flash).as_deref(), Some("info é; 1"));
+        for other in [CookieName::ReturnTo, CookieName::MailLink] {
+            let req = presented(&cookies, CookieName::Flash, "info", other);
             assert_eq!(cookies.get_signed(&req, other), None);
         }
         cookies.clock.advance(TimeDelta::minutes(5));
-        assert_eq!(cookies.get_signed(&req, Name::Flash), None);
+        assert_eq!(cookies.get_signed(&req, CookieName::Flash), None);
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
             ("http://localhost", "sample_app_session"),
             ("http://localhost:3000", "sample_app_3000_session"),
         ] {
-            assert_eq!(cookies(app_url).full_name(Name::Session), name);
+            assert_eq!(cookies(app_url).full_name(CookieName::Session), name);
         }
     }
 }

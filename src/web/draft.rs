@@ -5,7 +5,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use super::cookies::{Cookies, Name};
+use super::cookies::{CookieName, Cookies};
 use crate::models::idempotency_key::IdempotencyKey;
 
 /// How much of a text the cookie holds, in bytes: 140 characters take at most 560. Longer answers do not pass every proxy.
@@ -16,7 +16,7 @@ const MAX_COOKIE_TEXT: usize = 1000;
 pub struct Draft {
     /// The text, as typed.
     pub content: String,
-    /// Kept when the form comes back, so that it is safe to send it again.
+    /// Stays the same when the form comes back, so that it is safe to send it again.
     pub idempotency_key: Option<IdempotencyKey>,
     /// Whether a picture was chosen, which has to be chosen again.
     pub has_picture: bool,
@@ -43,12 +43,12 @@ impl Draft {
     pub fn store(&self, cookies: &Cookies, req: &HttpRequest, owner: Option<i64>) {
         let text = &self.content[..self.content.floor_char_boundary(MAX_COOKIE_TEXT)];
         let value = format!("{} {} {text}", owner.unwrap_or(0), u8::from(self.has_picture));
-        cookies.set_signed(req, Name::Draft, BASE64_URL_SAFE_NO_PAD.encode(value));
+        cookies.set_signed(req, CookieName::Draft, BASE64_URL_SAFE_NO_PAD.encode(value));
     }
 
     /// The text that was kept in the browser, if it is this person's: whoever logs in first owns it from then on.
     pub fn stored(cookies: &Cookies, req: &HttpRequest, user_id: i64) -> Option<Draft> {
-        let value = BASE64_URL_SAFE_NO_PAD.decode(cookies.get_signed(req, Name::Draft)?).ok()?;
+        let value = BASE64_URL_SAFE_NO_PAD.decode(cookies.get_signed(req, CookieName::Draft)?).ok()?;
         let value = String::from_utf8(value).ok()?;
         let (owner, rest) = value.split_once(' ')?;
         let (has_picture, content) = rest.split_once(' ')?;

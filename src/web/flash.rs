@@ -2,11 +2,11 @@
 
 use actix_web::HttpRequest;
 
-use super::cookies::{Cookies, Name};
+use super::cookies::{CookieName, Cookies};
 
 /// What kind of message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FlashKind {
     /// Something to know.
     Info,
     /// It worked.
@@ -21,7 +21,7 @@ pub enum Kind {
 #[derive(Debug, Clone)]
 pub struct Flash {
     /// Shown as `div.alert.alert-KIND`.
-    pub kind: Kind,
+    pub kind: FlashKind,
     /// A whole sentence.
     pub message: String,
     /// What the reader can do about it.
@@ -46,19 +46,19 @@ impl Offer {
     const ALL: [&'static Offer; 2] = [&Offer::NEW_ACTIVATION_LINK, &Offer::NEW_PASSWORD_LINK];
 }
 
-impl Kind {
+impl FlashKind {
     /// The word in the class name.
     pub fn as_str(self) -> &'static str {
         match self {
-            Kind::Info => "info",
-            Kind::Success => "success",
-            Kind::Warning => "warning",
-            Kind::Danger => "danger",
+            FlashKind::Info => "info",
+            FlashKind::Success => "success",
+            FlashKind::Warning => "warning",
+            FlashKind::Danger => "danger",
         }
     }
 
-    fn parse(word: &str) -> Option<Kind> {
-        [Kind::Info, Kind::Success, Kind::Warning, Kind::Danger]
+    fn parse(word: &str) -> Option<FlashKind> {
+        [FlashKind::Info, FlashKind::Success, FlashKind::Warning, FlashKind::Danger]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
@@ -66,7 +66,7 @@ impl Kind {
 
 impl Flash {
     /// A message for this page or the next.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Flash {
+    pub fn new(kind: FlashKind, message: impl Into<String>) -> Flash {
         Flash { kind, message: message.into(), offer: None }
     }
 
@@ -78,17 +78,17 @@ impl Flash {
     /// Keeps the message for the next page.
     pub fn keep(&self, cookies: &Cookies, req: &HttpRequest) {
         let offer = self.offer.map_or("", |offer| offer.path);
-        cookies.set_signed(req, Name::Flash, format!("{}{offer} {}", self.kind.as_str(), self.message));
+        cookies.set_signed(req, CookieName::Flash, format!("{}{offer} {}", self.kind.as_str(), self.message));
     }
 
     /// Takes the message that the last answer left; it is shown once.
     pub fn take(cookies: &Cookies, req: &HttpRequest) -> Option<Flash> {
-        let cookie = cookies.get_signed(req, Name::Flash);
-        cookies.remove(req, Name::Flash);
+        let cookie = cookies.get_signed(req, CookieName::Flash);
+        cookies.remove(req, CookieName::Flash);
         let cookie = cookie?;
         let (head, message) = cookie.split_once(' ')?;
         let kind = head.split('/').next()?;
         let offer = Offer::ALL.into_iter().find(|offer| head.strip_prefix(kind) == Some(offer.path));
-        Some(Flash { offer, ..Flash::new(Kind::parse(kind)?, message) })
+        Some(Flash { offer, ..Flash::new(FlashKind::parse(kind)?, message) })
     }
 }

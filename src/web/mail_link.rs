@@ -1,6 +1,6 @@
 //! Links from mails. The link itself changes nothing, since mail scanners follow links too: it leads to a page with a
 //! button. And the token leaves the address bar at once, for the browser's history and the Referer to forget: it waits in
-//! a signed cookie, and the button's form says [`KEPT`] in its place, with the address that it is about: several links may
+//! a signed cookie, and the button's form says [`STASHED`] in its place, with the address that it is about: several links may
 //! be open at the same time.
 
 use actix_web::HttpResponse;
@@ -11,18 +11,18 @@ use askama::Template;
 use super::visitor::Visitor;
 use crate::db::Conn;
 use crate::error::{Error, Result};
-use crate::models::email::Email;
 use crate::models::mail_token::{MailToken, Purpose};
-use crate::models::secret::Secret;
+use crate::models::values::email::Email;
+use crate::models::values::token::Token;
 use crate::views::Layout;
 
 /// Stands in a path for the token that the cookie keeps.
-pub const KEPT: &str = "kept";
+pub const STASHED: &str = "kept";
 /// Links in the cookie at most, the oldest go first: cookies have room for 4096 bytes, and a link takes up to 400.
 const MAX_LINKS: usize = 4;
 
 /// What following or using a link came to.
-pub enum Followed {
+pub enum LinkStatus {
     /// It is good.
     Good(MailToken),
     /// Its time is over.
@@ -34,16 +34,16 @@ pub enum Followed {
 }
 
 /// A link in the cookie. It is written `purpose token email`; none of the three can hold a blank or a comma.
-struct Kept<'a> {
+struct StashedLink<'a> {
     purpose: &'a str,
     token: &'a str,
     email: &'a str,
 }
 
-impl Kept<'_> {
-    fn parse(text: &str) -> Option<Kept<'_>> {
+impl StashedLink<'_> {
+    fn parse(text: &str) -> Option<StashedLink<'_>> {
         let mut words = text.split(' ');
-        Some(Kept { purpose: words.next()?, token: words.next()?, email: words.next()? })
+        Some(StashedLink { purpose: words.next()?, token: words.next()?, email: words.next()? })
     }
 
     /// Whether it is such a link; an empty address stands for any.
@@ -59,17 +59,18 @@ impl Kept<'_> {
 /// # Errors
 /// When the template fails.
 pub fn keep(visitor: &Visitor, purpose: Purpose, token: &str, email: &str) -> Result<HttpResponse> {
-    if Secret::is_like(token) {
+    if Token::is_like(token) {
         if Email::parse(email).is_err() {
             return incomplete(visitor, purpose, token);
         }
         let cookie = visitor.mail_links().unwrap_or_default();
-        let others = cookie.split(',').filter_map(Kept::parse).filter(|kept| !kept.is_about(purpose, email));
-        write(visitor, others, Some(Kept { purpose: purpose.as_str(), token, email }));
+        let others =
+            cookie.split(',').filter_map(StashedLink::parse).filter(|kept| !kept.is_about(purpose, email));
+        write(visitor, others, Some(StashedLink { purpose: purpose.as_str(), token, email }));
     } else {
         forget(visitor, purpose, "");
     }
-    let mut answer = visitor.go(&format!("/{}/{KEPT}/edit", purpose.as_str()))?;
+    let mut answer = visitor.go(&format!("/{}/{STASHED}/edit", purpose.as_str()))?;
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Ok(answer)
 }
@@ -85,11 +86,11 @@ pub async fn find(
     token: &str,
     email: &str,
     db: &mut Conn,
-) -> Result<Followed> {
+) -> Result<LinkStatus> {
     let cookie = visitor.mail_links().unwrap_or_default();
-    let (token, email) = if token == KEPT {
+    let (token, email) = if token == STASHED {
         let newest = |email: &str| {
-            cookie.rsplit(',').filter_map(Kept::parse).find(|kept| kept.is_about(purpose, email))
+            cookie.rsplit(',').filter_map(StashedLink::parse).find(|kept| kept.is_about(purpose, email))
         };
         match newest(email) {
             Some(kept) => (kept.token, kept.email),
@@ -103,29 +104,34 @@ pub async fn find(
     } else {
         (token, email)
     };
-    let Ok(email) = Email::parse(email) else { return Ok(Followed::Unknown) };
+    let Ok(email) = Email::parse(email) else { return Ok(LinkStatus::Unknown) };
     Ok(match MailToken::find(db, purpose, token, email.as_str()).await? {
-        Some(found) if found.is_expired(visitor.app.clock.now()) => Followed::Expired,
-        Some(found) => Followed::Good(found),
+        Some(found) if found.is_expired(visitor.app.clock.now()) => LinkStatus::Expired,
+        Some(found) => LinkStatus::Good(found),
         None if purpose == Purpose::Activation => {
             let used = MailToken::find(db, Purpose::UsedActivation, token, email.as_str()).await?;
-            used.map_or(Followed::Unknown, |_| Followed::Used)
+            used.map_or(LinkStatus::Unknown, |_| LinkStatus::Used)
         }
-        None => Followed::Unknown,
+        None => LinkStatus::Unknown,
     })
 }
 
 /// Forgets the link for `email`, or all of the kind if that is empty.
 pub fn forget(visitor: &Visitor, purpose: Purpose, email: &str) {
     let cookie = visitor.mail_links().unwrap_or_default();
-    let others = cookie.split(',').filter_map(Kept::parse).filter(|kept| !kept.is_about(purpose, email));
+    let others =
+        cookie.split(',').filter_map(StashedLink::parse).filter(|kept| !kept.is_about(purpose, email));
     write(visitor, others, None);
 }
 
-fn write<'a>(visitor: &Visitor, others: impl Iterator<Item = Kept<'a>>, newest: Option<Kept<'a>>) {
+fn write<'a>(
+    visitor: &Visitor,
+    others: impl Iterator<Item = StashedLink<'a>>,
+    newest: Option<StashedLink<'a>>,
+) {
     let links: Vec<String> = others
         .chain(newest)
-        .map(|Kept { purpose, token, email }| format!("{purpose} {token} {email}"))
+        .map(|StashedLink { purpose, token, email }| format!("{purpose} {token} {email}"))
         .collect();
     let first = links.len().saturating_sub(MAX_LINKS);
     visitor.keep_mail_links(links.get(first..).unwrap_or_default().join(","));
@@ -145,8 +151,8 @@ struct Incomplete {
 /// When the template fails.
 pub fn incomplete(visitor: &Visitor, purpose: Purpose, token: &str) -> Result<HttpResponse> {
     // A form that was refused and is now loaded again by its address.
-    if token == KEPT {
-        return visitor.go(&format!("/{}/{KEPT}/edit", purpose.as_str()));
+    if token == STASHED {
+        return visitor.go(&format!("/{}/{STASHED}/edit", purpose.as_str()));
     }
     let again = match purpose {
         Purpose::Activation | Purpose::UsedActivation => {

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 
 use super::visitor::once_identified;
 use crate::error::{Error, Result};
-use crate::models::page::{Key, NUMBERED_PAGES, Page, PageStart};
+use crate::models::values::page::{Key, NUMBERED_PAGES, Page, PageStart};
 
 /// Parameters that are kept although nobody may ask for them.
 const MAX_OTHERS: usize = 64;

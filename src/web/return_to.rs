@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use actix_web::http::header::REFERER;
 use url::Url;
 
-use super::cookies::{Cookies, Name};
+use super::cookies::{CookieName, Cookies};
 use crate::config::AppUrl;
 
 /// Longer paths are not remembered: no page of ours has one, and proxies refuse an answer with such a cookie.
@@ -21,13 +21,13 @@ pub fn remember(cookies: &Cookies, req: &HttpRequest) {
 
 /// Remembers the page that a form belongs to, which was sent too late.
 pub fn remember_path(cookies: &Cookies, req: &HttpRequest, path: &str) {
-    cookies.set_signed(req, Name::ReturnTo, path.to_owned());
+    cookies.set_signed(req, CookieName::ReturnTo, path.to_owned());
 }
 
 /// Takes the page that asked for a log-in.
 pub fn take(cookies: &Cookies, req: &HttpRequest) -> Option<String> {
-    let path = cookies.get_signed(req, Name::ReturnTo);
-    cookies.remove(req, Name::ReturnTo);
+    let path = cookies.get_signed(req, CookieName::ReturnTo);
+    cookies.remove(req, CookieName::ReturnTo);
     path.filter(|path| is_own_path(path))
 }
 

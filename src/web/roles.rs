@@ -8,7 +8,7 @@ use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 
-use super::flash::{Flash, Kind};
+use super::flash::{Flash, FlashKind};
 use super::return_to;
 use super::visitor::Visitor;
 use crate::app::App;
@@ -17,33 +17,33 @@ use crate::error::{Error, Result};
 use crate::models::user::User;
 
 /// Somebody who is logged in; others are sent to the log-in and come back afterwards.
-pub struct SignedIn {
+pub struct CurrentUser {
     /// Who.
     pub me: Rc<User>,
     visitor: Visitor,
 }
 
 /// An admin; others are sent to the home page.
-pub struct Admin(SignedIn);
+pub struct Admin(CurrentUser);
 
 /// Who may look behind the scenes: everybody in development, admins in production.
 pub struct Operator(Visitor);
 
-impl FromRequest for SignedIn {
+impl FromRequest for CurrentUser {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<SignedIn>>>>;
+    type Future = Pin<Box<dyn Future<Output = Result<CurrentUser>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let visitor = Visitor::from_request(req, payload);
         Box::pin(async move {
             let visitor = visitor.await?;
             match visitor.me.clone() {
-                Some(me) => Ok(SignedIn { me, visitor }),
+                Some(me) => Ok(CurrentUser { me, visitor }),
                 // The log-in page would be of no use: a new session cannot be kept either.
                 None if visitor.unclear => Err(Error::unavailable("the store of sessions does not answer")),
                 None => {
                     return_to::remember(&visitor.app.cookies, &visitor.req);
-                    Flash::new(Kind::Danger, "Please log in.").keep(&visitor.app.cookies, &visitor.req);
+                    Flash::new(FlashKind::Danger, "Please log in.").keep(&visitor.app.cookies, &visitor.req);
                     Err(Error::LogInFirst)
                 }
             }
@@ -56,7 +56,7 @@ impl FromRequest for Admin {
     type Future = Pin<Box<dyn Future<Output = Result<Admin>>>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let signed_in = SignedIn::from_request(req, payload);
+        let signed_in = CurrentUser::from_request(req, payload);
         Box::pin(async move {
             let signed_in = signed_in.await?;
             if signed_in.me.admin { Ok(Admin(signed_in)) } else { Err(Error::NotAllowed) }
@@ -87,7 +87,7 @@ impl Deref for Operator {
     }
 }
 
-impl Deref for SignedIn {
+impl Deref for CurrentUser {
     type Target = Visitor;
 
     fn deref(&self) -> &Visitor {
@@ -96,9 +96,9 @@ impl Deref for SignedIn {
 }
 
 impl Deref for Admin {
-    type Target = SignedIn;
+    type Target = CurrentUser;
 
-    fn deref(&self) -> &SignedIn {
+    fn deref(&self) -> &CurrentUser {
         &self.0
     }
 }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use actix_web::HttpRequest;
 
-use super::cookies::Name;
+use super::cookies::CookieName;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::remembered_device::{Recognition, RememberedDevice};
@@ -27,13 +27,13 @@ pub enum Identity {
 /// When the database does not answer.
 pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
     // On the heap, each where it is needed: to make room for all of it at every request costs more than the rest.
-    let by_session = match app.cookies.get(req, Name::Session) {
+    let by_session = match app.cookies.get(req, CookieName::Session) {
         Some(id) => Box::pin(by_session(app, req, &id)).await?,
         None => Identity::Stranger,
     };
     let cookie = match by_session {
         Identity::Known(_) => None,
-        _ => app.cookies.get(req, Name::RememberMe),
+        _ => app.cookies.get(req, CookieName::RememberMe),
     };
     let Some(cookie) = cookie else { return Ok(by_session) };
     let by_device = Box::pin(by_device(app, req, &cookie)).await?;
@@ -50,7 +50,7 @@ pub async fn log_in(app: &App, req: &HttpRequest, user: &User, remember: bool) -
     if remember {
         let mut db = app.db.conn().await?;
         let cookie = RememberedDevice::remember(&mut db, user, app.clock.now()).await?;
-        app.cookies.set(req, Name::RememberMe, cookie);
+        app.cookies.set(req, CookieName::RememberMe, cookie);
     }
     audit("log_in", Some(user.id));
     Ok(())
@@ -61,8 +61,8 @@ pub async fn log_in(app: &App, req: &HttpRequest, user: &User, remember: bool) -
 /// # Errors
 /// When a store does not answer; the browser is logged out all the same.
 pub async fn log_out(app: &App, req: &HttpRequest) -> Result<()> {
-    let session = app.cookies.get(req, Name::Session);
-    app.cookies.remove(req, Name::Session);
+    let session = app.cookies.get(req, CookieName::Session);
+    app.cookies.remove(req, CookieName::Session);
     let forgotten = forget_device(app, req).await;
     if let Some(id) = session {
         app.sessions.end(&id).await?;
@@ -72,7 +72,7 @@ pub async fn log_out(app: &App, req: &HttpRequest) -> Result<()> {
 
 /// Whether this browser asked to be remembered.
 pub fn is_remembered(app: &App, req: &HttpRequest) -> bool {
-    app.cookies.get(req, Name::RememberMe).is_some()
+    app.cookies.get(req, CookieName::RememberMe).is_some()
 }
 
 async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> {
@@ -89,7 +89,7 @@ async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> 
         None => None,
     };
     if user.is_none() {
-        app.cookies.remove(req, Name::Session);
+        app.cookies.remove(req, CookieName::Session);
     }
     Ok(user.map_or(Identity::Stranger, |user| Identity::Known(Rc::new(user))))
 }
@@ -111,11 +111,11 @@ async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<
         Recognition::Known(device) => device,
         Recognition::Replayed { user_id } => {
             audit("remember_me_replayed", Some(user_id));
-            app.cookies.remove(req, Name::RememberMe);
+            app.cookies.remove(req, CookieName::RememberMe);
             return Ok(None);
         }
         Recognition::Unknown => {
-            app.cookies.remove(req, Name::RememberMe);
+            app.cookies.remove(req, CookieName::RememberMe);
             return Ok(None);
         }
     };
@@ -131,7 +131,7 @@ async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<
             started?;
             let mut db = app.db.conn().await?;
             if let Some(cookie) = device.rotate(&mut db, cookie, &app.config.secret_key_base, now).await? {
-                app.cookies.set(req, Name::RememberMe, cookie);
+                app.cookies.set(req, CookieName::RememberMe, cookie);
             }
             audit("remembered", Some(user.id));
         }
@@ -143,20 +143,20 @@ async fn start_session(app: &App, req: &HttpRequest, user: &User) -> Result<()> 
     end_session(app, req).await?;
     let session = Session { user_id: user.id, epoch: user.sign_in_epoch };
     let id = app.sessions.start(session, app.clock.now()).await?;
-    app.cookies.set(req, Name::Session, id.expose().to_owned());
+    app.cookies.set(req, CookieName::Session, id.expose().to_owned());
     Ok(())
 }
 
 async fn end_session(app: &App, req: &HttpRequest) -> Result<()> {
-    match app.cookies.get(req, Name::Session) {
+    match app.cookies.get(req, CookieName::Session) {
         Some(id) => app.sessions.end(&id).await,
         None => Ok(()),
     }
 }
 
 async fn forget_device(app: &App, req: &HttpRequest) -> Result<()> {
-    let Some(cookie) = app.cookies.get(req, Name::RememberMe) else { return Ok(()) };
-    app.cookies.remove(req, Name::RememberMe);
+    let Some(cookie) = app.cookies.get(req, CookieName::RememberMe) else { return Ok(()) };
+    app.cookies.remove(req, CookieName::RememberMe);
     RememberedDevice::forget(&mut app.db.conn().await?, &cookie).await
 }
 

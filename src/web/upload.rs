@@ -18,7 +18,7 @@ use super::draft::Draft;
 use super::form::{Form, in_time};
 use crate::error::{Error, Result, unusable};
 use crate::models::idempotency_key::IdempotencyKey;
-use crate::models::secret::Digest;
+use crate::models::values::token::Digest;
 
 /// Largest picture, in bytes.
 pub const MAX_PICTURE: usize = 5 * 1024 * 1024;

@@ -14,10 +14,10 @@ use askama::Template;
 use tokio::sync::Notify;
 
 use super::client_address::{client_address, network};
-use super::cookies::Name;
+use super::cookies::CookieName;
 use super::draft::Draft;
-use super::error_pages::{RETRY_SECONDS, too_often, with_retry_after};
-use super::flash::{Flash, Kind, Offer};
+use super::flash::{Flash, FlashKind, Offer};
+use super::middleware::error_pages::{RETRY_SECONDS, too_often, with_retry_after};
 use super::return_to;
 use super::sign_in::{self, Identity};
 use crate::app::App;
@@ -40,11 +40,11 @@ pub struct Visitor {
     pub(super) req: HttpRequest,
 }
 
-/// Kept with the request, so that the error page greets the same person without asking again.
+/// Stored with the request, so that the error page greets the same person without asking again.
 #[derive(Clone)]
 struct Known(Option<Rc<User>>);
 
-/// Kept with the request while it is being found out who asks.
+/// Stored with the request while it is being found out who asks.
 #[derive(Clone, Default)]
 struct Identifying(Rc<Notify>);
 
@@ -82,7 +82,7 @@ impl Visitor {
     }
 
     /// What surrounds a page that has something to say itself.
-    pub fn layout_with(&self, title: &str, kind: Kind, message: &str) -> Layout {
+    pub fn layout_with(&self, title: &str, kind: FlashKind, message: &str) -> Layout {
         let mut layout = self.layout(title);
         layout.flash = Some(Flash::new(kind, message));
         layout
@@ -100,7 +100,7 @@ impl Visitor {
     ///
     /// # Errors
     /// When the template fails.
-    pub fn form_again(&self, page: &impl Template) -> Result<HttpResponse> {
+    pub fn render_invalid_form(&self, page: &impl Template) -> Result<HttpResponse> {
         self.page_as(StatusCode::UNPROCESSABLE_ENTITY, page)
     }
 
@@ -142,7 +142,7 @@ impl Visitor {
     ///
     /// # Errors
     /// None; a `Result` as all answers.
-    pub fn go_saying(&self, path: &str, kind: Kind, message: &str) -> Result<HttpResponse> {
+    pub fn redirect_with_flash(&self, path: &str, kind: FlashKind, message: &str) -> Result<HttpResponse> {
         Flash::new(kind, message).keep(&self.app.cookies, &self.req);
         self.go(path)
     }
@@ -154,7 +154,7 @@ impl Visitor {
     pub fn go_offering(
         &self,
         path: &str,
-        kind: Kind,
+        kind: FlashKind,
         message: &str,
         offer: &'static Offer,
     ) -> Result<HttpResponse> {
@@ -174,7 +174,7 @@ impl Visitor {
     ) -> Result<HttpResponse> {
         let Error::TooMany { retry_after } = error else { return Err(error) };
         let message = too_often(self.app.clock.now(), retry_after);
-        let page = page(self.layout_with(title, Kind::Danger, &message));
+        let page = page(self.layout_with(title, FlashKind::Danger, &message));
         Ok(with_retry_after(self.page_as(StatusCode::TOO_MANY_REQUESTS, &page)?, retry_after))
     }
 
@@ -271,21 +271,21 @@ impl Visitor {
 
     /// Forgets the post that was refused.
     pub fn forget_draft(&self) {
-        self.app.cookies.remove(&self.req, Name::Draft);
+        self.app.cookies.remove(&self.req, CookieName::Draft);
     }
 
     /// Keeps links from mails until their buttons are pressed; none if the text is empty.
     pub(super) fn keep_mail_links(&self, links: String) {
         if links.is_empty() {
-            self.app.cookies.remove(&self.req, Name::MailLink);
+            self.app.cookies.remove(&self.req, CookieName::MailLink);
         } else {
-            self.app.cookies.set_signed(&self.req, Name::MailLink, links);
+            self.app.cookies.set_signed(&self.req, CookieName::MailLink, links);
         }
     }
 
     /// The links from mails that were kept.
     pub(super) fn mail_links(&self) -> Option<String> {
-        self.app.cookies.get_signed(&self.req, Name::MailLink)
+        self.app.cookies.get_signed(&self.req, CookieName::MailLink)
     }
 }
 

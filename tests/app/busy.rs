@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sample_app::threads::Threads;
+use sample_app::cpu_pool::CpuPool;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -13,7 +13,7 @@ use crate::support::{Browser, Page, TestApp};
 /// Keeps every thread busy until it is dropped.
 pub struct Held(Vec<std::sync::mpsc::Sender<()>>);
 
-pub async fn hold(threads: &Threads) -> Held {
+pub async fn hold(threads: &CpuPool) -> Held {
     let mut held = Held(Vec::new());
     for _ in 0..threads.count() {
         let ((release, released), (start, started)) =
@@ -32,7 +32,7 @@ pub async fn hold(threads: &Threads) -> Held {
     held
 }
 
-pub async fn until_so_many_wait(threads: &Threads, waiting: usize) {
+pub async fn until_so_many_wait(threads: &CpuPool, waiting: usize) {
     let start = Instant::now();
     while threads.queue().0 != waiting {
         assert!(start.elapsed() < Duration::from_secs(60), "{:?} wait", threads.queue());

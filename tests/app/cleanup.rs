@@ -32,14 +32,14 @@ async fn what_is_too_old_goes_and_what_is_younger_stays() {
     // Given up in 400 days.
     let then = app.app.clock.now() + TimeDelta::days(400);
     let mut db = app.app.db.conn().await.unwrap();
-    let mail = sample_app::mails::Mail {
+    let mail = sample_app::mail::messages::Mail {
         to: "gone@example.com".into(),
         subject: "Hello".into(),
         text: "A secret link".into(),
         html: "<p>A secret link</p>".into(),
         domain: "sample.test".into(),
     };
-    sample_app::models::outbox::push(&mut db, &mail, then).await.unwrap();
+    sample_app::mail::outbox::push(&mut db, &mail, then).await.unwrap();
     drop(db);
     app.database.db_execute("UPDATE outbox SET parked_at = created_at").await;
     let rows = async |table: &str| app.database.db_number(&format!("SELECT COUNT(*) FROM {table}")).await;

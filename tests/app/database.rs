@@ -9,8 +9,8 @@ use sample_app::clock::Clock;
 use sample_app::db::{Conn, Link};
 use sample_app::error::{Error, Result};
 use sample_app::models::micropost::Micropost;
-use sample_app::models::page::PageStart;
 use sample_app::models::user::User;
+use sample_app::models::values::page::PageStart;
 use sample_app::seeds;
 use sqlx::Executor;
 

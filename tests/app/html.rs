@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use sample_app::web::error_pages;
+use sample_app::web::middleware::error_pages;
 
 use crate::support::outbox::push;
 use crate::support::people::PASSWORD;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use sample_app::models::secret::random_hex;
+use sample_app::models::values::token::random_hex;
 
 use crate::support::people::PASSWORD;
 use crate::support::{Browser, MailServer, Program};

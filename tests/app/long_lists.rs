@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use chrono::TimeDelta;
 use sample_app::db::{Conn, Link};
 use sample_app::models::micropost::{Content, Micropost};
-use sample_app::models::page::{Key, NUMBERED_PAGES, PageStart};
 use sample_app::models::person::Person as Listed;
 use sample_app::models::relationship;
 use sample_app::models::user::User;
+use sample_app::models::values::page::{Key, NUMBERED_PAGES, PageStart};
 
 use crate::support::people::{PASSWORD, Person};
 use crate::support::{Browser, Page, TestApp};

@@ -27,13 +27,13 @@ async fn a_server_that_is_down_for_an_hour_loses_no_mail_and_is_not_hammered() {
         sign_up(&app, name).await;
     }
     until(&app, FAILED, 1).await;
-    let before = app.app.mailer.vitals().pulse().totals.1;
+    let before = app.app.mailer.call_stats().pulse().totals.1;
     assert_eq!(before, 1, "five mails wait after one failure");
     for _ in 0..60 {
         pass(&app, TimeDelta::minutes(1));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let tries = app.app.mailer.vitals().pulse().totals.1;
+    let tries = app.app.mailer.call_stats().pulse().totals.1;
     assert!(tries <= 9, "{tries} attempts in an hour, longer and longer apart");
     assert_eq!(app.database.db_number(WAITING).await, 5);
     server.server.start_again();
@@ -84,11 +84,11 @@ async fn a_454_pauses_the_whole_queue() {
         pass(&app, TimeDelta::seconds(38));
         assert_eq!(ids(&server.wait_for_mails(10).await).len(), 10);
         until(&app, ALL, 0).await;
-        assert_eq!(app.app.mailer.vitals().pulse().totals, (10, 1), "{fault}");
+        assert_eq!(app.app.mailer.call_stats().pulse().totals, (10, 1), "{fault}");
     }
 }
 
-/// What will never be taken is parked, told to an admin, and holds nobody else up.
+/// What will never be taken is failed, told to an admin, and holds nobody else up.
 #[actix_web::test]
 async fn a_5xx_parks_the_mail_and_the_others_go_on() {
     let server = MailServer::start();
@@ -105,8 +105,8 @@ async fn a_5xx_parks_the_mail_and_the_others_go_on() {
     let mut browser = app.logged_in(&app.db_admin("admin").await).await;
     assert!(browser.get("/").await.has("header a[href='/admin/outbox']"));
     let page = browser.get("/admin/outbox").await;
-    assert_eq!(page.all(".parked .recipient"), ["a***@example.com"]);
-    let reason = page.one(".parked .reason");
+    assert_eq!(page.all(".failed .recipient"), ["a***@example.com"]);
+    let reason = page.one(".failed .reason");
     assert!(reason.contains("554") && reason.contains("EU-CENTRAL-1: a***@example.com"), "{reason}");
     assert!(page.text().contains("Account activation") && !page.text().contains("anna@example.com"));
 
@@ -115,10 +115,13 @@ async fn a_5xx_parks_the_mail_and_the_others_go_on() {
     let mails = server.wait_for_mails(2).await;
     assert_eq!((mails[1].to.as_str(), &mails[1].message_id), ("anna@example.com", &format!("<{id}>")));
     until(&app, ALL, 0).await;
-    assert!(!browser.get("/admin/outbox").await.has(".parked li"));
+    assert!(!browser.get("/admin/outbox").await.has(".failed li"));
     let late = browser.patch(&format!("/admin/outbox/{}", 1), &[]).await;
     late.assert_redirect("/admin/outbox");
-    browser.get("/admin/outbox").await.assert_flash("info", "That mail is not parked any more.");
+    browser
+        .get("/admin/outbox")
+        .await
+        .assert_flash("info", "That mail has already been sent or is being sent again.");
 }
 
 /// Greylisting, a full mailbox: it concerns one recipient, at RCPT or behind the text (rspamd), and no other mail waits.
@@ -135,7 +138,11 @@ async fn a_recipient_refused_for_now_delays_no_other_mail() {
         until(&app, FAILED, 6).await;
         assert_eq!(app.database.db_number(ATTEMPTS).await, 1, "{fault}");
         assert_eq!(app.database.db_number(PARKED).await, 0, "{fault}");
-        assert_eq!(app.app.mailer.vitals().pulse().totals, (7, 0), "a server that refuses a mail is well");
+        assert_eq!(
+            app.app.mailer.call_stats().pulse().totals,
+            (7, 0),
+            "a server that refuses a mail is well"
+        );
         assert_eq!(server.count("AUTH"), 1, "the connection is kept");
         server.mend();
         pass(&app, TimeDelta::seconds(38));
@@ -179,7 +186,7 @@ async fn a_5xx_to_the_recipient_parks_too() {
     until(&app, PARKED, 3).await;
     assert!(app.database.db_text(WHY).await.contains("550"));
     assert_eq!(app.database.db_number(ATTEMPTS).await, 1);
-    let pulse = app.app.mailer.vitals().pulse();
+    let pulse = app.app.mailer.call_stats().pulse();
     assert_eq!(pulse.totals, (3, 0), "a server that refuses a mail is well");
 }
 
@@ -232,7 +239,7 @@ async fn two_instances_never_send_one_mail_twice() {
     until(&one, ALL, 0).await;
     let mails = server.mails();
     assert_eq!((mails.len(), ids(&mails).len()), (60, 60));
-    let each = [&one, &other].map(|app| app.app.mailer.vitals().pulse().totals.0);
+    let each = [&one, &other].map(|app| app.app.mailer.call_stats().pulse().totals.0);
     assert!(each[0] > 0 && each[1] > 0 && each[0] + each[1] == 60, "{each:?}: both worked");
 }
 
@@ -289,7 +296,7 @@ async fn a_mail_is_not_sent_again_because_the_database_was_away() {
 
 /// 48 hours of trying end in the parking place, not in nothing.
 #[actix_web::test]
-async fn what_nobody_takes_for_two_days_is_parked() {
+async fn what_nobody_takes_for_two_days_fails() {
     let server = MailServer::start();
     server.set_fault("data 451 Not now");
     let app = server.app().await;

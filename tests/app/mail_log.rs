@@ -1,5 +1,5 @@
 //! Whatever goes wrong with mail, no password, link or address of anybody gets into the log, not even when everything
-//! is logged; and what was parked is noted.
+//! is logged; and what was failed is noted.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ async fn until(program: &Program, sql: &str, number: i64) {
 }
 
 #[actix_web::test]
-async fn no_secret_and_no_address_gets_into_the_log_and_the_parked_are_noted() {
+async fn no_secret_and_no_address_gets_into_the_log_and_failed_mails_are_noted() {
     let (mut server, sns) = (MailServer::start(), Sns::start());
     let mut program = Program::production().await.set("LOG", "trace");
     for (name, value) in server.settings() {
@@ -87,10 +87,10 @@ async fn no_secret_and_no_address_gets_into_the_log_and_the_parked_are_noted() {
     );
 
     let objects: Vec<Value> = lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let parked: Vec<_> = objects.iter().filter(|line| line["event"] == "mail_parked").collect();
-    assert_eq!(parked.len(), 2, "{parked:?}");
-    assert!(parked[0]["reason"].as_str().unwrap().contains("not verified: c***@example.com"));
-    assert!(parked[0]["message_id"].as_str().unwrap().ends_with("@sample.test"));
+    let failed: Vec<_> = objects.iter().filter(|line| line["event"] == "mail_failed").collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed[0]["reason"].as_str().unwrap().contains("not verified: c***@example.com"));
+    assert!(failed[0]["message_id"].as_str().unwrap().ends_with("@sample.test"));
     let loud = |line: &&Value| line["level"] == "ERROR" && line["error"].as_str().unwrap().contains("535");
     assert!(objects.iter().filter(|line| line["error"].is_string()).find(loud).is_some());
     let suppressed = objects.iter().find(|line| line["event"] == "address_suppressed").unwrap();

@@ -1,7 +1,7 @@
 //! nginx and its visitors: whom it believes, whom it makes wait, and what it writes down of them.
 
 use reqwest::Method;
-use sample_app::models::secret::random_hex;
+use sample_app::models::values::token::random_hex;
 use sample_app::views::asset;
 
 use crate::nginx::{client_at, header};

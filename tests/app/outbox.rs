@@ -9,11 +9,11 @@ use sample_app::app::App;
 use sample_app::config::{self, Config};
 use sample_app::error::{Error, Result};
 use sample_app::jobs::Wakeup;
-use sample_app::mails::Mail;
-use sample_app::models::outbox::{self, Parcel};
+use sample_app::mail;
+use sample_app::mail::mailer::Mailer;
+use sample_app::mail::messages::Mail;
+use sample_app::mail::outbox::{self, LeasedMail};
 use sample_app::server;
-use sample_app::services::mailer::Mailer;
-use sample_app::services::post_office;
 use tokio::sync::watch;
 
 use crate::support::app::app_on;
@@ -82,11 +82,11 @@ async fn what_is_not_taken_waits_longer_each_time_and_keeps_its_message_id() {
     let waits = [30, 60, 120, 240, 480, 960, 1920, 2880, 2880, 2880];
     let mut ids = BTreeSet::new();
     for wait in waits {
-        let parcel = Parcel::take(&mut db, now).await.unwrap().unwrap();
-        ids.insert(parcel.message_id.clone());
-        assert!(parcel.postpone(&mut db, &"because ".repeat(100), now).await.unwrap());
+        let mail = LeasedMail::take(&mut db, now).await.unwrap().unwrap();
+        ids.insert(mail.message_id.clone());
+        assert!(mail.postpone(&mut db, &"because ".repeat(100), now).await.unwrap());
         let early = now + TimeDelta::seconds(wait - 1);
-        assert!(Parcel::take(&mut db, early).await.unwrap().is_none(), "before {wait} seconds");
+        assert!(LeasedMail::take(&mut db, early).await.unwrap().is_none(), "before {wait} seconds");
         // And up to a quarter more, by chance.
         now += TimeDelta::seconds(wait + wait / 4 + 1);
     }
@@ -100,10 +100,10 @@ async fn a_worker_that_died_leaves_the_mail_to_the_next_after_its_lease() {
     let now = app.app.clock.now() + TimeDelta::days(1);
     let mut db = app.app.db.conn().await.unwrap();
     outbox::push(&mut db, &mail("a@example.com"), now).await.unwrap();
-    let taken = Parcel::take(&mut db, now).await.unwrap().unwrap();
+    let taken = LeasedMail::take(&mut db, now).await.unwrap().unwrap();
     let meanwhile = now + TimeDelta::seconds(119);
-    assert!(Parcel::take(&mut db, meanwhile).await.unwrap().is_none());
-    let again = Parcel::take(&mut db, now + TimeDelta::seconds(120)).await.unwrap().unwrap();
+    assert!(LeasedMail::take(&mut db, meanwhile).await.unwrap().is_none());
+    let again = LeasedMail::take(&mut db, now + TimeDelta::seconds(120)).await.unwrap().unwrap();
     assert_eq!(again.message_id, taken.message_id);
 }
 
@@ -174,7 +174,7 @@ async fn two_workers_deliver_each_mail_once() {
         .iter()
         .zip(&wakeups)
         .map(|(folder, wakeup)| {
-            let worker = post_office::run(
+            let worker = mail::worker::run(
                 db.clone(),
                 mailer_to(folder),
                 clock.clone(),

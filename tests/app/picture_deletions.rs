@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use sample_app::models::picture_deletion;
+use sample_app::jobs::picture_deletion;
 
 use crate::support::TestApp;
 use crate::support::posts::png;
@@ -32,10 +32,10 @@ async fn a_picture_has_a_day_to_get_its_post() {
     let images = app.folder.path().join("images");
     std::fs::write(images.join(&orphan), png(1, 1)).unwrap();
     let mut db = app.app.db.conn().await.unwrap();
-    picture_deletion::foresee(&mut db, &orphan, app.app.clock.now()).await.unwrap();
+    picture_deletion::schedule(&mut db, &orphan, app.app.clock.now()).await.unwrap();
     let unfinished = format!("{}.png", "1".repeat(32));
     std::fs::write(images.join(format!("{unfinished}.part")), [1]).unwrap();
-    picture_deletion::foresee(&mut db, &unfinished, app.app.clock.now()).await.unwrap();
+    picture_deletion::schedule(&mut db, &unfinished, app.app.clock.now()).await.unwrap();
     drop(db);
 
     app.pass(TimeDelta::hours(23));

@@ -9,24 +9,25 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
-use sample_app::mails::Mail;
-use sample_app::models::email::Email;
+use sample_app::jobs::job::{Job, JobKind};
+use sample_app::jobs::picture_deletion::{self, PictureDeletion};
+use sample_app::jobs::{cleanup, job, timeline_repair, user_deletion};
+use sample_app::mail::messages::Mail;
+use sample_app::mail::outbox::{self, LeasedMail};
+use sample_app::mail::request::MailRequest;
+use sample_app::mail::suppression;
 use sample_app::models::email_restore::{self, Restored};
 use sample_app::models::idempotency_key::{self, IdempotencyKey};
-use sample_app::models::job::{Job, Kind};
-use sample_app::models::mail_request::MailRequest;
 use sample_app::models::mail_token::{MailToken, Purpose};
 use sample_app::models::micropost::{Content, Micropost, StoredPicture};
-use sample_app::models::name::Name;
-use sample_app::models::outbox::{self, Parcel};
-use sample_app::models::page::{Key, PageStart};
 use sample_app::models::person::Person;
-use sample_app::models::picture_deletion::{self, PictureDeletion};
 use sample_app::models::relationship;
 use sample_app::models::remembered_device::{Recognition, RememberedDevice};
-use sample_app::models::suppression;
+use sample_app::models::timeline;
 use sample_app::models::user::{SignedUp, User};
-use sample_app::models::{cleanup, job, timeline, timeline_repair, user_deletion};
+use sample_app::models::values::email::Email;
+use sample_app::models::values::name::Name;
+use sample_app::models::values::page::{Key, PageStart};
 use sample_app::seeds;
 
 use crate::support::TestApp;
@@ -252,16 +253,16 @@ async fn tokens_devices_and_mails() {
     let text = || "x".to_owned();
     let mail = Mail { to: anna.email.clone(), subject: text(), text: text(), html: text(), domain: text() };
     outbox::push(db, &mail, tomorrow).await.unwrap();
-    assert!(Parcel::take(db, now).await.unwrap().is_none());
-    let parcel = Parcel::take(db, tomorrow).await.unwrap().unwrap();
-    parcel.postpone(db, "no", tomorrow).await.unwrap();
-    let parcel = Parcel::take(db, tomorrow + TimeDelta::hours(2)).await.unwrap().unwrap();
-    parcel.delivered(db).await.unwrap();
+    assert!(LeasedMail::take(db, now).await.unwrap().is_none());
+    let mail = LeasedMail::take(db, tomorrow).await.unwrap().unwrap();
+    mail.postpone(db, "no", tomorrow).await.unwrap();
+    let mail = LeasedMail::take(db, tomorrow + TimeDelta::hours(2)).await.unwrap().unwrap();
+    mail.delivered(db).await.unwrap();
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM outbox").await, 0);
 }
 
 #[actix_web::test]
-async fn parked_mails_and_suppressed_addresses() {
+async fn failed_mails_and_suppressed_addresses() {
     let app = TestApp::start().await;
     let mut conn = app.app.db.conn().await.unwrap();
     // Tomorrow, so that no worker takes them away.
@@ -276,27 +277,27 @@ async fn parked_mails_and_suppressed_addresses() {
     assert!(suppression::add(db, &email("anna@example.com"), "bounce", now).await.unwrap());
     assert!(!suppression::add(db, &email("anna@example.com"), "complaint", now).await.unwrap(), "is one");
     assert_eq!(suppression::count(db).await.unwrap(), 1);
-    let anna = Parcel::take(db, now).await.unwrap().unwrap();
+    let anna = LeasedMail::take(db, now).await.unwrap().unwrap();
     assert_eq!((anna.suppressed.as_deref(), anna.created_at), (Some("bounce"), now));
-    assert_eq!(Parcel::take(db, now).await.unwrap().unwrap().suppressed, None);
+    assert_eq!(LeasedMail::take(db, now).await.unwrap().unwrap().suppressed, None);
 
     // Whoever's lease is over has no say any more.
-    let again = Parcel::take(db, now + TimeDelta::minutes(2)).await.unwrap().unwrap();
-    anna.park(db, "too late", now).await.unwrap();
-    assert_eq!(outbox::parked_count(db).await.unwrap(), 0);
+    let again = LeasedMail::take(db, now + TimeDelta::minutes(2)).await.unwrap().unwrap();
+    anna.fail(db, "too late", now).await.unwrap();
+    assert_eq!(outbox::failed_count(db).await.unwrap(), 0);
     assert_eq!(outbox::depth(db).await.unwrap(), (2, 0));
     let old = now + TimeDelta::hours(48);
     assert!(!again.postpone(db, "451", old).await.unwrap(), "given up");
-    assert_eq!(outbox::parked_count(db).await.unwrap(), 1);
+    assert_eq!(outbox::failed_count(db).await.unwrap(), 1);
     assert_eq!(outbox::depth(db).await.unwrap(), (1, 1));
-    let parked = outbox::parked(db, FIRST).await.unwrap().rows.remove(0);
-    assert_eq!((parked.recipient().as_str(), parked.parked_at), ("a***@example.com", old));
-    assert!(parked.reason().ends_with("451"), "{}", parked.reason());
-    assert!(outbox::send_again(db, parked.id, old).await.unwrap());
-    assert!(!outbox::send_again(db, parked.id, old).await.unwrap(), "on its way already");
+    let failed = outbox::failed(db, FIRST).await.unwrap().rows.remove(0);
+    assert_eq!((failed.recipient().as_str(), failed.parked_at), ("a***@example.com", old));
+    assert!(failed.reason().ends_with("451"), "{}", failed.reason());
+    assert!(outbox::requeue(db, failed.id, old).await.unwrap());
+    assert!(!outbox::requeue(db, failed.id, old).await.unwrap(), "on its way already");
     app.database.db_execute("UPDATE outbox SET parked_at = created_at").await;
-    assert_eq!(outbox::send_all_again(db, old).await.unwrap(), 2);
-    assert_eq!(outbox::send_all_again(db, old).await.unwrap(), 0);
+    assert_eq!(outbox::requeue_all(db, old).await.unwrap(), 2);
+    assert_eq!(outbox::requeue_all(db, old).await.unwrap(), 0);
     assert_eq!(outbox::waiting(db).await.unwrap().count, 2);
 
     let suppressed = suppression::page(db, FIRST).await.unwrap().rows.remove(0);
@@ -331,23 +332,23 @@ async fn pictures_without_a_post() {
     picture_deletion::push(db, "a.png", now).await.unwrap();
     picture_deletion::push(db, "b.png", now + TimeDelta::microseconds(1)).await.unwrap();
     let (kept, wanted) = (
-        picture_deletion::foresee(db, "c.png", now).await.unwrap(),
-        picture_deletion::foresee(db, "d.png", now).await.unwrap(),
+        picture_deletion::schedule(db, "c.png", now).await.unwrap(),
+        picture_deletion::schedule(db, "d.png", now).await.unwrap(),
     );
     assert!(PictureDeletion::take(db, now - TimeDelta::microseconds(1)).await.unwrap().is_none(), "not yet");
     let first = PictureDeletion::take(db, now).await.unwrap().unwrap();
     assert_eq!(first.picture, "a.png");
     assert!(PictureDeletion::take(db, now).await.unwrap().is_none(), "it is taken");
     first.done(db).await.unwrap();
-    kept.call_off(db).await.unwrap();
-    assert!(kept.call_off(db).await.is_err(), "once");
-    kept.hasten(db, now).await.unwrap();
-    wanted.hasten(db, now + TimeDelta::microseconds(2)).await.unwrap();
+    kept.cancel(db).await.unwrap();
+    assert!(kept.cancel(db).await.is_err(), "once");
+    kept.run_now(db, now).await.unwrap();
+    wanted.run_now(db, now + TimeDelta::microseconds(2)).await.unwrap();
     let now = now + TimeDelta::seconds(1);
     let second = PictureDeletion::take(db, now).await.unwrap().unwrap();
     let third = PictureDeletion::take(db, now).await.unwrap().unwrap();
     assert_eq!((second.picture.as_str(), third.picture.as_str()), ("b.png", "d.png"), "c.png stays");
-    assert!(wanted.call_off(db).await.is_err(), "too late: somebody is deleting it");
+    assert!(wanted.cancel(db).await.is_err(), "too late: somebody is deleting it");
     second.postpone(db, now).await.unwrap();
     assert!(PictureDeletion::take(db, now + TimeDelta::seconds(9)).await.unwrap().is_none());
     let again = PictureDeletion::take(db, now + TimeDelta::seconds(13)).await.unwrap().unwrap();
@@ -365,11 +366,11 @@ async fn jobs() {
     let mut conn = pool.conn().await.unwrap();
     let db = &mut conn;
     for _ in 0..2 {
-        job::push(db, Kind::FanoutOnRead, anna, now).await.unwrap();
+        job::push(db, JobKind::FanoutOnRead, anna, now).await.unwrap();
     }
     assert!(Job::take(db, now - TimeDelta::microseconds(1)).await.unwrap().is_none(), "not yet");
     let mut job = Job::take(db, now).await.unwrap().unwrap();
-    assert_eq!((job.kind, job.subject_id, job.position), (Some(Kind::FanoutOnRead), anna, 0));
+    assert_eq!((job.kind, job.subject_id, job.position), (Some(JobKind::FanoutOnRead), anna, 0));
     assert!(Job::take(db, now).await.unwrap().is_none(), "it is there once, and taken");
     assert!(job.advance(db, Some(7)).await.unwrap());
     job.continue_at(db, now).await.unwrap();
@@ -383,8 +384,8 @@ async fn jobs() {
     job.continue_at(db, later).await.unwrap();
     assert!(Job::take(db, later).await.unwrap().is_none(), "whoever's lease is over has no say any more");
     lease.done(db).await.unwrap();
-    job::push(db, Kind::FanoutOnRead, anna, now).await.unwrap();
-    job::remove(db, Kind::FanoutOnRead, anna).await.unwrap();
+    job::push(db, JobKind::FanoutOnRead, anna, now).await.unwrap();
+    job::remove(db, JobKind::FanoutOnRead, anna).await.unwrap();
     assert!(Job::take(db, now).await.unwrap().is_none());
     drop(conn);
     assert!(!cleanup::step(pool, now).await.unwrap());

@@ -6,7 +6,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use reqwest::Method;
 use sample_app::routes::{self, TABLE};
-use sample_app::web::guard::to_its_end;
+use sample_app::web::middleware::run_detached::run_detached;
 
 use crate::support::raw::exchange;
 use crate::support::table::{PICTURE, filled, gets};
@@ -275,7 +275,7 @@ async fn a_panic_is_a_500_and_the_process_lives() {
 fn with_a_panic(config: &mut ServiceConfig) {
     routes::configure(config);
     let resource = web::resource("/panic").route(web::get().to(panicking));
-    config.service(resource.wrap(from_fn(to_its_end)));
+    config.service(resource.wrap(from_fn(run_detached)));
 }
 
 async fn panicking() -> actix_web::HttpResponse {

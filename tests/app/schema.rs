@@ -120,7 +120,7 @@ async fn every_character_survives() {
     let text = "🦀 𠮷野家 नमस्ते שלום \u{1F1E9}\u{1F1EA} e\u{301} ß ﷽ '; DROP TABLE users; -- %s \\ \"";
     let mut conn = app.app.db.conn().await.unwrap();
     let now = app.app.clock.now();
-    let parsed = sample_app::models::name::Name::parse(name).unwrap();
+    let parsed = sample_app::models::values::name::Name::parse(name).unwrap();
     let person = app.db_person("asa").await;
     sample_app::models::user::User::rename(&mut conn, person.id, &parsed, now).await.unwrap();
     drop(conn);

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use sample_app::mails::Mail;
-use sample_app::models::outbox;
+use sample_app::mail::messages::Mail;
+use sample_app::mail::outbox;
 use sample_app::models::user::User;
 use serde_json::Value;
 

@@ -44,7 +44,7 @@ async fn who_bounces_or_complains_gets_no_more_mail() {
         assert_eq!(app.database.db_number(SUPPRESSED).await, 1);
         assert_eq!(app.database.db_text("SELECT email FROM suppressions").await, "anna@example.com");
 
-        // The page is as always; the mail is parked.
+        // The page is as always; the mail is failed.
         let known = app.browser().ask_reset(&anna.email).await;
         until(&app, PARKED, 1).await;
         let unknown = app.browser().ask_reset("nobody@example.com").await;

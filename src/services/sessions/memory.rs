@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 
 use super::{IDLE_LIFETIME, LIFETIME, Session};
-use crate::models::secret::Digest;
-use crate::services::vitals::Vitals;
+use crate::models::values::token::Digest;
+use crate::telemetry::call_stats::CallStats;
 
 /// Sessions held; some 150 bytes each.
 const CAPACITY: usize = 100_000;
@@ -21,7 +21,7 @@ struct Entry {
 #[derive(Clone, Default)]
 pub(super) struct MemorySessions {
     entries: Arc<Mutex<HashMap<Digest, Entry>>>,
-    pub(super) vitals: Vitals,
+    pub(super) call_stats: CallStats,
 }
 
 impl MemorySessions {
@@ -80,12 +80,12 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::models::secret::Secret;
+    use crate::models::values::token::Token;
 
     const ANNA: Session = Session { user_id: 1, epoch: 0 };
 
     fn started(sessions: &MemorySessions, now: DateTime<Utc>) -> Digest {
-        let digest = Secret::random().unwrap().digest();
+        let digest = Token::random().unwrap().digest();
         sessions.start(digest, ANNA, now);
         digest
     }

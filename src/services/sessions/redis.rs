@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{IDLE_LIFETIME, LIFETIME, Session};
 use crate::error::Result;
-use crate::models::secret::Digest;
+use crate::models::values::token::Digest;
 use crate::services::redis::{PREFIX, Redis};
 
 pub(super) async fn start(

@@ -21,7 +21,7 @@ impl TestDatabase {
                 server: None,
             };
         };
-        let name = format!("test_{}", sample_app::models::secret::random_hex::<8>().unwrap());
+        let name = format!("test_{}", sample_app::models::values::token::random_hex::<8>().unwrap());
         on_server(&server, &format!("CREATE DATABASE {name}")).await;
         TestDatabase { url: format!("{server}/{name}"), server: Some((server, name)) }
     }

@@ -1,12 +1,12 @@
-//! The outbox as tests look at it: what waits, what was parked, and time that passes for its worker.
+//! The outbox as tests look at it: what waits, what was failed, and time that passes for its worker.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use sample_app::db::Conn;
-use sample_app::mails::Mail;
-use sample_app::models::outbox;
+use sample_app::mail::messages::Mail;
+use sample_app::mail::outbox;
 
 use super::TestApp;
 

@@ -2,10 +2,10 @@
 
 use std::sync::OnceLock;
 
-use sample_app::models::email::Email;
-use sample_app::models::name::Name;
-use sample_app::models::password::Passwords;
 use sample_app::models::user::{SignedUp, User};
+use sample_app::models::values::email::Email;
+use sample_app::models::values::name::Name;
+use sample_app::models::values::password::Passwords;
 
 use super::outbox::until;
 use super::{Browser, Page, TestApp};

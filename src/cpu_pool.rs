@@ -1,0 +1,176 @@
+//! Work that keeps a core busy (passwords, pictures) runs on threads of its own, half as many as there are cores: the other
+//! half is for whoever only wants a page meanwhile.
+//!
+//! Not on tokio's threads for blocking work, however few of them at a time: what is freed on a thread stays with it for its
+//! next piece of work (glibc, "arenas"), and tokio takes another thread each time. A hundred small pictures left 150 MB.
+//!
+//! The queue is bounded, in length and in time, and a request whose client has gone gives its place back: a flood of
+//! log-ins must not make the log-in of somebody else wait for minutes. Passwords and pictures have a queue each, so that
+//! neither waits for the other.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+
+use crate::error::{Error, Result};
+use crate::web::middleware::run_detached::client_gone;
+
+/// Work that waits, for each thread. A password takes some 20 ms, so that the last one in the queue waits for 2 s.
+const QUEUE_PER_THREAD: usize = 100;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Threads that end when nobody can give them work any more. Clones share them.
+#[derive(Clone)]
+pub struct CpuPool {
+    give: Sender<Work>,
+    count: usize,
+    /// Work that does not start within this time is refused.
+    max_wait: Duration,
+    /// Threads without work.
+    free: Arc<Semaphore>,
+    /// Places in the queue that are not taken.
+    places: Arc<Semaphore>,
+}
+
+impl CpuPool {
+    /// Half as many threads as there are cores, one at least, whose work waits for so long at most.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub fn new(max_wait: Duration) -> Result<CpuPool> {
+        let (give, take) = channel();
+        let take = Arc::new(Mutex::new(take));
+        let count = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        for _ in 0..count {
+            let take = take.clone();
+            let named = thread::Builder::new().name("busy".into());
+            named
+                .spawn(move || {
+                    while let Some(work) = next(&take) {
+                        work()
+                    }
+                })
+                .map_err(Error::internal)?;
+        }
+        let (free, places) = (Semaphore::new(count), Semaphore::new(count * QUEUE_PER_THREAD));
+        Ok(CpuPool { give, count, max_wait, free: Arc::new(free), places: Arc::new(places) })
+    }
+
+    /// Runs the work when a thread is free, in the order of asking.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when the work would not start in time, or the client of this request has gone; an
+    /// internal error when the work panics.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let thread = match self.free.clone().try_acquire_owned() {
+            Ok(thread) => thread,
+            Err(_none_is_free) => {
+                let _place = self.places.try_acquire().map_err(|_full| Error::Busy)?;
+                tokio::select! {
+                    free = timeout(self.max_wait, self.free.clone().acquire_owned()) => {
+                        free.map_err(|_late| Error::Busy)?.map_err(Error::internal)?
+                    }
+                    () = client_gone() => return Err(Error::Busy),
+                }
+            }
+        };
+        let (answer, answered) = oneshot::channel();
+        let work = move || {
+            // What the work had is dropped with the panic; the thread itself has nothing that could be left half-way.
+            let done = catch_unwind(AssertUnwindSafe(work));
+            drop(thread);
+            // An error if nobody waits any more.
+            let _ = answer.send(done);
+        };
+        self.give.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
+        // Without the panic's message, as in web/guard.rs.
+        let panicked = || Error::internal("work on a thread of its own panicked");
+        answered.await.map_err(Error::internal)?.map_err(|_panic| panicked())
+    }
+
+    /// How many threads there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How much work waits for a thread, and how much can.
+    pub fn queue(&self) -> (usize, usize) {
+        let length = self.count * QUEUE_PER_THREAD;
+        (length.saturating_sub(self.places.available_permits()), length)
+    }
+}
+
+/// One thread at a time waits for work, the others for their turn.
+fn next(take: &Mutex<Receiver<Work>>) -> Option<Work> {
+    take.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Poll;
+
+    use futures_util::future::join_all;
+    use futures_util::poll;
+
+    #[tokio::test]
+    async fn no_more_at_a_time_than_there_are_cores() {
+        let threads = CpuPool::new(Duration::from_secs(2)).unwrap();
+        let running = Arc::new(AtomicUsize::new(0));
+        let works = (0..threads.queue().1).map(|_| {
+            let running = running.clone();
+            threads.run(move || {
+                let at_once = running.fetch_add(1, Ordering::SeqCst) + 1;
+                std::thread::yield_now();
+                running.fetch_sub(1, Ordering::SeqCst);
+                at_once
+            })
+        });
+        let most = join_all(works).await.into_iter().map(Result::unwrap).max().unwrap();
+        assert!(most <= threads.count(), "{most}");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_a_dropped_wait_gives_its_place_back() {
+        let threads = CpuPool::new(Duration::from_secs(2)).unwrap();
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let hold = || {
+            let released = released.clone();
+            threads.run(move || drop(released.lock().map(|released| released.recv())))
+        };
+        let mut held: Vec<_> = (0..threads.count()).map(|_| Box::pin(hold())).collect();
+        let (_, length) = threads.queue();
+        let mut waiting: Vec<_> = (0..length).map(|_| Box::pin(threads.run(|| 7))).collect();
+        for work in &mut held {
+            assert!(poll!(work).is_pending());
+        }
+        for work in &mut waiting {
+            assert!(poll!(work).is_pending());
+        }
+        assert_eq!(threads.queue(), (length, length));
+        assert!(matches!(poll!(Box::pin(threads.run(|| 7))), Poll::Ready(Err(Error::Busy))));
+        waiting.pop();
+        assert_eq!(threads.queue(), (length - 1, length));
+        assert!(poll!(Box::pin(threads.run(|| 7))).is_pending());
+        drop(release);
+        join_all(held).await.into_iter().for_each(Result::unwrap);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_takes_no_room_for_ever() {
+        let threads = CpuPool::new(Duration::from_secs(2)).unwrap();
+        for _ in 0..50 {
+            assert!(threads.run(|| panic!("on purpose")).await.is_err());
+        }
+        assert_eq!(threads.run(|| 7).await.unwrap(), 7);
+        assert_eq!(threads.queue().0, 0);
+    }
+}

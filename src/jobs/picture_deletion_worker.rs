@@ -1,0 +1,58 @@
+//! The worker that deletes pictures without a post: takes them from the table `picture_deletions`, one after the other, and
+//! tries again later what the store did not do.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::picture_deletion::PictureDeletion;
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::error::Result;
+use crate::jobs::{self, Wakeup};
+use crate::services::images::Images;
+
+/// What another instance left behind, or whose time has come, is noticed after so long.
+const ROUND: Duration = Duration::from_secs(10);
+
+/// Says first whether the store can be used, then deletes pictures until `stop` turns true.
+pub async fn run(db: Db, images: Images, clock: Clock, wakeup: Wakeup, mut stop: watch::Receiver<bool>) {
+    let stopped = stop.clone();
+    tokio::select! {
+        pong = images.ping() => {
+            if let Err(error) = pong {
+                // Not an end: posts without a picture need no store, and it may come back or be repaired.
+                tracing::error!(%error, store = images.address(), "pictures cannot be stored or shown");
+            }
+        }
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    let round = async || empty(&db, &images, &clock, &mut stop).await;
+    jobs::run("picture deletion", ROUND, &wakeup, stopped, round).await;
+}
+
+async fn empty(db: &Db, images: &Images, clock: &Clock, stop: &mut watch::Receiver<bool>) -> Result<()> {
+    while !*stop.borrow() {
+        let mut conn = db.conn().await?;
+        let Some(deletion) = PictureDeletion::take(&mut conn, clock.now()).await? else { break };
+        // The store may take long; nobody should wait for this connection meanwhile.
+        drop(conn);
+        let deleted = tokio::select! {
+            deleted = images.delete(&deletion.picture) => deleted,
+            // Whether it was deleted or not: another worker does it again when the lease is over.
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        let mut conn = db.conn().await?;
+        match deleted {
+            Ok(()) => deletion.done(&mut conn).await?,
+            Err(error) => {
+                let key = &deletion.picture;
+                tracing::warn!(key, %error, "a picture that nobody needs was not deleted; trying again later");
+                deletion.postpone(&mut conn, clock.now()).await?;
+                // The store would hardly do better with the next one.
+                break;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Compares everybody's timeline with posts and follows: the version before timelines, which runs on the same schema during a
+//! deploy, writes no entries and leaves entries behind. The migration that adds the table `jobs` starts it, once.
+
+use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional};
+use crate::error::Result;
+use crate::models::{relationship, timeline};
+
+/// Follows and posts that are looked at together.
+const ROWS: i64 = 200;
+
+/// Repairs the timeline of the person who comes after `position`, an id. Gives this person's id, or nothing after the last.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn step(db: &Db, position: i64) -> Result<Option<i64>> {
+    let mut conn = db.conn().await?;
+    // People without an account may have a timeline: the version before deleted them.
+    let (account,): (Option<i64>,) =
+        fetch_one!(&mut conn, "SELECT MIN(id) FROM users WHERE id > ?", position)?;
+    let (reader,): (Option<i64>,) =
+        fetch_one!(&mut conn, "SELECT MIN(user_id) FROM timeline_entries WHERE user_id > ?", position)?;
+    drop(conn);
+    let Some(id) = account.into_iter().chain(reader).min() else { return Ok(None) };
+    remove_leftovers(db, id).await?;
+    add_posts(db, id).await?;
+    add_followed(db, id).await?;
+    Ok(Some(id))
+}
+
+/// Takes the posts of people who are not followed out of a timeline.
+async fn remove_leftovers(db: &Db, reader_id: i64) -> Result<()> {
+    let mut author_id = 0;
+    loop {
+        let next = "SELECT MIN(author_id) FROM timeline_entries WHERE user_id = ? AND author_id > ?";
+        let (next,): (Option<i64>,) = fetch_one!(&mut db.conn().await?, next, reader_id, author_id)?;
+        let Some(next) = next else { return Ok(()) };
+        author_id = next;
+        db.transaction(async |db| {
+            let belongs = hold(db, reader_id, author_id).await?
+                && (reader_id == author_id || relationship::find(db, reader_id, author_id).await?.is_some());
+            if belongs { Ok(()) } else { timeline::unfollow(db, reader_id, author_id).await }
+        })
+        .await?;
+    }
+}
+
+/// Writes those posts of a person into timelines that are not even in their own.
+async fn add_posts(db: &Db, author_id: i64) -> Result<()> {
+    loop {
+        let missing: Vec<(i64,)> = fetch_all!(
+            &mut db.conn().await?,
+            "SELECT id FROM microposts m WHERE user_id = ? AND NOT EXISTS (SELECT 1 FROM timeline_entries t \
+             WHERE t.user_id = m.user_id AND t.created_at = m.created_at AND t.micropost_id = m.id) LIMIT ?",
+            author_id,
+            ROWS
+        )?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for (id,) in missing {
+            let add = db.transaction(async |db| {
+                let is_there = hold(db, author_id, author_id).await?;
+                if is_there {
+                    timeline::add(db, id).await?;
+                }
+                Ok(is_there)
+            });
+            if !add.await? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Brings posts into a timeline that should have come with a follow.
+async fn add_followed(db: &Db, reader_id: i64) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let follows: Vec<(i64, i64)> = fetch_all!(
+            &mut db.conn().await?,
+            "SELECT id, followed_id FROM relationships WHERE follower_id = ? AND id > ? ORDER BY id LIMIT ?",
+            reader_id,
+            after,
+            ROWS
+        )?;
+        let Some((last, _)) = follows.last().copied() else { return Ok(()) };
+        for (id, author_id) in follows {
+            // The newest post that the follow had to bring stands for all of them.
+            let lacks: Option<(i64,)> = fetch_optional!(
+                &mut db.conn().await?,
+                "SELECT newest.id FROM (SELECT m.id, m.created_at FROM relationships r \
+                   JOIN microposts m ON m.user_id = r.followed_id AND m.created_at <= r.created_at \
+                   WHERE r.id = ? ORDER BY m.created_at DESC, m.id DESC LIMIT 1) newest \
+                 JOIN users ON users.id = ? AND users.read_through = FALSE \
+                 WHERE NOT EXISTS (SELECT 1 FROM timeline_entries t WHERE t.user_id = ? \
+                   AND t.created_at = newest.created_at AND t.micropost_id = newest.id)",
+                id,
+                author_id,
+                reader_id
+            )?;
+            if lacks.is_none() {
+                continue;
+            }
+            db.transaction(async |db| {
+                let follows = hold(db, reader_id, author_id).await?
+                    && relationship::find(db, reader_id, author_id).await?.is_some();
+                if follows { timeline::bring(db, reader_id, author_id).await } else { Ok(()) }
+            })
+            .await?;
+        }
+        after = last;
+    }
+}
+
+/// Holds both people until the transaction ends, as posts and follows do. `false` when one of them is gone.
+async fn hold(db: &mut Conn, one: i64, other: i64) -> Result<bool> {
+    let mut rows = 0;
+    for id in [one.min(other), one.max(other)] {
+        rows +=
+            execute!(db, "UPDATE users SET updated_at = updated_at WHERE id = ? AND deleted_at IS NULL", id)?
+                .rows;
+    }
+    Ok(rows == 2)
+}

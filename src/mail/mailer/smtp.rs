@@ -1,0 +1,272 @@
+//! Hands mails to an SMTP server such as SES, by TLS or not at all.
+//!
+//! One connection, because the worker has one mail in its hands at a time. lettre's own pool keeps idle ones for up to
+//! twice as long as it is told, and its asynchronous connections wait for answers for ever: both are done here.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::Message;
+use lettre::transport::smtp;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt, Rset};
+use lettre::transport::smtp::extension::ClientId;
+use rustls::ClientConfig;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::tls_stream::MailStream;
+use super::{DeliveryError, tell};
+use crate::config::{self, SmtpTls, authority};
+use crate::error::Result;
+use crate::services::tls;
+use crate::telemetry::call_stats::CallStats;
+
+/// From the name's lookup to the server's answer to EHLO, TLS included.
+const CONNECT: Duration = Duration::from_secs(10);
+/// For the answer to one command. All of them together stay below the lease of a mail (models/outbox.rs).
+const COMMAND: Duration = Duration::from_secs(15);
+/// A connection that was silent for so long is not used again; SES hangs up after 10 s.
+const IDLE: Duration = Duration::from_secs(5);
+/// Time for a polite end.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub(super) struct Smtp {
+    host: String,
+    port: u16,
+    begins: SmtpTls,
+    tls: Arc<ClientConfig>,
+    credentials: Option<Credentials>,
+    hello: ClientId,
+    /// From one mail to the next.
+    pace: Duration,
+    call_stats: CallStats,
+    kept: Mutex<IdleConnection>,
+}
+
+struct IdleConnection {
+    open: Option<AsyncSmtpConnection>,
+    used_at: Instant,
+    next_mail_at: Instant,
+}
+
+impl Smtp {
+    /// Connects to nothing yet. `domain` is ours: servers ask who greets them.
+    pub(super) fn new(
+        server: &config::Smtp,
+        ca_file: Option<&Path>,
+        rate: u16,
+        domain: &str,
+        call_stats: CallStats,
+    ) -> Result<Smtp> {
+        let tls = tls::client(ca_file).map_err(|error| error.about("SMTP_CA_FILE"))?;
+        let credentials = server.username.clone().zip(server.password.as_ref());
+        let now = Instant::now();
+        Ok(Smtp {
+            host: server.host.clone(),
+            port: server.port,
+            begins: server.tls,
+            tls,
+            credentials: credentials
+                .map(|(user, password)| Credentials::new(user, password.expose().to_owned())),
+            hello: ClientId::Domain(domain.to_owned()),
+            pace: Duration::from_secs(1) / u32::from(rate.max(1)),
+            call_stats,
+            kept: Mutex::new(IdleConnection { open: None, used_at: now, next_mail_at: now }),
+        })
+    }
+
+    pub(super) fn address(&self) -> String {
+        let scheme = match self.begins {
+            SmtpTls::Implicit => "smtps",
+            SmtpTls::StartTls => "smtp",
+        };
+        format!("{scheme}://{}", authority(&self.host, self.port))
+    }
+
+    /// Hands one mail over, not before its turn has come.
+    pub(super) async fn send(&self, mail: &Message) -> Result<(), DeliveryError> {
+        let mut kept = self.kept.lock().await;
+        sleep_until(kept.next_mail_at).await;
+        let start = Instant::now();
+        kept.next_mail_at = start + self.pace;
+        let sent = self.send_on(&mut kept, mail).await;
+        // A server that refuses one mail is well.
+        let concerns_mail =
+            |error: &&_| matches!(error, DeliveryError::Permanent(_) | DeliveryError::Deferred(_));
+        let trouble = sent.as_ref().err().filter(|error| !concerns_mail(error));
+        self.call_stats.note(start.elapsed(), trouble);
+        sent
+    }
+
+    async fn send_on(&self, kept: &mut IdleConnection, mail: &Message) -> Result<(), DeliveryError> {
+        let mut connection = match still_there(kept).await {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let sent = hand_over(&mut connection, mail).await;
+        let is_usable = match &sent {
+            Ok(()) => true,
+            Err(DeliveryError::Permanent(_) | DeliveryError::Deferred(_)) => {
+                reset(&mut connection).await.is_ok()
+            }
+            // Whatever the server is in the middle of, the next mail begins anew.
+            Err(_) => false,
+        };
+        if is_usable {
+            kept.open = Some(connection);
+            kept.used_at = Instant::now();
+        } else {
+            close(connection).await;
+        }
+        sent
+    }
+
+    /// Does what is done for a mail until its recipient would be named, on a connection of its own.
+    pub(super) async fn rehearse(&self, mail: &Message) -> Result<(), DeliveryError> {
+        let mut connection = self.connect().await?;
+        let rehearsed = async {
+            name_sender(&mut connection, mail).await?;
+            reset(&mut connection).await
+        };
+        let rehearsed = rehearsed.await;
+        close(connection).await;
+        rehearsed
+    }
+
+    /// Goes all the way in on a connection of its own.
+    pub(super) async fn ping(&self) -> Result<(), DeliveryError> {
+        let round_trip = async {
+            let mut connection = self.connect().await?;
+            let answered = answer(COMMAND, connection.command(Noop)).await;
+            close(connection).await;
+            answered.map(|_| ()).map_err(session_fault)
+        };
+        self.call_stats.watch(round_trip).await
+    }
+
+    pub(super) async fn hang_up(&self) {
+        if let Some(connection) = self.kept.lock().await.open.take() {
+            close(connection).await;
+        }
+    }
+
+    /// Whatever goes wrong here is no mail's fault.
+    async fn connect(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
+        let mut connection = answer(CONNECT, self.connect_by_tls()).await.map_err(later)?;
+        if let Some(credentials) = &self.credentials
+            && let Err(fault) = answer(COMMAND, connection.auth(DEFAULT_MECHANISMS, credentials)).await
+        {
+            close(connection).await;
+            return Err(if fault.code.is_some_and(|code| code >= 500) {
+                DeliveryError::AuthFailed(fault.text)
+            } else {
+                later(fault)
+            });
+        }
+        Ok(connection)
+    }
+
+    async fn connect_by_tls(&self) -> Result<AsyncSmtpConnection, Fault> {
+        let line = MailStream::open((&self.host, self.port), self.begins, &self.hello, &self.tls).await?;
+        Ok(AsyncSmtpConnection::connect_with_transport(Box::new(line), &self.hello).await?)
+    }
+}
+
+/// The connection of the last mail, if the server still answers on it.
+async fn still_there(kept: &mut IdleConnection) -> Option<AsyncSmtpConnection> {
+    let mut connection = kept.open.take()?;
+    if kept.used_at.elapsed() < IDLE && answer(COMMAND, connection.command(Noop)).await.is_ok() {
+        return Some(connection);
+    }
+    close(connection).await;
+    None
+}
+
+async fn hand_over(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), DeliveryError> {
+    name_sender(connection, mail).await?;
+    for recipient in mail.envelope().to() {
+        let recipient = Rcpt::new(recipient.clone(), Vec::new());
+        answer(COMMAND, connection.command(recipient)).await.map_err(mail_fault)?;
+    }
+    answer(COMMAND, connection.command(Data)).await.map_err(mail_fault)?;
+    answer(COMMAND, connection.message(&mail.formatted())).await.map_err(mail_fault)?;
+    Ok(())
+}
+
+/// All mails have one sender: a server that refuses it takes none of them.
+async fn name_sender(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), DeliveryError> {
+    let sender = Mail::new(mail.envelope().from().cloned(), Vec::new());
+    answer(COMMAND, connection.command(sender)).await.map_err(session_fault)?;
+    Ok(())
+}
+
+async fn reset(connection: &mut AsyncSmtpConnection) -> Result<(), DeliveryError> {
+    answer(COMMAND, connection.command(Rset)).await.map_err(session_fault)?;
+    Ok(())
+}
+
+/// What went wrong, with the code if the server said one.
+struct Fault {
+    code: Option<u16>,
+    text: String,
+}
+
+impl From<smtp::Error> for Fault {
+    fn from(error: smtp::Error) -> Fault {
+        Fault { code: error.status().map(u16::from), text: tell(&error) }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Fault {
+        Fault { code: None, text: tell(&error) }
+    }
+}
+
+/// Waits for an answer, but not for ever.
+async fn answer<T, E: Into<Fault>>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, Fault> {
+    match timeout(limit, call).await {
+        Ok(answer) => answer.map_err(E::into),
+        Err(_) => {
+            let text = format!("the mail server did not answer within {} s", limit.as_secs());
+            Err(Fault { code: None, text })
+        }
+    }
+}
+
+fn later(fault: Fault) -> DeliveryError {
+    DeliveryError::Transient(fault.text)
+}
+
+/// By the answer to a command that concerns all mails.
+fn session_fault(fault: Fault) -> DeliveryError {
+    match fault.code {
+        // "Authentication required" and its kin.
+        Some(530 | 534 | 535 | 538) => DeliveryError::AuthFailed(fault.text),
+        _ => later(fault),
+    }
+}
+
+/// By the answer to a command that concerns one mail.
+fn mail_fault(fault: Fault) -> DeliveryError {
+    match fault.code {
+        // 421: the server closes the connection (RFC 5321). 454: the account has reached its rate or its daily quota (SES).
+        None | Some(421 | 454 | 530 | 534 | 535 | 538) => session_fault(fault),
+        Some(500..) => DeliveryError::Permanent(fault.text),
+        Some(_) => DeliveryError::Deferred(fault.text),
+    }
+}
+
+async fn close(mut connection: AsyncSmtpConnection) {
+    // Who does not answer a goodbye is left all the same.
+    let _ = timeout(GOODBYE, connection.abort()).await;
+}

@@ -1,0 +1,107 @@
+//! What SES tells of mails that came back or were complained of, and what follows from it.
+
+use serde::Deserialize;
+
+use crate::models::values::email::Email;
+
+/// An address to which nothing shall go any more, and why.
+pub type SuppressedAddress = (Email, String);
+
+/// By identity (`notificationType`) or by configuration set (`eventType`): the rest is alike.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Feedback {
+    #[serde(alias = "eventType")]
+    notification_type: String,
+    bounce: Option<Bounce>,
+    complaint: Option<Complaint>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bounce {
+    bounce_type: String,
+    bounce_sub_type: Option<String>,
+    bounced_recipients: Vec<Recipient>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Complaint {
+    complaint_feedback_type: Option<String>,
+    complained_recipients: Vec<Recipient>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Recipient {
+    email_address: String,
+}
+
+/// The addresses that get no mail from now on: those that bounced for good, and those whose owners complained. A full
+/// mailbox and an absence note are neither. Nothing when it is no message of SES.
+pub fn unwanted(text: &str) -> Option<Vec<SuppressedAddress>> {
+    let feedback: Feedback = serde_json::from_str(text).ok()?;
+    let (reason, recipients) =
+        match (feedback.notification_type.as_str(), feedback.bounce, feedback.complaint) {
+            ("Bounce", Some(bounce), _) if bounce.bounce_type == "Permanent" => {
+                (reason("permanent bounce", bounce.bounce_sub_type), bounce.bounced_recipients)
+            }
+            // "Not spam" is the opposite of a complaint, though it comes by the same way.
+            ("Complaint", _, Some(complaint))
+                if complaint.complaint_feedback_type.as_deref() != Some("not-spam") =>
+            {
+                (reason("complaint", complaint.complaint_feedback_type), complaint.complained_recipients)
+            }
+            _ => return Some(Vec::new()),
+        };
+    let addresses = recipients.iter().filter_map(|recipient| Email::parse(&recipient.email_address).ok());
+    Some(addresses.map(|email| (email, reason.clone())).collect())
+}
+
+fn reason(what: &str, detail: Option<String>) -> String {
+    let is_word =
+        |word: &String| word.len() <= 40 && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    match detail.filter(is_word) {
+        Some(detail) => format!("{what} ({detail})"),
+        None => what.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(text: &str) -> Vec<(String, String)> {
+        let unwanted = unwanted(text).unwrap();
+        unwanted.into_iter().map(|(email, reason)| (email.as_str().to_owned(), reason)).collect()
+    }
+
+    #[test]
+    fn understands_both_ways_of_telling() {
+        let bounce = r#"{"notificationType":"Bounce","bounce":{"bounceType":"Permanent","bounceSubType":"NoEmail",
+            "bouncedRecipients":[{"emailAddress":"Anna@Example.com","action":"failed","status":"5.1.1"},
+            {"emailAddress":"no address"}]},"mail":{"destination":["anna@example.com"]}}"#;
+        let expected = [("anna@example.com".to_owned(), "permanent bounce (NoEmail)".to_owned())];
+        assert_eq!(addresses(bounce), expected);
+        assert_eq!(addresses(&bounce.replace("notificationType", "eventType")), expected);
+        let complaint = r#"{"eventType":"Complaint","complaint":{"complainedRecipients":
+            [{"emailAddress":"bob@example.com"}],"complaintFeedbackType":"abuse"}}"#;
+        assert_eq!(addresses(complaint), [("bob@example.com".to_owned(), "complaint (abuse)".to_owned())]);
+    }
+
+    #[test]
+    fn leaves_passing_troubles_alone() {
+        for text in [
+            r#"{"eventType":"Bounce","bounce":{"bounceType":"Transient","bounceSubType":"MailboxFull",
+                "bouncedRecipients":[{"emailAddress":"anna@example.com"}]}}"#,
+            r#"{"eventType":"Complaint","complaint":{"complaintFeedbackType":"not-spam",
+                "complainedRecipients":[{"emailAddress":"anna@example.com"}]}}"#,
+            r#"{"eventType":"Delivery","delivery":{"recipients":["anna@example.com"]}}"#,
+            r#"{"notificationType":"Bounce"}"#,
+        ] {
+            assert_eq!(addresses(text), [], "{text}");
+        }
+        assert!(unwanted("Successfully validated SNS topic for Amazon SES event publishing.").is_none());
+    }
+}

@@ -1,0 +1,197 @@
+//! Messages of SNS, in which SES tells of bounces and complaints: believed only when our own topic signed them.
+//!
+//! Everybody can have a topic, and SNS signs for all of them: so the topic is a setting, and the certificate and the link
+//! that confirms a subscription are fetched from the host of its region and no other.
+
+mod certificates;
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, TimeDelta, Utc};
+use rustls::ClientConfig;
+use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
+use serde::Deserialize;
+use url::Url;
+use webpki::EndEntityCert;
+
+use self::certificates::Certificates;
+use crate::config::SesTopic;
+use crate::error::{Error, Result};
+use crate::services::{http, tls};
+
+/// What was signed longer ago is refused: nobody shall keep a message and come with it later. SNS itself tries for an
+/// hour.
+const LONGEST_WAY: TimeDelta = TimeDelta::hours(1);
+
+/// The topic that SES writes to.
+pub struct Sns {
+    topic: SesTopic,
+    tls: Arc<ClientConfig>,
+    certificates: Certificates,
+}
+
+/// What a message says.
+pub enum SnsMessage {
+    /// Something happened to a mail.
+    Notification {
+        /// What SES wrote.
+        text: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Somebody with access to the topic wants it to tell us; [`Sns::confirm`] agrees.
+    Subscription(Url),
+    /// From now on the topic tells us nothing.
+    Unsubscribed,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Message {
+    r#type: String,
+    message_id: String,
+    topic_arn: String,
+    subject: Option<String>,
+    message: String,
+    timestamp: String,
+    token: Option<String>,
+    #[serde(rename = "SubscribeURL")]
+    subscribe_url: Option<String>,
+    signature_version: String,
+    signature: String,
+    #[serde(rename = "SigningCertURL")]
+    signing_cert_url: String,
+}
+
+impl Sns {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When TLS cannot be had.
+    pub fn new(topic: SesTopic) -> Result<Sns> {
+        let tls = tls::client(None)?;
+        Ok(Sns { topic, certificates: Certificates::new(tls.clone()), tls })
+    }
+
+    /// Reads a message, if it is one of our topic, fresh and truly signed.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it is not; [`Error::Unavailable`] when that cannot be found out now.
+    pub async fn read(&self, body: &[u8], now: DateTime<Utc>) -> Result<SnsMessage> {
+        let message: Message =
+            serde_json::from_slice(body).map_err(|_| refused("this is no message of SNS"))?;
+        if message.topic_arn != self.topic.arn {
+            return Err(refused("this is not the topic of SES_TOPIC_ARN"));
+        }
+        let at = DateTime::parse_from_rfc3339(&message.timestamp)
+            .map_err(|_| refused("it does not say when it was sent"))?
+            .to_utc();
+        if (now - at).abs() > LONGEST_WAY {
+            return Err(refused("it was sent more than an hour ago, or this machine's clock is wrong"));
+        }
+        self.verify(&message).await?;
+        match (message.r#type.as_str(), &message.subscribe_url) {
+            ("Notification", _) => Ok(SnsMessage::Notification { text: message.message, at }),
+            ("SubscriptionConfirmation", Some(url)) => {
+                let url = self.on_topics_host(url).ok_or_else(|| refused("SubscribeURL leads elsewhere"))?;
+                Ok(SnsMessage::Subscription(url))
+            }
+            ("UnsubscribeConfirmation", _) => Ok(SnsMessage::Unsubscribed),
+            _ => Err(refused("this type of message is not known")),
+        }
+    }
+
+    /// Agrees to a subscription.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when SNS does not take it.
+    pub async fn confirm(&self, url: &Url) -> Result<()> {
+        http::get(url, &self.tls).await.map(|_| ())
+    }
+
+    async fn verify(&self, message: &Message) -> Result<()> {
+        let algorithm: &dyn SignatureVerificationAlgorithm = match message.signature_version.as_str() {
+            "1" => &RsaSha1,
+            "2" => webpki::ring::RSA_PKCS1_2048_8192_SHA256,
+            _ => return Err(refused("this version of signatures is not known")),
+        };
+        let signature = BASE64_STANDARD.decode(&message.signature).map_err(|_| refused("no signature"))?;
+        let text = message.as_signed().ok_or_else(|| refused("something that is signed is missing"))?;
+        let url = self
+            .on_topics_host(&message.signing_cert_url)
+            .filter(|url| url.query().is_none() && url.path().ends_with(".pem"))
+            .ok_or_else(|| refused("SigningCertURL leads elsewhere"))?;
+        let certificate = self.certificates.get(&url).await?;
+        EndEntityCert::try_from(&certificate)
+            .map_err(Error::unavailable)?
+            .verify_signature(algorithm, text.as_bytes(), &signature)
+            .map_err(|_| refused("the signature is not right"))?;
+        self.certificates.prove(&url, &certificate);
+        Ok(())
+    }
+
+    fn on_topics_host(&self, address: &str) -> Option<Url> {
+        let url = Url::parse(address).ok()?;
+        let is_there = url.origin().ascii_serialization() == self.topic.origin.origin();
+        let is_plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        (is_there && is_plain).then_some(url)
+    }
+}
+
+impl Message {
+    /// The fields in the order in which SNS signs them, each with its name.
+    fn as_signed(&self) -> Option<String> {
+        let fields = if self.r#type == "Notification" {
+            vec![
+                ("Message", Some(&self.message)),
+                ("MessageId", Some(&self.message_id)),
+                ("Subject", self.subject.as_ref()),
+                ("Timestamp", Some(&self.timestamp)),
+                ("TopicArn", Some(&self.topic_arn)),
+                ("Type", Some(&self.r#type)),
+            ]
+        } else {
+            vec![
+                ("Message", Some(&self.message)),
+                ("MessageId", Some(&self.message_id)),
+                ("SubscribeURL", Some(self.subscribe_url.as_ref()?)),
+                ("Timestamp", Some(&self.timestamp)),
+                ("Token", Some(self.token.as_ref()?)),
+                ("TopicArn", Some(&self.topic_arn)),
+                ("Type", Some(&self.r#type)),
+            ]
+        };
+        // Only a subject may be absent.
+        let fields = fields.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        Some(fields.map(|(name, value)| format!("{name}\n{value}\n")).collect())
+    }
+}
+
+fn refused(why: &'static str) -> Error {
+    Error::BadRequest(why.into())
+}
+
+/// SignatureVersion 1, which topics have unless they are told otherwise. To forge it takes a second preimage of SHA-1,
+/// which nobody has found a way to yet; so webpki leaves it out, and it is here for this one use.
+#[derive(Debug)]
+struct RsaSha1;
+
+impl SignatureVerificationAlgorithm for RsaSha1 {
+    fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+        alg_id::RSA_ENCRYPTION
+    }
+
+    /// sha1WithRSAEncryption: 1.2.840.113549.1.1.5.
+    fn signature_alg_id(&self) -> AlgorithmIdentifier {
+        const ID: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05, 0x05, 0x00];
+        AlgorithmIdentifier::from_slice(ID)
+    }
+
+    fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        let algorithm = &ring::signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY;
+        let key = ring::signature::UnparsedPublicKey::new(algorithm, key);
+        key.verify(message, signature).map_err(|_| InvalidSignature)
+    }
+}

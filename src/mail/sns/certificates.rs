@@ -1,0 +1,108 @@
+//! The certificates that messages name, fetched and kept.
+//!
+//! Anybody can send a message with an invented address, so such fetches must not delay those of true messages: each address is
+//! fetched by itself, and of many fetches at once the oldest are given up (a true one takes milliseconds).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::error::{Error, Result};
+use crate::services::http;
+use crate::services::single_flight::SingleFlight;
+
+/// Fetches under way at most.
+const MAX_FETCHES: u64 = 64;
+/// Certificates kept of each sort. SNS has one for each region, and changes it once a year.
+const CAPACITY: usize = 4;
+
+type ByUrl = HashMap<Url, CertificateDer<'static>>;
+
+pub(super) struct Certificates {
+    tls: Arc<ClientConfig>,
+    kept: Mutex<Sorts>,
+    flights: SingleFlight,
+    /// Fetches begun so far.
+    begun: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Sorts {
+    /// Those that verified a message: the others cannot push them out.
+    proven: ByUrl,
+    fetched: ByUrl,
+}
+
+impl Certificates {
+    pub(super) fn new(tls: Arc<ClientConfig>) -> Certificates {
+        Certificates {
+            tls,
+            kept: Mutex::default(),
+            flights: SingleFlight::default(),
+            begun: watch::Sender::new(0),
+        }
+    }
+
+    /// The certificate at this address.
+    pub(super) async fn get(&self, url: &Url) -> Result<CertificateDer<'static>> {
+        if let Some(known) = self.known(url) {
+            return Ok(known);
+        }
+        // Who waited in vain for another fetch of this address does not begin one.
+        let deadline = Instant::now() + http::TIMEOUT;
+        let fetch = async {
+            if let Some(known) = self.known(url) {
+                return Ok(known);
+            }
+            let fetched = timeout_at(deadline, self.fetch(url)).await;
+            let fetched =
+                fetched.map_err(|_| Error::unavailable("the certificate did not come in time"))??;
+            keep(&mut self.lock().fetched, url, &fetched);
+            Ok(fetched)
+        };
+        self.flights.run(url.as_str(), fetch).await
+    }
+
+    /// Says that this certificate verified a message.
+    pub(super) fn prove(&self, url: &Url, certificate: &CertificateDer<'static>) {
+        keep(&mut self.lock().proven, url, certificate);
+    }
+
+    async fn fetch(&self, url: &Url) -> Result<CertificateDer<'static>> {
+        let mut begun = self.begun.subscribe();
+        let mut last = 0;
+        self.begun.send_modify(|begun| {
+            *begun += 1;
+            last = *begun + MAX_FETCHES;
+        });
+        tokio::select! {
+            pem = http::get(url, &self.tls) => CertificateDer::from_pem_slice(&pem?).map_err(Error::unavailable),
+            _ = begun.wait_for(|begun| *begun >= last) => {
+                Err(Error::unavailable("too many certificates are being fetched"))
+            }
+        }
+    }
+
+    fn known(&self, url: &Url) -> Option<CertificateDer<'static>> {
+        let kept = self.lock();
+        kept.proven.get(url).or_else(|| kept.fetched.get(url)).cloned()
+    }
+
+    /// A panic elsewhere leaves the maps whole: each change of them is one call.
+    fn lock(&self) -> MutexGuard<'_, Sorts> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn keep(kept: &mut ByUrl, url: &Url, certificate: &CertificateDer<'static>) {
+    if kept.len() >= CAPACITY && !kept.contains_key(url) {
+        kept.clear();
+    }
+    kept.insert(url.clone(), certificate.clone());
+}

@@ -1,0 +1,102 @@
+//! Addresses that get no mail any more: the table `suppressions`. Who sends on to addresses that bounce, or to people who
+//! complain, loses the right to send at all (SES stops accounts from 5 % bounces and 0.1 % complaints on).
+
+use chrono::{DateTime, Utc};
+
+use crate::db::{Conn, execute, fetch_all, fetch_one, row};
+use crate::error::Result;
+use crate::models::values::email::{Email, masked};
+use crate::models::values::page::{Key, Page, PageStart, from_newest};
+
+/// An address that gets no mail.
+pub struct Suppression {
+    /// The row.
+    pub id: i64,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+    email: String,
+}
+
+row!(Suppression { id, reason, created_at, email });
+
+/// From now on no mail goes to this address. Does nothing if that is so already, or if an admin lifted it after `told_at`:
+/// the same message may come again. Tells whether anything changed.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn add(db: &mut Conn, email: &Email, reason: &str, told_at: DateTime<Utc>) -> Result<bool> {
+    let again = execute!(
+        db,
+        "UPDATE suppressions SET lifted_at = NULL, reason = ?, created_at = ? \
+         WHERE email = ? AND lifted_at < ?",
+        reason,
+        told_at,
+        email.as_str(),
+        told_at,
+    )?;
+    if again.rows > 0 {
+        return Ok(true);
+    }
+    let new = execute!(
+        db,
+        "INSERT INTO suppressions (email, reason, created_at) VALUES (?, ?, ?)",
+        email.as_str(),
+        reason,
+        told_at,
+    );
+    match new {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_unique_violation() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// How many addresses get no mail.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(db: &mut Conn) -> Result<i64> {
+    let (count,) = fetch_one!(db, "SELECT COUNT(*) FROM suppressions WHERE lifted_at IS NULL")?;
+    Ok(count)
+}
+
+/// The addresses that get no mail, newest first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Suppression>> {
+    let Key { at, id } = from.newest();
+    let rows = fetch_all!(
+        db,
+        concat!(
+            "SELECT id, reason, created_at, email FROM suppressions WHERE lifted_at IS NULL AND ",
+            from_newest!("created_at", "id"),
+            " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+        ),
+        at,
+        at,
+        id,
+        from.limit(),
+        from.offset(),
+    )?;
+    Ok(from.of(rows, |row: &Suppression| Key { at: row.created_at, id: row.id }))
+}
+
+/// Lets mail go to the address again. Tells whether it did not before.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn lift(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
+    let lifted =
+        execute!(db, "UPDATE suppressions SET lifted_at = ? WHERE id = ? AND lifted_at IS NULL", now, id)?;
+    Ok(lifted.rows == 1)
+}
+
+impl Suppression {
+    /// The address, with most of the name left out.
+    pub fn email(&self) -> String {
+        masked(&self.email)
+    }
+}

@@ -1,0 +1,193 @@
+//! Passwords: which ones are taken (ASVS 6.2), and Argon2id on a bounded number of threads (OWASP Password Storage).
+
+mod hasher;
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Params, PasswordVerifier};
+use unicode_normalization::UnicodeNormalization;
+
+use self::hasher::Hasher;
+use super::validation::{BLANK, FieldErrors, UNUSABLE, has_unusable_characters, too_long};
+use crate::cpu_pool::CpuPool;
+use crate::error::{Error, Result};
+
+/// Shortest and longest password, in characters. The longest bounds the work; nothing is cut off.
+pub const MIN: usize = 8;
+/// See [`MIN`].
+pub const MAX: usize = 128;
+
+/// Upper bound for waiting for a thread.
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// The 3,000 most common passwords of [`MIN`] characters and more; origin in static/vendor/LICENSES.md.
+static COMMON: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
+
+/// A password that somebody chose, checked against the rules and composed.
+pub struct NewPassword(String);
+
+impl NewPassword {
+    /// Reads what was typed twice; adds what is wrong with it to `errors`.
+    pub fn parse(typed: &str, confirmation: &str, errors: &mut FieldErrors) -> Option<NewPassword> {
+        let password = composed(typed);
+        let length = password.chars().count();
+        let before = errors.len();
+        if password.trim().is_empty() {
+            errors.add("password", BLANK);
+        } else if length < MIN {
+            errors.add("password", format!("is too short (minimum is {MIN} characters)"));
+        } else if length > MAX {
+            errors.add("password", too_long(MAX));
+        } else if has_unusable_characters(&password, true) {
+            errors.add("password", UNUSABLE);
+        } else if COMMON.contains(password.to_lowercase().as_str()) {
+            errors.add("password", "is one of the most common ones; please choose another");
+        }
+        if typed != confirmation {
+            errors.add("password_confirmation", "doesn't match Password");
+        }
+        (errors.len() == before).then_some(NewPassword(password))
+    }
+}
+
+/// Hashes and compares passwords, each for some 20 ms and 19 MiB; clones share the bound on how many at a time.
+#[derive(Clone)]
+pub struct Passwords {
+    threads: CpuPool,
+    hasher: Hasher,
+    /// Compared with when there is no account, so that an unknown address takes as long as a wrong password.
+    nobody: Arc<str>,
+}
+
+impl Passwords {
+    /// Argon2id with 19 MiB, 2 passes, 1 lane: the first choice of the OWASP Password Storage Cheat Sheet.
+    ///
+    /// # Errors
+    /// When the parameters or the system's random numbers are refused.
+    pub fn new() -> Result<Passwords> {
+        let params = Params::new(19 * 1024, 2, 1, None)
+            .map_err(|error| Error::internal(format!("argon2: {error}")))?;
+        let hasher = Hasher::new(params);
+        let nobody = hasher.hash(super::token::Token::random()?.expose())?.into();
+        Ok(Passwords { threads: CpuPool::new(MAX_WAIT)?, hasher, nobody })
+    }
+
+    /// The threads that hash.
+    pub fn threads(&self) -> &CpuPool {
+        &self.threads
+    }
+
+    /// The PHC string of a password.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], or when hashing fails, which it does not for want of a good password.
+    pub async fn hash(&self, password: &NewPassword) -> Result<String> {
+        self.hash_unchecked(&password.0).await
+    }
+
+    /// The same for a password that was not chosen in a form: the seeds'.
+    ///
+    /// # Errors
+    /// As [`hash`](Self::hash).
+    pub async fn hash_unchecked(&self, password: &str) -> Result<String> {
+        let (hasher, password) = (self.hasher.clone(), password.to_owned());
+        self.threads.run(move || hasher.hash(&password)).await?
+    }
+
+    /// Whether the password fits the digest. Without a digest it never does, and takes as long to say so.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], or when the thread fails.
+    pub async fn matches(&self, typed: &str, digest: Option<&str>) -> Result<bool> {
+        let password = composed(typed);
+        if password.chars().count() > MAX {
+            return Ok(false);
+        }
+        let known = digest.is_some();
+        let digest = digest.unwrap_or(&self.nobody).to_owned();
+        let hasher = self.hasher.clone();
+        let fits = self
+            .threads
+            .run(move || {
+                PasswordHash::new(&digest)
+                    .is_ok_and(|digest| hasher.verify_password(password.as_bytes(), &digest).is_ok())
+            })
+            .await?;
+        Ok(fits && known)
+    }
+
+    /// The digest of a password that was just found right, if the stored one was made with other parameters.
+    ///
+    /// # Errors
+    /// As [`hash`](Self::hash).
+    pub async fn renew(&self, password: &str, digest: &str) -> Result<Option<String>> {
+        let current = PasswordHash::new(digest).is_ok_and(|digest| {
+            digest.algorithm == Algorithm::Argon2id.ident()
+                && Params::try_from(&digest).is_ok_and(|params| same_cost(&params, self.hasher.params()))
+        });
+        if current {
+            return Ok(None);
+        }
+        self.hash_unchecked(&composed(password)).await.map(Some)
+    }
+}
+
+/// A password as it is hashed and counted: composed (NFC), so that every keyboard types the same.
+fn composed(typed: &str) -> String {
+    typed.nfc().collect()
+}
+
+fn same_cost(a: &Params, b: &Params) -> bool {
+    (a.m_cost(), a.t_cost(), a.p_cost()) == (b.m_cost(), b.t_cost(), b.p_cost())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(password: &str, confirmation: &str) -> Vec<String> {
+        let mut errors = FieldErrors::default();
+        NewPassword::parse(password, confirmation, &mut errors);
+        errors.sentences().collect()
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        assert_eq!(problems("      ", "      "), ["Password can't be blank"]);
+        assert_eq!(problems("1234567", "1234567"), ["Password is too short (minimum is 8 characters)"]);
+        assert_eq!(
+            problems("correct horse", "correct hose"),
+            ["Password confirmation doesn't match Password"]
+        );
+        assert!(problems("Password123", "Password123")[0].contains("common"));
+        assert!(problems(&"é".repeat(128), &"é".repeat(128)).is_empty());
+        assert!(problems(&"é".repeat(129), &"é".repeat(129))[0].contains("too long"));
+        assert!(problems("abcdefg\u{FFFD}", "abcdefg\u{FFFD}")[0].contains("cannot be used"));
+    }
+
+    #[test]
+    fn knows_the_three_thousand_most_common() {
+        assert_eq!(COMMON.len(), 3000);
+        assert!(COMMON.iter().all(|password| password.chars().count() >= MIN));
+    }
+
+    #[tokio::test]
+    async fn hashes_with_todays_parameters_and_renews_older_ones() {
+        let passwords = Passwords::new().unwrap();
+        let digest = passwords.hash_unchecked("correct horse").await.unwrap();
+        assert!(digest.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{digest}");
+        assert!(passwords.matches("correct horse", Some(&digest)).await.unwrap());
+        assert!(!passwords.matches("correct hors", Some(&digest)).await.unwrap());
+        assert!(!passwords.matches("correct horse", None).await.unwrap());
+        assert!(passwords.renew("correct horse", &digest).await.unwrap().is_none());
+
+        let old = Hasher::new(Params::new(64, 1, 1, None).unwrap()).hash("correct horse").unwrap();
+        assert!(passwords.matches("correct horse", Some(&old)).await.unwrap());
+        let renewed = passwords.renew("correct horse", &old).await.unwrap().unwrap();
+        assert!(renewed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{renewed}");
+    }
+}

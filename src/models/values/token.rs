@@ -1,0 +1,101 @@
+//! Secrets that travel to a browser or by mail: 256 random bits in the cookie or link, only their SHA-256 on our side,
+//! so that who reads the database or the session store can log in nowhere.
+
+use ring::hmac;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+
+/// A random secret, as 64 hexadecimal digits. It has no `Display` or `Debug`: it must not get into a log.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+/// SHA-256 of a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Token {
+    /// A new one, from the operating system's generator.
+    ///
+    /// # Errors
+    /// When the operating system gives no random numbers.
+    pub fn random() -> Result<Token> {
+        Ok(Token(random_hex::<32>()?))
+    }
+
+    /// The secret that follows from a text: the same one each time, and unknown without the key (HMAC, RFC 2104).
+    pub fn derived(key: &str, text: &str) -> Token {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+        Token(hex(hmac::sign(&key, text.as_bytes()).as_ref()))
+    }
+
+    /// Whether a text has the form of a secret; others need not be looked for.
+    pub fn is_like(text: &str) -> bool {
+        text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
+    /// The text that travels.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What is kept of it.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
+}
+
+impl Digest {
+    /// Digest of what arrived. Looking a digest up leaks no timing of use: it is not the secret that is compared.
+    pub fn of(text: &str) -> Digest {
+        Digest(Sha256::digest(text.as_bytes()).into())
+    }
+
+    /// Digest of what arrived piece by piece.
+    pub fn finish(hasher: Sha256) -> Digest {
+        Digest(hasher.finalize().into())
+    }
+
+    /// For keys that are text.
+    pub fn to_hex(self) -> String {
+        hex(&self.0)
+    }
+
+    /// For the database.
+    pub fn to_vec(self) -> Vec<u8> {
+        self.0.to_vec()
+    }
+}
+
+/// `N` random bytes in hexadecimal.
+///
+/// # Errors
+/// When the operating system gives no random numbers.
+pub fn random_hex<const N: usize>() -> Result<String> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(Error::internal)?;
+    Ok(hex(&bytes))
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        digits.push(digit(byte >> 4));
+        digits.push(digit(byte & 15));
+    }
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_random_and_long() {
+        let (one, other) = (Token::random().unwrap(), Token::random().unwrap());
+        assert_ne!(one.expose(), other.expose());
+        assert_eq!(one.expose().len() * 4, 256, "bits, as hexadecimal digits");
+    }
+}

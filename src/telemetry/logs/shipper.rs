@@ -1,0 +1,279 @@
+//! Takes lines to Logstash, on a thread of its own, so that neither waits for the other: the requests and the network.
+//!
+//! Its own troubles go to stderr, at most once a minute: as log lines they would be shipped, and stdout is JSON.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncWriteExt, WriteHalf};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::Stats;
+use super::connection::{Connection, Target, end_of, slow};
+use super::queue::Queue;
+use crate::config::authority;
+use crate::error::unusable;
+use crate::telemetry::call_stats::CallStats;
+
+/// The name of its thread.
+pub(super) const THREAD: &str = "logstash";
+/// One block.
+const WRITE: Duration = Duration::from_secs(2);
+/// A connection that lived for so long was a good one: the next is tried at once.
+const STEADY: Duration = Duration::from_secs(10);
+/// The longest pause between two attempts, in seconds.
+const LONGEST_PAUSE: f64 = 60.0;
+/// What is still here at the end may take so long.
+pub(super) const FLUSH: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What the thread has.
+pub(super) struct Shipper {
+    pub(super) target: Target,
+    pub(super) stats: Arc<Stats>,
+    pub(super) call_stats: CallStats,
+    /// Somebody found that Logstash answers.
+    pub(super) answers: Arc<Notify>,
+    /// True: the program ends.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// The shipper at work.
+struct Work {
+    shipper: Shipper,
+    queue: RefCell<Queue>,
+    /// There are new lines, or there will be no more.
+    bell: Notify,
+    all_taken: Cell<bool>,
+    complained: Cell<Option<Instant>>,
+    told_dropped: Cell<u64>,
+}
+
+impl Shipper {
+    /// Ships until it is told to stop, and then what is left, for as long as that may take.
+    pub(super) async fn run(self, queue: Queue, mut lines: mpsc::Receiver<Vec<u8>>) {
+        let mut stop = self.stop.clone();
+        let work = Work {
+            shipper: self,
+            queue: RefCell::new(queue),
+            bell: Notify::new(),
+            all_taken: Cell::new(false),
+            complained: Cell::new(None),
+            told_dropped: Cell::new(0),
+        };
+        let deadline = async {
+            // An error says that nobody can tell any more: the end as well.
+            let _ = stop.wait_for(|stop| *stop).await;
+            sleep(FLUSH).await;
+        };
+        tokio::select! {
+            _ = async { tokio::join!(work.take(&mut lines), work.deliver()) } => {}
+            () = deadline => {}
+        }
+        // What came in at the very end.
+        work.push(&mut std::iter::from_fn(|| lines.try_recv().ok()).collect());
+        let ended = work.queue.borrow_mut().end();
+        work.shipper.stats.set_connected(false);
+        work.say_the_end(ended.err());
+    }
+}
+
+impl Work {
+    async fn take(&self, lines: &mut mpsc::Receiver<Vec<u8>>) {
+        let (mut stop, mut taken) = (self.shipper.stop.clone(), Vec::new());
+        loop {
+            tokio::select! {
+                count = lines.recv_many(&mut taken, 1000) => {
+                    if count == 0 {
+                        break;
+                    }
+                    self.push(&mut taken);
+                    self.bell.notify_one();
+                }
+                _ = stop.wait_for(|stop| *stop), if !lines.is_closed() => lines.close(),
+            }
+        }
+        self.all_taken.set(true);
+        self.bell.notify_one();
+    }
+
+    fn push(&self, lines: &mut Vec<Vec<u8>>) {
+        let pushed = self.queue.borrow_mut().push(lines.drain(..));
+        self.complain_of_the_disk(pushed);
+    }
+
+    async fn deliver(&self) {
+        let mut pauses = Pauses::default();
+        let mut stop = self.shipper.stop.clone();
+        loop {
+            let is_last = *stop.borrow();
+            let start = Instant::now();
+            let connected = self.shipper.target.connect().await;
+            self.shipper.call_stats.note(start.elapsed(), connected.as_ref().err());
+            let error = match connected {
+                Ok(connection) => {
+                    self.shipper.stats.set_connected(true);
+                    self.queue.borrow_mut().connected();
+                    let begin = Instant::now();
+                    let served = self.serve(connection).await;
+                    self.shipper.stats.set_connected(false);
+                    let Err(error) = served else { return };
+                    self.queue.borrow_mut().take_back();
+                    if begin.elapsed() >= STEADY {
+                        pauses = Pauses::default();
+                        continue;
+                    }
+                    error
+                }
+                Err(error) => error,
+            };
+            let kept = self.queue.borrow_mut().disconnected();
+            self.complain(&error);
+            self.complain_of_the_disk(kept);
+            if is_last {
+                return;
+            }
+            tokio::select! {
+                () = sleep(pauses.next()) => {}
+                () = self.shipper.answers.notified() => {}
+                // Once more, at once.
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        }
+    }
+
+    /// Writes what there is until the connection breaks; without error when all is delivered and the program ends.
+    async fn serve(&self, connection: Connection) -> io::Result<()> {
+        let (reading, mut writing) = tokio::io::split(connection);
+        let mut end = pin!(end_of(reading));
+        let mut adopted = Instant::now();
+        loop {
+            self.queue.borrow_mut().settle();
+            if adopted.elapsed() >= MINUTE {
+                self.queue.borrow_mut().adopt();
+                adopted = Instant::now();
+            }
+            let next = self.queue.borrow_mut().next();
+            let Some(block) = next else {
+                if self.all_taken.get() {
+                    return self.part(writing, end).await;
+                }
+                tokio::select! {
+                    error = &mut end => {
+                        self.shipper.call_stats.note(Duration::ZERO, Some(&error));
+                        return Err(error);
+                    }
+                    () = self.bell.notified() => {}
+                    () = sleep(TICK) => {}
+                }
+                continue;
+            };
+            let start = Instant::now();
+            let write = async {
+                writing.write_all(&block.bytes).await?;
+                writing.flush().await
+            };
+            let written = tokio::select! {
+                // First, so that nothing more goes into a connection that is dead.
+                biased;
+                error = &mut end => Err(error),
+                written = timeout(WRITE, write) => {
+                    written.unwrap_or_else(|_| Err(slow("it does not take what is sent", WRITE)))
+                }
+            };
+            self.shipper.call_stats.note(start.elapsed(), written.as_ref().err());
+            written?;
+            self.shipper.stats.count_shipped(block.lines);
+        }
+    }
+
+    /// Says good-bye and waits for the same from the other side: then it has read everything.
+    async fn part(
+        &self,
+        mut writing: WriteHalf<Connection>,
+        end: Pin<&mut impl Future<Output = io::Error>>,
+    ) -> io::Result<()> {
+        writing.shutdown().await?;
+        let error = end.await;
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return Err(error);
+        }
+        self.queue.borrow_mut().settle_all();
+        Ok(())
+    }
+
+    fn complain_of_the_disk(&self, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            self.complain(&unusable(self.queue.borrow().folder(), "DATA_DIR", error));
+        }
+    }
+
+    fn complain(&self, error: &dyn Display) {
+        if self.complained.get().is_some_and(|at| at.elapsed() < MINUTE) {
+            return;
+        }
+        self.complained.set(Some(Instant::now()));
+        let now = self.shipper.stats.snapshot();
+        self.told_dropped.set(now.dropped);
+        say(format_args!(
+            "trouble with {}: {error}; {} lines wait on disk, {} were dropped since the start; going on",
+            authority(&self.shipper.target.host, self.shipper.target.port),
+            now.spooled_lines,
+            now.dropped
+        ));
+    }
+
+    fn say_the_end(&self, error: Option<io::Error>) {
+        let now = self.shipper.stats.snapshot();
+        if now.dropped > self.told_dropped.get() {
+            let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
+            say(format_args!("{} lines were dropped since the start{why}", now.dropped));
+        }
+    }
+}
+
+/// Without a panic where nobody reads stderr.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "Logstash: {text}.");
+}
+
+/// Between attempts: twice as long each time, at random within that, so that not all instances come at once.
+struct Pauses(f64);
+
+impl Default for Pauses {
+    fn default() -> Pauses {
+        Pauses(1.0)
+    }
+}
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        let longest = (self.0 * 2.0).min(LONGEST_PAUSE);
+        let random = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
+        let pause = self.0 + random * (longest - self.0);
+        // At the longest, anywhere in its upper half.
+        self.0 = longest.min(LONGEST_PAUSE / 2.0);
+        Duration::from_secs_f64(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_from_1_to_60_seconds_and_differ() {
+        let mut pauses = Pauses::default();
+        let all: Vec<_> = (0..200).map(|_| pauses.next().as_secs_f64()).collect();
+        assert!((1.0..=2.0).contains(&all[0]) && (2.0..=4.0).contains(&all[1]), "{all:?}");
+        assert!(all[10..].iter().all(|pause| (30.0..=60.0).contains(pause)), "{all:?}");
+        let spread = all[10..].iter().fold(0.0_f64, |most, pause| most.max((pause - all[10]).abs()));
+        assert!(spread > 10.0, "{all:?}");
+    }
+}

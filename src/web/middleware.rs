@@ -1,0 +1,8 @@
+//! What surrounds every request, from the outside in as server.rs wraps it.
+
+pub mod error_pages;
+pub mod host_mismatch;
+pub mod request_log;
+pub mod run_detached;
+pub mod same_origin;
+pub mod security_headers;

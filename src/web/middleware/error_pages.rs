@@ -1,0 +1,243 @@
+//! The page for everything that went wrong, in the dress of all others. It asks no service for anything, so it is there
+//! when they are not.
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::{ConnectionType, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, ResponseError};
+use askama::Template;
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::models::values::validation::FieldErrors;
+use crate::telemetry::request_id::RequestId;
+use crate::views::{Layout, pluralize};
+use crate::web::draft::Draft;
+use crate::web::sign_in::audit;
+use crate::web::visitor::Visitor;
+
+/// Seconds after which a visitor may find a broken service whole again.
+pub const RETRY_SECONDS: u64 = 5;
+
+#[derive(Template)]
+#[template(path = "shared/error.html")]
+struct ErrorPage {
+    layout: Layout,
+    status: u16,
+    heading: &'static str,
+    explanation: String,
+    request_id: String,
+    errors: FieldErrors,
+    draft: Option<Draft>,
+}
+
+/// Turns errors into answers.
+pub async fn dress(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+    let app = req.app_data::<Data<App>>().cloned();
+    let res = next.call(req).await?;
+    let status = res.status();
+    // What has a body is dressed already: a form that comes back with its errors, say.
+    let is_bare = res.response().error().is_some() || res.response().body().size() == BodySize::Sized(0);
+    let Some(app) = app.filter(|_| is_bare && (res.response().error().is_some() || status.as_u16() >= 400))
+    else {
+        return Ok(res);
+    };
+    let allow = res.headers().get(ALLOW).cloned();
+    let answer = match res.response().error().and_then(|error| error.as_error::<Error>()) {
+        Some(error) => answer(app, res.request(), error),
+        None => page(app, res.request(), status, &explanation(res.request(), status)),
+    };
+    let mut res = res.into_response(answer);
+    if let Some(allow) = allow {
+        res.headers_mut().insert(ALLOW, allow);
+    }
+    if status == StatusCode::BAD_REQUEST {
+        // Who sends what cannot be understood may mean something else by what follows, too.
+        res.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(res)
+}
+
+fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
+    let status = error.status_code();
+    // One place writes down what the visitor is not told.
+    if let Error::Busy = error {
+        // Anybody can cause it.
+        tracing::warn!(error = %error, "request refused");
+    } else if status.is_server_error() {
+        tracing::error!(error = %error, "request failed");
+    }
+    match error {
+        // Here and not where it is refused, so that no refusal goes unnoted (ASVS 16.3.2).
+        Error::NotAllowed => audit("refused", Visitor::known(req).map(|me| me.id)),
+        Error::Forbidden(_) => audit("refused_from_another_site", Visitor::known(req).map(|me| me.id)),
+        _ => {}
+    }
+    match error {
+        Error::LogInFirst => elsewhere("/login"),
+        Error::NotAllowed => elsewhere("/"),
+        Error::BadRequest(reason) | Error::Forbidden(reason) | Error::TooLarge(reason) => {
+            page(app, req, status, reason)
+        }
+        Error::TooMany { retry_after } => {
+            let explanation = too_often(app.clock.now(), *retry_after);
+            with_retry_after(page(app, req, status, &explanation), *retry_after)
+        }
+        Error::Busy => {
+            let sentence = "Too many people are here at the moment. Please wait a few seconds and try again.";
+            with_retry_after(page(app, req, status, sentence), RETRY_SECONDS)
+        }
+        Error::Unavailable(_) => {
+            with_retry_after(page(app, req, status, &explanation(req, status)), RETRY_SECONDS)
+        }
+        _ => page(app, req, status, &explanation(req, status)),
+    }
+}
+
+fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str) -> HttpResponse {
+    let heading = heading(status);
+    let visitor = Visitor::as_known(app, req.clone());
+    let page = ErrorPage {
+        layout: Layout::new(&visitor.app, visitor.me.clone(), heading, None),
+        status: status.as_u16(),
+        heading,
+        explanation: explanation.to_owned(),
+        request_id: RequestId::current().map_or_else(String::new, |id| id.as_str().to_owned()),
+        errors: FieldErrors::default(),
+        draft: Draft::attached(req).filter(|_| status.is_server_error()).map(Draft::with_key),
+    };
+    visitor.page_as(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
+}
+
+/// What happened, and what is not known: a request that was to change something may have done so, whatever failed
+/// afterwards.
+fn explanation(req: &HttpRequest, status: StatusCode) -> String {
+    let after = match Draft::attached(req) {
+        _ if !status.is_server_error() || req.method().is_safe() => "",
+        Some(Draft { idempotency_key: Some(_), .. }) => {
+            " We do not know whether your post was saved. Press Post again in a moment: it will not be posted twice."
+        }
+        Some(_) => {
+            " We do not know whether your post was saved. Look at your profile before you press Post again."
+        }
+        None => uncertain(status),
+    };
+    format!("{}{after}", sentence(status))
+}
+
+/// Follows the sentence on what happened, where a form may have been sent.
+fn uncertain(status: StatusCode) -> &'static str {
+    match status.is_server_error() {
+        true => " If you sent a form, check whether it was saved before you send it again.",
+        false => "",
+    }
+}
+
+/// The pages for what a proxy in front refuses, or has nobody to ask about: status and HTML.
+///
+/// # Errors
+/// When the template fails.
+pub fn for_proxies() -> Result<Vec<(u16, String)>> {
+    [
+        StatusCode::BAD_REQUEST,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ]
+    .map(|status| Ok((status.as_u16(), for_anybody(status, String::new())?)))
+    .into_iter()
+    .collect()
+}
+
+fn for_anybody(status: StatusCode, request_id: String) -> Result<String> {
+    let heading = heading(status);
+    let page = ErrorPage {
+        layout: Layout::for_anybody(heading),
+        status: status.as_u16(),
+        heading,
+        explanation: format!("{}{}", sentence(status), uncertain(status)),
+        request_id,
+        errors: FieldErrors::default(),
+        draft: None,
+    };
+    page.render().map_err(Error::internal)
+}
+
+/// The whole response, as it goes over the wire, to a request that the HTTP parser rejected.
+pub fn for_rejected(app: &App, status: StatusCode, id: RequestId) -> Vec<u8> {
+    let body = for_anybody(status, id.as_str().to_owned()).unwrap_or_default();
+    let mut response = format!("HTTP/1.1 {status}\r\nx-request-id: {}\r\n", id.as_str()).into_bytes();
+    for (name, value) in app.headers.iter() {
+        response.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    let rest = format!(
+        "cache-control: no-store\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    );
+    response.extend(rest.into_bytes());
+    response
+}
+
+fn elsewhere(path: &'static str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((LOCATION, path))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .finish()
+}
+
+/// Says when to come again, in seconds (RFC 9110, 10.2.3).
+pub fn with_retry_after(mut answer: HttpResponse, seconds: u64) -> HttpResponse {
+    answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    answer
+}
+
+/// Until when somebody has to wait: in minutes, and by the clock, both rounded up.
+pub fn too_often(now: DateTime<Utc>, seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX).min(24 * 60 * 60);
+    let until = now + TimeDelta::seconds(seconds + 59);
+    let wait = pluralize(&((seconds + 59) / 60), "minute");
+    format!("Too many attempts. Please try again in {wait}, at {} UTC.", until.format("%H:%M"))
+}
+
+fn heading(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => "Not from here",
+        404 => "Page not found",
+        405 => "That cannot be done here",
+        408 => "That took too long",
+        413 => "Too large",
+        429 => "Too many requests",
+        431 => "Too many cookies",
+        503 => "Back in a moment",
+        504 => "That takes too long",
+        400..=499 => "That did not work",
+        _ => "Something went wrong",
+    }
+}
+
+fn sentence(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        404 => "The page you are looking for does not exist, or no longer does.",
+        405 => "This address does not take that kind of request.",
+        408 => "Your request did not arrive in time. Please try again.",
+        413 => "That is more than is taken in here.",
+        429 => "You are sending too many requests. Please wait a moment and try again.",
+        431 => {
+            "Your browser sent more than we can read, usually because of cookies. Delete the cookies of this address in \
+             your browser's settings, then try again. You will need to log in again."
+        }
+        503 => "One of the services behind this site does not answer. Please try again in a moment.",
+        504 => "The answer did not come in time.",
+        400..=499 => "The request could not be understood.",
+        _ => "We are sorry: this is our fault. It has been noted.",
+    }
+}

@@ -1,0 +1,72 @@
+//! A request that has begun runs to its end.
+
+use std::panic::AssertUnwindSafe;
+use std::task::Poll;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use futures_util::{FutureExt, poll};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Error;
+use crate::telemetry::request_id::RequestId;
+
+tokio::task_local! {
+    static CLIENT_GONE: CancellationToken;
+}
+
+/// Waits until the client of the request that this task works for has gone; for ever, where there is no such request.
+pub async fn client_gone() {
+    match CLIENT_GONE.try_with(CancellationToken::clone) {
+        Ok(gone) => gone.cancelled().await,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Runs the handler in a task of its own, unless it is done at once. A client that goes away then ends nothing half-way (a
+/// query, a transaction, a picture that is stored but not yet noted), and a panic ends the request with an answer, not the
+/// process.
+pub async fn run_detached(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+) -> actix_web::Result<ServiceResponse<BoxBody>> {
+    let request = req.request().clone();
+    let id = RequestId::current().unwrap_or_else(RequestId::next);
+    let gone = CancellationToken::new();
+    let work = CLIENT_GONE.scope(gone.clone(), next.call(req));
+    let mut work = Box::pin(AssertUnwindSafe(id.around(work)).catch_unwind());
+    // actix drops this future, and the guard with it, when the client goes away.
+    let _guard = gone.drop_guard();
+    let answer = match poll!(&mut work) {
+        Poll::Ready(answer) => Ok(answer),
+        Poll::Pending => actix_web::rt::spawn(work).await,
+    };
+    match answer {
+        Ok(Ok(answer)) => answer,
+        // Without its message, which may quote what a user sent; the hook of services/logs.rs has noted its place.
+        _panic => Ok(ServiceResponse::from_err(Error::internal("the handler panicked"), request)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service};
+    use actix_web::{App, HttpResponse, web};
+
+    async fn panicking() -> HttpResponse {
+        panic!("a canary that a user sent")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_an_error_without_its_message() {
+        let resource = web::resource("/").to(panicking).wrap(from_fn(run_detached));
+        let app = init_service(App::new().service(resource)).await;
+        let answer = call_service(&app, TestRequest::default().to_request()).await;
+        assert_eq!(answer.status(), 500);
+        let error = answer.response().error().unwrap();
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}
