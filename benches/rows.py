@@ -41,7 +41,7 @@ PEOPLE = (('<li class="card">', 30),)
 STATIC = Load("/static/{bytes}", on="bare")
 A_TEXT = multipart({"micropost[content]": "Deployed on a Friday. The weekend was quiet."})
 COUNT = "SELECT CAST(SUM(microposts_count) AS SIGNED) FROM users"
-# Where pages deep in large lists begin, as models/page.rs writes it.
+# Where pages deep in large lists begin, as models/values/page.rs writes it.
 USER_90_000 = "SELECT id FROM users ORDER BY id LIMIT 1 OFFSET 89970"
 OF_POST = "FROM microposts WHERE user_id = 3 ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET 29970;"
 POST_30_000 = f"SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) {OF_POST} SELECT id {OF_POST}"

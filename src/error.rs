@@ -1,5 +1,5 @@
 //! One error for everything that a request can run into, and the one `Result`. The log gets the detail; the visitor
-//! gets the page that web/error_pages.rs makes of it.
+//! gets the page that web/middleware/error_pages.rs makes of it.
 
 mod failure;
 
@@ -144,7 +144,7 @@ impl ResponseError for Error {
         }
     }
 
-    /// A bare answer; web/error_pages.rs dresses it.
+    /// A bare answer; web/middleware/error_pages.rs dresses it.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

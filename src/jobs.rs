@@ -1,6 +1,6 @@
 //! Work that outlives requests. It is written down as a row of a table, in the transaction that causes it, and a worker
-//! does it later: mails (models/outbox.rs), pictures to delete (models/picture_deletion.rs), and everything else, in the
-//! table `jobs` (models/job.rs).
+//! does it later: mails (mail/outbox.rs), pictures to delete (jobs/picture_deletion.rs), and everything else, in the
+//! table `jobs` (jobs/job.rs).
 //!
 //! Every instance runs every worker. A [`Lease`] on a row keeps them apart, and hands the row on when a worker dies.
 

@@ -13,14 +13,14 @@ const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(1), longest: TimeDe
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobKind {
-    /// Removes a person who was marked as deleted (models/user_deletion.rs); the subject is their id.
+    /// Removes a person who was marked as deleted (jobs/user_deletion.rs); the subject is their id.
     UserDeletion,
     /// Has a person's posts read by their followers instead of written to them (models/timeline.rs); the subject is their
     /// id.
     FanoutOnRead,
-    /// Deletes what is too old, once a day (models/cleanup.rs).
+    /// Deletes what is too old, once a day (jobs/cleanup.rs).
     Cleanup,
-    /// Compares all timelines with posts and follows, once (models/timeline_repair.rs).
+    /// Compares all timelines with posts and follows, once (jobs/timeline_repair.rs).
     TimelineRepair,
 }
 

@@ -1,5 +1,5 @@
 //! Mails that somebody asked for by an address alone. The request writes one row, whether or not the address has an account;
-//! the worker of services/mail_requests.rs finds out (OWASP Forgot Password: the same time for both).
+//! the worker of mail/request_worker.rs finds out (OWASP Forgot Password: the same time for both).
 
 use chrono::{DateTime, Utc};
 

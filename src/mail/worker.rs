@@ -1,6 +1,6 @@
 //! The worker that empties the outbox: takes a mail, has it delivered, and tries again later when that fails.
 //!
-//! Every instance has one; the lease of models/outbox.rs keeps them apart. A mail may leave twice (the server took it,
+//! Every instance has one; the lease of mail/outbox.rs keeps them apart. A mail may leave twice (the server took it,
 //! its answer was lost), but none is lost.
 
 use std::time::Duration;

@@ -261,7 +261,7 @@ impl User {
     }
 
     /// Marks a person as deleted: nobody sees them any more, their sessions are over and their address is free. What is
-    /// theirs goes afterwards, by a job (models/user_deletion.rs). `false`: that is the last admin, who stays.
+    /// theirs goes afterwards, by a job (jobs/user_deletion.rs). `false`: that is the last admin, who stays.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such person.

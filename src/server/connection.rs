@@ -66,7 +66,7 @@ pub(super) fn protocol<S: Stream>(
     let http = HttpService::build()
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        // A client that closes its side has gone: what it asked for leaves the queues (threads.rs).
+        // A client that closes its side has gone: what it asked for leaves the queues (cpu_pool.rs).
         .h1_allow_half_closed(false)
         .graceful_shutdown_signal({
             let shutdown = shutdown.clone();

@@ -132,7 +132,7 @@ impl Logs {
             layers.push(Lines::new(give, logstash.stats.clone()).boxed());
         }
         // What the server says of its threads helps nobody at first; LOG may ask for it all the same.
-        // A request that cannot be parsed is an error of its sender, and has its own line (web/request_log.rs).
+        // A request that cannot be parsed is an error of its sender, and has its own line (web/middleware/request_log.rs).
         let quiet = "actix_server=warn,actix_http::h1::dispatcher=off";
         let filter = EnvFilter::builder().parse_lossy(format!("{quiet},{}", self.filter));
         if tracing_subscriber::registry().with(layers).with(filter).try_init().is_err() {

@@ -21,7 +21,7 @@ pub struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads `application/x-www-form-urlencoded`. Bytes that are not UTF-8 become U+FFFD, which every field refuses
-    /// (models/validation.rs), so that the form comes back with what was typed. `used`: the parameters that the program uses,
+    /// (models/values/validation.rs), so that the form comes back with what was typed. `used`: the parameters that the program uses,
     /// named by what stands before the bracket.
     ///
     /// # Errors

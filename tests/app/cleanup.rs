@@ -1,4 +1,4 @@
-//! What is too old goes once a day (src/models/cleanup.rs), and nothing that is younger.
+//! What is too old goes once a day (src/jobs/cleanup.rs), and nothing that is younger.
 
 use chrono::TimeDelta;
 

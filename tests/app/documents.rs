@@ -34,7 +34,7 @@ fn is_path(code: &str) -> bool {
         || endings.iter().any(|end| code.ends_with(end)))
 }
 
-/// A place is named from the root, or from src/ (`web/guard.rs`).
+/// A place is named from the root, or from src/ (`web/middleware/run_detached.rs`).
 fn is_there(path: &str) -> bool {
     root().join(path).exists() || root().join("src").join(path).exists()
 }

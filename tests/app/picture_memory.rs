@@ -84,7 +84,7 @@ async fn bombs_cost_little_memory_and_nobody_elses_time() {
     for (n, status) in statuses.iter().enumerate() {
         assert_eq!(*status, if n % 4 < 2 { 422 } else { 200 }, "{statuses:?}");
     }
-    // As many are read at a time as there are cores (src/threads.rs).
+    // As many are read at a time as there are cores (src/cpu_pool.rs).
     let cores = std::thread::available_parallelism().unwrap().get() as u64;
     let most = 64 * 1024 * cores.div_ceil(2);
     assert!(peak - before < most, "{} kB, {most} at most", peak - before);

@@ -1,4 +1,4 @@
-//! What becomes of a deleted person: invisible with the request, gone with the worker (src/models/user_deletion.rs).
+//! What becomes of a deleted person: invisible with the request, gone with the worker (src/jobs/user_deletion.rs).
 
 use std::time::{Duration, Instant};
 

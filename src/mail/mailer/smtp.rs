@@ -28,7 +28,7 @@ use crate::telemetry::call_stats::CallStats;
 
 /// From the name's lookup to the server's answer to EHLO, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For the answer to one command. All of them together stay below the lease of a mail (models/outbox.rs).
+/// For the answer to one command. All of them together stay below the lease of a mail (mail/outbox.rs).
 const COMMAND: Duration = Duration::from_secs(15);
 /// A connection that was silent for so long is not used again; SES hangs up after 10 s.
 const IDLE: Duration = Duration::from_secs(5);

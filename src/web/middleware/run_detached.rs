@@ -44,7 +44,7 @@ pub async fn run_detached(
     };
     match answer {
         Ok(Ok(answer)) => answer,
-        // Without its message, which may quote what a user sent; the hook of services/logs.rs has noted its place.
+        // Without its message, which may quote what a user sent; the hook of telemetry/logs.rs has noted its place.
         _panic => Ok(ServiceResponse::from_err(Error::internal("the handler panicked"), request)),
     }
 }

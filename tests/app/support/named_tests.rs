@@ -1,4 +1,4 @@
-//! Tests that documents name: `sessions::name` is in tests/app/sessions.rs, `src/models/email.rs::name` beside the code.
+//! Tests that documents name: `sessions::name` is in tests/app/sessions.rs, `src/models/values/email.rs::name` beside the code.
 
 use std::fs;
 use std::path::Path;
