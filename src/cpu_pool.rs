@@ -40,9 +40,6 @@ pub struct CpuPool {
 
 impl CpuPool {
     /// Half as many threads as there are cores, one at least, whose work waits for so long at most.
-    ///
-    /// # Errors
-    /// When the system gives no threads.
     pub fn new(max_wait: Duration) -> Result<CpuPool> {
         let (give, take) = channel();
         let take = Arc::new(Mutex::new(take));

@@ -42,9 +42,6 @@ const SENTENCES: [&str; 10] = [
 ];
 
 /// Whether anybody has an account.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn has_people(db: &Db) -> Result<bool> {
     let anybody: Option<(i64,)> = fetch_optional!(&mut db.conn().await?, "SELECT id FROM users LIMIT 1")?;
     Ok(anybody.is_some())

@@ -14,9 +14,6 @@ pub struct ThreadLocalPool<M: Manager> {
 
 impl<M: Manager> ThreadLocalPool<M> {
     /// Pools that are built so; this thread's at once, to know that they can be.
-    ///
-    /// # Errors
-    /// When they cannot.
     pub fn new(build: impl Fn() -> Result<Pool<M>> + Send + Sync + 'static) -> Result<ThreadLocalPool<M>> {
         let pools = ThreadLocalPool { pools: ThreadLocal::new(), build: Box::new(build) };
         pools.here()?;
@@ -24,9 +21,6 @@ impl<M: Manager> ThreadLocalPool<M> {
     }
 
     /// This thread's.
-    ///
-    /// # Errors
-    /// When it cannot be built.
     pub fn here(&self) -> Result<&Pool<M>> {
         self.pools.get_or_try(&self.build)
     }

@@ -20,9 +20,6 @@ impl Secret {
     }
 
     /// A new SECRET_KEY_BASE: 64 random bytes in 128 hexadecimal digits.
-    ///
-    /// # Errors
-    /// When the system has no randomness to give.
     pub fn random() -> Result<Secret, getrandom::Error> {
         random_hex::<64>().map(Secret)
     }

@@ -24,9 +24,6 @@ use crate::web::visitor::Visitor;
 
 /// Sends the link for a new address, which counts once that was followed. Who has the address already learns of it, and the
 /// one who asks does not: a link is made either way, but only its recipient ever sees it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn send_link(me: &CurrentUser, db: &mut Conn, email: &Email) -> Result<()> {
     let (app, user, now) = (&me.app, &me.me, me.app.clock.now());
     let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;

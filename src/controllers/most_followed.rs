@@ -51,9 +51,6 @@ pub async fn list(app: &App, layout: &Layout) -> Result<Vec<Leader>> {
 }
 
 /// Somebody was followed or is no longer; call it after the transaction.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn note(app: &App, followed_id: i64) -> Result<()> {
     // A statement of its own: the connection goes back before Redis is asked.
     let followed = User::find(&mut app.db.conn().await?, followed_id).await?;

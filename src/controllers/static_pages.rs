@@ -58,9 +58,6 @@ impl Feed {
     }
 
     /// The same page, with a post that was not accepted.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn with_rejected_post(me: &CurrentUser, draft: Draft, errors: FieldErrors) -> Result<Feed> {
         let feed = Feed::load(me, &me.me, PageStart::FIRST).await?;
         Ok(Feed { errors, draft: draft.with_key(), ..feed })

@@ -38,9 +38,6 @@ const RULES: &[Rule] = &[
 ];
 
 /// Deletes some of what is too old. `false` when there was none.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn step(db: &Db, now: DateTime<Utc>) -> Result<bool> {
     for Rule { table, is_old, age } in RULES {
         let before = now - *age;

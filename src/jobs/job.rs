@@ -59,9 +59,6 @@ struct Written {
 row!(Written { kind, subject_id, position });
 
 /// Adds a job about a person, unless it is there already; part of a transaction that has changed the person's row before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn push(db: &mut Conn, kind: JobKind, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     execute!(
         db,
@@ -78,9 +75,6 @@ pub async fn push(db: &mut Conn, kind: JobKind, user_id: i64, now: DateTime<Utc>
 }
 
 /// Removes a job about a person; part of the transaction that finishes it.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn remove(db: &mut Conn, kind: JobKind, user_id: i64) -> Result<()> {
     execute!(db, "DELETE FROM jobs WHERE kind = ? AND subject_id = ?", kind.as_str(), user_id)?;
     Ok(())
@@ -88,9 +82,6 @@ pub async fn remove(db: &mut Conn, kind: JobKind, user_id: i64) -> Result<()> {
 
 impl Job {
     /// Takes the job that has been due for longest.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<Job>> {
         while let Some(lease) = QUEUE.take(db, now).await? {
             let written: Option<Written> =
@@ -105,9 +96,6 @@ impl Job {
     }
 
     /// Notes how far the job has come, or that there is nothing more and it is done; `false` then.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn advance(&mut self, db: &mut Conn, next: Option<i64>) -> Result<bool> {
         match next {
             Some(position) => {
@@ -120,17 +108,11 @@ impl Job {
     }
 
     /// Gives the job back, to go on at `due`: at once, or for a job that comes again, next time.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn continue_at(&self, db: &mut Conn, due: DateTime<Utc>) -> Result<()> {
         self.lease.continue_at(db, due).await
     }
 
     /// The job failed and is tried again later, for ever.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn postpone(&self, db: &mut Conn, now: DateTime<Utc>) -> Result<()> {
         self.lease.postpone(db, now + BACKOFF.after(self.lease.attempts())?).await
     }

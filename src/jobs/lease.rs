@@ -36,9 +36,6 @@ row!(Due { id, attempts, next_attempt_at });
 
 impl Queue {
     /// Takes the row that has been due for longest.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn take(&'static self, db: &mut Conn, now: DateTime<Utc>) -> Result<Option<Lease>> {
         let (table, pending) = (self.table, self.pending);
         loop {
@@ -83,18 +80,12 @@ impl Lease {
     }
 
     /// The row is done. Whoever else has it by now finds nothing to do.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn done(&self, db: &mut Conn) -> Result<()> {
         execute!(db, AssertSqlSafe(format!("DELETE FROM {} WHERE id = ?", self.queue.table)), self.id)?;
         Ok(())
     }
 
     /// This attempt failed; the next one may come at `due`.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn postpone(&self, db: &mut Conn, due: DateTime<Utc>) -> Result<()> {
         let table = self.queue.table;
         let postpone = format!("UPDATE {table} SET next_attempt_at = ? WHERE id = ? AND next_attempt_at = ?");
@@ -103,9 +94,6 @@ impl Lease {
     }
 
     /// This attempt succeeded, and there is more to do at `due`; attempts count anew.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn continue_at(&self, db: &mut Conn, due: DateTime<Utc>) -> Result<()> {
         let table = self.queue.table;
         let go_on = format!(
@@ -126,9 +114,6 @@ pub struct Backoff {
 
 impl Backoff {
     /// The wait after so many failures in a row, and up to a quarter more, so that not all come back at the same moment.
-    ///
-    /// # Errors
-    /// When the operating system gives no random numbers.
     pub fn after(&self, failures: u32) -> Result<TimeDelta> {
         let wait = (self.first * 2_i32.pow(failures.saturating_sub(1).min(16))).min(self.longest);
         let mut random = [0];

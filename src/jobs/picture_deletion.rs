@@ -30,9 +30,6 @@ pub struct PictureDeletion {
 pub struct ScheduledDeletion(i64);
 
 /// Has a picture deleted; part of the transaction that takes its post away.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn push(db: &mut Conn, picture: &str, now: DateTime<Utc>) -> Result<()> {
     insert(db, picture, now, now).await?;
     Ok(())
@@ -87,9 +84,6 @@ impl ScheduledDeletion {
 
 impl PictureDeletion {
     /// Takes the one that has been due for longest; nobody else gets it until the lease is over.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<PictureDeletion>> {
         while let Some(lease) = QUEUE.take(db, now).await? {
             let picture: Option<(String,)> =
@@ -103,17 +97,11 @@ impl PictureDeletion {
     }
 
     /// The picture is gone.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn done(&self, db: &mut Conn) -> Result<()> {
         self.lease.done(db).await
     }
 
     /// The store did not do it; it is asked again later, for ever.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn postpone(&self, db: &mut Conn, now: DateTime<Utc>) -> Result<()> {
         let wait = BACKOFF.after(self.lease.attempts())?;
         self.lease.postpone(db, now + wait).await?;

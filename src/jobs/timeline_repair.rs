@@ -9,9 +9,6 @@ use crate::models::{relationship, timeline};
 const ROWS: i64 = 200;
 
 /// Repairs the timeline of the person who comes after `position`, an id. Gives this person's id, or nothing after the last.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn step(db: &Db, position: i64) -> Result<Option<i64>> {
     let mut conn = db.conn().await?;
     // People without an account may have a timeline: the version before deleted them.

@@ -58,18 +58,12 @@ struct Html<'a> {
 
 /// The link that activates an account. Nobody has shown yet that the address is theirs, so the mail holds no name: whoever
 /// signs up with a stranger's address could write to them in it.
-///
-/// # Errors
-/// When a template fails.
 pub fn activation(config: &Config, to: &str, token: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::Activation, token, to);
     compose(config, MessageKind::Activation, to, NO_NAME, &link, to)
 }
 
 /// The link that leads to a new password.
-///
-/// # Errors
-/// When a template fails.
 pub fn password_reset(config: &Config, user: &User, token: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::PasswordReset, token, &user.email);
     let name = if user.activated_at.is_some() { &user.name } else { NO_NAME };
@@ -77,53 +71,35 @@ pub fn password_reset(config: &Config, user: &User, token: &Token) -> Result<Mai
 }
 
 /// The link that confirms a new address; goes there, without a name as in [`activation`].
-///
-/// # Errors
-/// When a template fails.
 pub fn email_change(config: &Config, new_email: &str, token: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::EmailChange, token, new_email);
     compose(config, MessageKind::EmailChange, new_email, NO_NAME, &link, new_email)
 }
 
 /// Tells the present address that a new one was asked for, with the link that keeps the present one (ASVS 6.3.7).
-///
-/// # Errors
-/// When a template fails.
 pub fn email_is_changing(config: &Config, user: &User, new_email: &str, restore: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::EmailRestore, restore, &user.email);
     compose(config, MessageKind::EmailIsChanging, &user.email, &user.name, &link, new_email)
 }
 
 /// Tells the former address, which `user` still holds, that the new one counts now, with the link that undoes it.
-///
-/// # Errors
-/// When a template fails.
 pub fn email_has_changed(config: &Config, user: &User, new_email: &str, restore: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::EmailRestore, restore, &user.email);
     compose(config, MessageKind::EmailHasChanged, &user.email, &user.name, &link, new_email)
 }
 
 /// Tells an address that the account has its former one back.
-///
-/// # Errors
-/// When a template fails.
 pub fn email_restored(config: &Config, to: &str) -> Result<Mail> {
     compose(config, MessageKind::EmailRestored, to, NO_NAME, &config.app_url.link("/contact"), to)
 }
 
 /// Tells the owner that the password was changed (ASVS 6.3.7).
-///
-/// # Errors
-/// When a template fails.
 pub fn password_changed(config: &Config, user: &User) -> Result<Mail> {
     let link = config.app_url.link("/password_resets/new");
     compose(config, MessageKind::PasswordChanged, &user.email, &user.name, &link, &user.email)
 }
 
 /// Tells the owner of an address that somebody tried to use it for an account.
-///
-/// # Errors
-/// When a template fails.
 pub fn address_taken(config: &Config, owner: &User) -> Result<Mail> {
     let link = config.app_url.link("/password_resets/new");
     compose(config, MessageKind::AddressTaken, &owner.email, &owner.name, &link, &owner.email)

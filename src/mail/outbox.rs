@@ -75,9 +75,6 @@ pub struct Waiting {
 }
 
 /// Puts a mail into the outbox.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn push(db: &mut Conn, mail: &Mail, now: DateTime<Utc>) -> Result<()> {
     let message_id = format!("{}@{}", random_hex::<16>()?, mail.domain);
     execute!(
@@ -97,17 +94,11 @@ pub async fn push(db: &mut Conn, mail: &Mail, now: DateTime<Utc>) -> Result<()> 
 
 /// How long to wait after so many failures in a row: 30 seconds to an hour. No two wait alike, so that not everybody
 /// comes back at the same moment.
-///
-/// # Errors
-/// When the operating system gives no random numbers.
 pub fn wait_after(failures: u32) -> Result<TimeDelta> {
     BACKOFF.after(failures)
 }
 
 /// How much waits to leave.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn waiting(db: &mut Conn) -> Result<Waiting> {
     let (count, since) =
         fetch_one!(db, "SELECT COUNT(*), MIN(created_at) FROM outbox WHERE parked_at IS NULL")?;
@@ -120,27 +111,18 @@ pub async fn waiting(db: &mut Conn) -> Result<Waiting> {
 }
 
 /// How many mails wait to leave, and how many were given up.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn depth(db: &mut Conn) -> Result<(i64, i64)> {
     let (all, failed): (i64, i64) = fetch_one!(db, "SELECT COUNT(*), COUNT(parked_at) FROM outbox")?;
     Ok((all - failed, failed))
 }
 
 /// How many mails were given up.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn failed_count(db: &mut Conn) -> Result<i64> {
     let (count,) = fetch_one!(db, "SELECT COUNT(*) FROM outbox WHERE parked_at IS NOT NULL")?;
     Ok(count)
 }
 
 /// Mails that were given up, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn failed(db: &mut Conn, from: PageStart) -> Result<Page<FailedMail>> {
     let Key { at, id } = from.newest();
     let rows = fetch_all!(
@@ -160,9 +142,6 @@ pub async fn failed(db: &mut Conn, from: PageStart) -> Result<Page<FailedMail>> 
 }
 
 /// Lets a mail that was given up begin anew. Tells whether there was one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn requeue(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
     let sent = execute!(
         db,
@@ -176,9 +155,6 @@ pub async fn requeue(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool>
 }
 
 /// Lets all mails that were given up begin anew, in chunks, so that no statement locks many rows. Gives how many.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn requeue_all(db: &mut Conn, now: DateTime<Utc>) -> Result<u64> {
     let (mut after, mut sent) = (0, 0);
     loop {
@@ -204,9 +180,6 @@ pub async fn requeue_all(db: &mut Conn, now: DateTime<Utc>) -> Result<u64> {
 
 impl LeasedMail {
     /// Takes the mail that has been waiting longest; nobody else gets it until the lease is over.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<LeasedMail>> {
         while let Some(lease) = QUEUE.take(db, now).await? {
             let written: Option<Written> = fetch_optional!(
@@ -241,18 +214,12 @@ impl LeasedMail {
     }
 
     /// The mail was taken; its text, with the link in it, is kept no longer.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn delivered(&self, db: &mut Conn) -> Result<()> {
         self.lease.done(db).await
     }
 
     /// The mail was not taken; it is tried again later, or failed if it is too old for that. Tells whether it is tried
     /// again. A row that somebody else has in hands by now is left to them.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn postpone(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<bool> {
         if now - self.created_at >= PATIENCE {
             self.fail(
@@ -275,9 +242,6 @@ impl LeasedMail {
     }
 
     /// The mail is given up until an admin sends it again.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn fail(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,

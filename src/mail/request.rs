@@ -19,9 +19,6 @@ row!(MailRequest { id, purpose, email });
 
 impl MailRequest {
     /// Writes a request down.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn push(db: &mut Conn, purpose: Purpose, email: &Email, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -34,9 +31,6 @@ impl MailRequest {
     }
 
     /// Takes the oldest request away; call it in the transaction that answers it.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn take(db: &mut Conn) -> Result<Option<MailRequest>> {
         let oldest: Option<MailRequest> =
             fetch_optional!(db, "SELECT id, purpose, email FROM mail_requests ORDER BY id LIMIT 1")?;

@@ -23,9 +23,6 @@ row!(Suppression { id, reason, created_at, email });
 
 /// From now on no mail goes to this address. Does nothing if that is so already, or if an admin lifted it after `told_at`:
 /// the same message may come again. Tells whether anything changed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn add(db: &mut Conn, email: &Email, reason: &str, told_at: DateTime<Utc>) -> Result<bool> {
     let again = execute!(
         db,
@@ -54,18 +51,12 @@ pub async fn add(db: &mut Conn, email: &Email, reason: &str, told_at: DateTime<U
 }
 
 /// How many addresses get no mail.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn count(db: &mut Conn) -> Result<i64> {
     let (count,) = fetch_one!(db, "SELECT COUNT(*) FROM suppressions WHERE lifted_at IS NULL")?;
     Ok(count)
 }
 
 /// The addresses that get no mail, newest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Suppression>> {
     let Key { at, id } = from.newest();
     let rows = fetch_all!(
@@ -85,9 +76,6 @@ pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Suppression>> {
 }
 
 /// Lets mail go to the address again. Tells whether it did not before.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn lift(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
     let lifted =
         execute!(db, "UPDATE suppressions SET lifted_at = ? WHERE id = ? AND lifted_at IS NULL", now, id)?;

@@ -24,9 +24,6 @@ pub enum Restored {
 }
 
 /// Makes a link for the address that somebody has at present.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn issue(db: &mut Conn, user_id: i64, email: &str, now: DateTime<Utc>) -> Result<Token> {
     let secret = Token::random()?;
     execute!(
@@ -41,9 +38,6 @@ pub async fn issue(db: &mut Conn, user_id: i64, email: &str, now: DateTime<Utc>)
 }
 
 /// Finds the link that somebody followed. It may have expired.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn find(db: &mut Conn, token: &str, email: &str) -> Result<Option<MailToken>> {
     fetch_optional!(
         db,
@@ -55,9 +49,6 @@ pub async fn find(db: &mut Conn, token: &str, email: &str) -> Result<Option<Mail
 
 /// Uses a link: the former address and a new password count, every session ends, and so does every link that went to an
 /// address which the account had later.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn apply(db: &mut Conn, link: &MailToken, digest: &str, now: DateTime<Utc>) -> Result<Restored> {
     // A change of address uses up its link first and then changes the user; here it is the same order, so whichever
     // comes second sees what the first one did.
@@ -81,9 +72,6 @@ pub async fn apply(db: &mut Conn, link: &MailToken, digest: &str, now: DateTime<
 }
 
 /// Whether another account than this one has the address.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn is_taken(db: &mut Conn, link: &MailToken) -> Result<bool> {
     let Ok(email) = Email::parse(&link.email) else { return Ok(false) };
     let owner = User::find_by_email(db, &email).await?;

@@ -18,9 +18,6 @@ pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
     /// A new key.
-    ///
-    /// # Errors
-    /// When the operating system gives no random numbers.
     pub fn random() -> Result<IdempotencyKey> {
         Ok(IdempotencyKey(random_hex::<16>()?))
     }
@@ -46,9 +43,6 @@ impl IdempotencyKey {
 
 /// Claims a key; `false` if that was done before. The first statement of the transaction that does what the form asks for: of
 /// two at the same time, the second waits here for the first one's end.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn claim(db: &mut Conn, digest: Digest, now: DateTime<Utc>) -> Result<bool> {
     let inserted =
         execute!(db, "INSERT INTO idempotency_keys (digest, created_at) VALUES (?, ?)", digest.to_vec(), now);

@@ -59,9 +59,6 @@ row!(MailToken { id, user_id, email, expires_at });
 
 impl MailToken {
     /// Makes a link for somebody; an earlier one of the same kind is good no more.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn issue(
         db: &mut Conn,
         user_id: i64,
@@ -84,9 +81,6 @@ impl MailToken {
     }
 
     /// Finds the link that somebody followed: the token and the address in it must fit together. It may have expired.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn find(
         db: &mut Conn,
         purpose: Purpose,
@@ -106,26 +100,17 @@ impl MailToken {
     }
 
     /// Uses the link up. Of any number of requests at the same time, one gets `true`.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn consume(&self, db: &mut Conn) -> Result<bool> {
         Ok(execute!(db, "DELETE FROM mail_tokens WHERE id = ?", self.id)?.rows == 1)
     }
 
     /// Ends the link of that kind that somebody may have.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn revoke(db: &mut Conn, user_id: i64, purpose: Purpose) -> Result<()> {
         execute!(db, "DELETE FROM mail_tokens WHERE user_id = ? AND purpose = ?", user_id, purpose.as_str())?;
         Ok(())
     }
 
     /// Ends all links of this table that somebody may have: what they lead to, or where they went, is theirs no more.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn revoke_all(db: &mut Conn, user_id: i64) -> Result<()> {
         execute!(
             db,
@@ -138,9 +123,6 @@ impl MailToken {
 
     /// Uses an activation link up and remembers that it was used. Of any number of requests at the same time, one gets
     /// `true`.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn use_activation(&self, db: &mut Conn) -> Result<bool> {
         let used = execute!(
             db,
@@ -153,9 +135,6 @@ impl MailToken {
     }
 
     /// The new address that somebody asked for and has not confirmed yet.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn pending_email(db: &mut Conn, user_id: i64, now: DateTime<Utc>) -> Result<Option<String>> {
         let pending: Option<(String,)> = fetch_optional!(
             db,

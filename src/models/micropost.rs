@@ -201,9 +201,6 @@ impl Micropost {
     }
 
     /// What one person wrote, newest first.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn by(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
         let Key { at, id } = from.newest();
         let rows = fetch_all!(
@@ -227,9 +224,6 @@ impl Micropost {
     /// What one person and those whom they follow wrote, newest first. Nearly all of it stands in their timeline; the posts
     /// of people with very many followers do not (timeline.rs), and those who follow such people have both put together.
     /// Everybody else is spared the search, which costs the database a third more or worse.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn feed(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
         let Key { at, id } = from.newest();
         let rows = if user.follows_read_through {

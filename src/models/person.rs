@@ -19,9 +19,6 @@ row!(Person { id, name, email });
 
 impl Person {
     /// Everybody activated, a page at a time.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Person>> {
         let rows = fetch_all!(
             db,

@@ -10,9 +10,6 @@ use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 
 /// The id of the follow of `follower` by `followed`, if there is one.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn find(db: &mut Conn, follower_id: i64, followed_id: i64) -> Result<Option<i64>> {
     let row: Option<(i64,)> = fetch_optional!(
         db,
@@ -114,9 +111,6 @@ macro_rules! select_follows {
 }
 
 /// Whom somebody follows, latest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn following(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
@@ -130,9 +124,6 @@ pub async fn following(db: &mut Conn, user: &User, from: PageStart) -> Result<Pa
 }
 
 /// Who follows somebody, latest first.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn followers(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,

@@ -65,9 +65,6 @@ impl RememberedDevice {
     }
 
     /// Says what a cookie is worth.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn recognize(db: &mut Conn, cookie: &str, now: DateTime<Utc>) -> Result<Recognition> {
         let Some((selector, secret)) = split(cookie) else { return Ok(Recognition::Unknown) };
         let Some(device) = Self::find(db, selector).await? else { return Ok(Recognition::Unknown) };
@@ -95,9 +92,6 @@ impl RememberedDevice {
 
     /// Replaces the secret in the cookie that was shown. Gives the new cookie; none if the shown secret was replaced by
     /// another one than its successor: by a version of this program that chose at random, or under another key.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn rotate(
         &self,
         db: &mut Conn,
@@ -125,9 +119,6 @@ impl RememberedDevice {
     }
 
     /// Forgets the device that a cookie belongs to.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn forget(db: &mut Conn, cookie: &str) -> Result<()> {
         let Some((selector, _)) = split(cookie) else { return Ok(()) };
         execute!(db, "DELETE FROM remembered_devices WHERE selector = ?", selector)?;

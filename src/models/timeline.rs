@@ -32,9 +32,6 @@ const CLEARED_AT_ONCE: i64 = 1_000;
 const FOLLOWERS_AT_ONCE: i64 = 50;
 
 /// Writes a post into the feeds of its author and of all followers, but for authors who are read through.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn add(db: &mut Conn, micropost_id: i64) -> Result<()> {
     execute!(
         db,
@@ -51,9 +48,6 @@ pub async fn add(db: &mut Conn, micropost_id: i64) -> Result<()> {
 }
 
 /// Brings the posts of somebody who is followed now into the follower's feed. Comes after the counts and the follow itself.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
     // Not the past, though a SELECT: this transaction has changed the row.
     let (followers, read_through): (i64, bool) =
@@ -71,9 +65,6 @@ pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: Date
 
 /// Writes the newest posts of one person into the feed of another, unless they are there: the version before timelines may
 /// have left entries (REPLACE is the one word for this that all databases share).
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> {
     execute!(
         db,
@@ -90,9 +81,6 @@ pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> 
 /// Has the posts of somebody read through from now on, a step at a time: first all followers learn of it, in the order of
 /// their follows, then posts are written to them no more. Until then both hold, so no post is missing from any feed.
 /// `after` is the last follow of the step before; gives the last one of this step, or nothing when it is done.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option<i64>> {
     let next =
         "SELECT id, follower_id FROM relationships WHERE followed_id = ? AND id > ? ORDER BY id LIMIT ?";
@@ -119,9 +107,6 @@ pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option
 }
 
 /// Takes the posts of somebody who is followed no more out of the follower's feed.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn unfollow(db: &mut Conn, follower_id: i64, followed_id: i64) -> Result<()> {
     execute!(
         db,
@@ -134,9 +119,6 @@ pub async fn unfollow(db: &mut Conn, follower_id: i64, followed_id: i64) -> Resu
 
 /// Takes some entries out of the feed of somebody who is deleted. (The entries of a post go with the post, by their foreign
 /// key.) `false` when there were none.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn clear_some(db: &mut Conn, user_id: i64) -> Result<bool> {
     let oldest =
         "SELECT created_at FROM timeline_entries WHERE user_id = ? ORDER BY created_at LIMIT 1 OFFSET ?";

@@ -74,9 +74,6 @@ pub enum SignedUp {
 
 impl User {
     /// Finds anybody who is not deleted.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn find(db: &mut Conn, id: i64) -> Result<Option<User>> {
         fetch_optional!(db, select_user!("WHERE id = ? AND deleted_at IS NULL"), id)
     }
@@ -90,17 +87,11 @@ impl User {
     }
 
     /// Finds anybody by their address.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn find_by_email(db: &mut Conn, email: &Email) -> Result<Option<User>> {
         fetch_optional!(db, select_user!("WHERE email = ?"), email.as_str())
     }
 
     /// Ids of those with the most followers and how many these are, most first. Looks at everybody: not for every page.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn most_followed(db: &mut Conn, most: i64) -> Result<Vec<(i64, i64)>> {
         fetch_all!(
             db,
@@ -112,9 +103,6 @@ impl User {
 
     /// Signs somebody up. An account that was never activated is taken over: the last to sign up before the link is
     /// followed decides the password, and earlier links die.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn sign_up(
         db: &mut Conn,
         name: &Name,
@@ -153,9 +141,6 @@ impl User {
     }
 
     /// Makes an account visible and usable.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn activate(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -168,9 +153,6 @@ impl User {
     }
 
     /// Changes the name.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn rename(db: &mut Conn, id: i64, name: &Name, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -184,9 +166,6 @@ impl User {
 
     /// Changes the address, which was shown to be theirs: a sign-up with it that was never activated gives way, and links
     /// that went to the old address end. `false`: somebody else has it by now.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn change_email(db: &mut Conn, id: i64, email: &str, now: DateTime<Utc>) -> Result<bool> {
         MailToken::revoke_all(db, id).await?;
         execute!(db, "DELETE FROM users WHERE email = ? AND activated_at IS NULL", email)?;
@@ -206,9 +185,6 @@ impl User {
 
     /// Changes the password and logs the person out everywhere (ASVS 7.4.3). Their links end as well: a change of address
     /// that somebody else asked for must not outlast the new password.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn change_password(db: &mut Conn, id: i64, digest: &str, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -222,9 +198,6 @@ impl User {
     }
 
     /// Renews the digest of an unchanged password, with today's parameters.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn renew_digest(db: &mut Conn, id: i64, old: &str, new: &str) -> Result<()> {
         execute!(
             db,
@@ -251,9 +224,6 @@ impl User {
     }
 
     /// Ends every session and remembered device of a person.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn log_out_everywhere(db: &mut Conn, id: i64) -> Result<()> {
         execute!(db, "UPDATE users SET sign_in_epoch = sign_in_epoch + 1 WHERE id = ?", id)?;
         execute!(db, "DELETE FROM remembered_devices WHERE user_id = ?", id)?;
@@ -291,9 +261,6 @@ impl User {
     }
 
     /// Makes somebody an admin, or an ordinary person again. `false`: that is the last admin, who stays one.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn set_admin(db: &mut Conn, id: i64, admin: bool) -> Result<bool> {
         if !admin && !Self::has_other_admin(db, id).await? {
             return Ok(false);

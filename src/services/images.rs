@@ -185,9 +185,6 @@ impl Images {
 }
 
 /// A key for a new picture: random, so nobody guesses it, and nothing of a user's file name gets into a path.
-///
-/// # Errors
-/// When the operating system gives no random numbers.
 pub fn new_key(format: Format) -> Result<String> {
     Ok(format!("{}.{}", random_hex::<16>()?, format.extension()))
 }

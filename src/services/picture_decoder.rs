@@ -28,9 +28,6 @@ pub struct PictureDecoder {
 
 impl PictureDecoder {
     /// Decodes on threads of its own.
-    ///
-    /// # Errors
-    /// When the system gives no threads.
     pub fn new() -> Result<PictureDecoder> {
         let memory = Arc::new(Semaphore::new(MEMORY as usize));
         Ok(PictureDecoder { threads: CpuPool::new(MAX_WAIT)?, memory })

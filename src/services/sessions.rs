@@ -90,9 +90,6 @@ impl Sessions {
     }
 
     /// Starts a session under a new id, which goes into the cookie; only its digest is kept.
-    ///
-    /// # Errors
-    /// When the store does not answer.
     pub async fn start(&self, session: Session, now: DateTime<Utc>) -> Result<Token> {
         let id = Token::random()?;
         match &self.backend {
@@ -103,9 +100,6 @@ impl Sessions {
     }
 
     /// Finds the session with this id, if its time is not over, and notes that it was used.
-    ///
-    /// # Errors
-    /// When the store does not answer.
     pub async fn find(&self, id: &str, now: DateTime<Utc>) -> Result<Option<Session>> {
         let digest = Digest::of(id);
         match &self.backend {
@@ -115,9 +109,6 @@ impl Sessions {
     }
 
     /// Ends the session with this id.
-    ///
-    /// # Errors
-    /// When the store does not answer.
     pub async fn end(&self, id: &str) -> Result<()> {
         match &self.backend {
             Backend::Memory(sessions) => sessions.end(&Digest::of(id)),

@@ -68,9 +68,6 @@ impl Default for CallStats {
 
 impl CallStats {
     /// Waits for a call to the service and takes down how long it took and whether it failed.
-    ///
-    /// # Errors
-    /// What the call says.
     pub async fn watch<T, E: Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let start = Instant::now();
         let answer = call.await;

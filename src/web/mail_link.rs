@@ -55,9 +55,6 @@ impl StashedLink<'_> {
 
 /// Answers the link itself: keeps the token and goes on to the page without it. What cannot be a link of ours is not
 /// kept, however long it is: the page then says that it is none.
-///
-/// # Errors
-/// When the template fails.
 pub fn keep(visitor: &Visitor, purpose: Purpose, token: &str, email: &str) -> Result<HttpResponse> {
     if Token::is_like(token) {
         if Email::parse(email).is_err() {
@@ -146,9 +143,6 @@ struct Incomplete {
 }
 
 /// Answers what is left of a link that a mail program cut in two.
-///
-/// # Errors
-/// When the template fails.
 pub fn incomplete(visitor: &Visitor, purpose: Purpose, token: &str) -> Result<HttpResponse> {
     // A form that was refused and is now loaded again by its address.
     if token == STASHED {

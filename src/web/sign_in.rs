@@ -22,9 +22,6 @@ pub enum Identity {
 }
 
 /// Who sent the request: by the session, or else by the remembered device, which starts a new session.
-///
-/// # Errors
-/// When the database does not answer.
 pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
     // On the heap, each where it is needed: to make room for all of it at every request costs more than the rest.
     let by_session = match app.cookies.get(req, CookieName::Session) {
@@ -41,9 +38,6 @@ pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
 }
 
 /// Logs somebody in, always under a new session id (ASVS 7.2.4); an earlier session of this browser ends.
-///
-/// # Errors
-/// When a store does not answer.
 pub async fn log_in(app: &App, req: &HttpRequest, user: &User, remember: bool) -> Result<()> {
     start_session(app, req, user).await?;
     forget_device(app, req).await?;

@@ -89,33 +89,21 @@ impl Visitor {
     }
 
     /// Answers with a page.
-    ///
-    /// # Errors
-    /// When the template fails.
     pub fn page(&self, page: &impl Template) -> Result<HttpResponse> {
         self.page_as(StatusCode::OK, page)
     }
 
     /// Answers with a form that was not accepted.
-    ///
-    /// # Errors
-    /// When the template fails.
     pub fn render_invalid_form(&self, page: &impl Template) -> Result<HttpResponse> {
         self.page_as(StatusCode::UNPROCESSABLE_ENTITY, page)
     }
 
     /// Answers with a form that would be accepted if all services were there.
-    ///
-    /// # Errors
-    /// When the template fails.
     pub fn unavailable(&self, page: &impl Template) -> Result<HttpResponse> {
         Ok(with_retry_after(self.page_as(StatusCode::SERVICE_UNAVAILABLE, page)?, RETRY_SECONDS))
     }
 
     /// Answers with a page and a status.
-    ///
-    /// # Errors
-    /// When the template fails.
     pub fn page_as(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse> {
         let mut html = String::with_capacity(ROOM);
         page.render_into(&mut html).map_err(Error::internal)?;
@@ -128,9 +116,6 @@ impl Visitor {
     }
 
     /// Sends the browser on, to a path of ours (RFC 9110, 303 See Other: by GET).
-    ///
-    /// # Errors
-    /// None; a `Result` as all answers.
     pub fn go(&self, path: &str) -> Result<HttpResponse> {
         Ok(HttpResponse::SeeOther()
             .insert_header((LOCATION, path))
@@ -139,18 +124,12 @@ impl Visitor {
     }
 
     /// Sends the browser on, with a message for the page there.
-    ///
-    /// # Errors
-    /// None; a `Result` as all answers.
     pub fn redirect_with_flash(&self, path: &str, kind: FlashKind, message: &str) -> Result<HttpResponse> {
         Flash::new(kind, message).keep(&self.app.cookies, &self.req);
         self.go(path)
     }
 
     /// The same, with a link below the message.
-    ///
-    /// # Errors
-    /// None; a `Result` as all answers.
     pub fn go_offering(
         &self,
         path: &str,
@@ -236,25 +215,16 @@ impl Visitor {
     }
 
     /// Logs somebody in on this browser.
-    ///
-    /// # Errors
-    /// When a store does not answer.
     pub async fn log_in(&self, user: &User, remember: bool) -> Result<()> {
         sign_in::log_in(&self.app, &self.req, user, remember).await
     }
 
     /// Renews the log-in of this browser after everything else was logged out; stays remembered if it was.
-    ///
-    /// # Errors
-    /// When a store does not answer.
     pub async fn log_in_again(&self, user: &User) -> Result<()> {
         self.log_in(user, sign_in::is_remembered(&self.app, &self.req)).await
     }
 
     /// Logs this browser out.
-    ///
-    /// # Errors
-    /// When a store does not answer.
     pub async fn log_out(&self) -> Result<()> {
         sign_in::log_out(&self.app, &self.req).await
     }

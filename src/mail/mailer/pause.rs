@@ -35,9 +35,6 @@ impl MailPause {
     }
 
     /// Takes an attempt into account; gives what it means for its mail.
-    ///
-    /// # Errors
-    /// When the operating system gives no random numbers.
     pub fn judge(
         &mut self,
         recipient: &str,

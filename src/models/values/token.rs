@@ -16,9 +16,6 @@ pub struct Digest([u8; 32]);
 
 impl Token {
     /// A new one, from the operating system's generator.
-    ///
-    /// # Errors
-    /// When the operating system gives no random numbers.
     pub fn random() -> Result<Token> {
         Ok(Token(random_hex::<32>()?))
     }
@@ -68,9 +65,6 @@ impl Digest {
 }
 
 /// `N` random bytes in hexadecimal.
-///
-/// # Errors
-/// When the operating system gives no random numbers.
 pub fn random_hex<const N: usize>() -> Result<String> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;

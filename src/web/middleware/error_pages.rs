@@ -139,9 +139,6 @@ fn uncertain(status: StatusCode) -> &'static str {
 }
 
 /// The pages for what a proxy in front refuses, or has nobody to ask about: status and HTML.
-///
-/// # Errors
-/// When the template fails.
 pub fn for_proxies() -> Result<Vec<(u16, String)>> {
     [
         StatusCode::BAD_REQUEST,
