@@ -34,8 +34,6 @@ const SILENCE: &str = "whatever is there takes connections and then says nothing
     the server is doing";
 /// Columns of a terminal that lines keep to.
 const WIDTH: usize = 110;
-/// Where the text of a line begins.
-const INDENT: usize = 21;
 
 /// Looks at all services, one after the other, and prints what it finds. Whether all is well.
 pub async fn examine(config: &Config) -> bool {
@@ -158,20 +156,11 @@ impl Check {
 /// One line, or several with the text below itself. What servers say may hold anything: none of it moves the cursor.
 fn print(outcome: &str, name: &str, text: &str) {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut line = format!("  {outcome:<7} {name:<10}");
-    let mut length = INDENT - 1;
-    for word in text.split_whitespace() {
-        let word_length = word.chars().count();
-        if length > INDENT && length + 1 + word_length > WIDTH {
-            say!("{line}");
-            line = " ".repeat(INDENT - 1);
-            length = INDENT - 1;
-        }
-        line.push(' ');
-        line.push_str(word);
-        length += 1 + word_length;
-    }
-    say!("{}", line.trim_end());
+    let first = format!("  {outcome:<7} {name:<10} ");
+    let below = " ".repeat(first.len());
+    let options = textwrap::Options::new(WIDTH).initial_indent(&first).subsequent_indent(&below);
+    let wrapped = textwrap::fill(text.trim(), options.break_words(false));
+    say!("{}", if text.trim().is_empty() { first.trim_end() } else { &wrapped });
 }
 
 /// An error without the word that sorts it.

@@ -13,86 +13,106 @@ use crate::controllers::{
 };
 use crate::error::{Error, Result};
 use crate::web::form::Form;
+use crate::web::middleware::authentication::authenticate;
 use crate::web::middleware::run_detached::run_detached;
-use crate::web::visitor::Visitor;
 
-/// Writes the table below twice: as data, and as actix's configuration.
+/// Writes the tables below twice: as data, and as actix's configuration.
 macro_rules! routes {
-    ($($path:literal => $($verb:ident $handler:path),+;)+) => {
+    (
+        authenticated { $($path:literal => $($verb:ident $handler:path),+;)+ }
+        anonymous { $($public_path:literal => $($public_verb:ident $public_handler:path),+;)+ }
+    ) => {
         /// Verb and path of every route.
-        pub const TABLE: &[(&str, &str)] = &[$($((stringify!($verb), $path)),+),+];
+        pub const TABLE: &[(&str, &str)] =
+            &[$($((stringify!($verb), $path)),+,)+ $($((stringify!($public_verb), $public_path)),+),+];
 
         /// Tells actix the routes.
         pub fn configure(config: &mut ServiceConfig) {
             $(
-                let resource = web::resource($path)
-                    $(.route(route(stringify!($verb)).to($handler)))+
-                    .default_service(web::to(|visitor, req| {
-                        not_allowed(visitor, req, &[$(stringify!($verb)),+])
-                    }));
+                let resource = resource!($path => $($verb $handler),+);
+                config.service(resource.wrap(from_fn(authenticate)).wrap(from_fn(run_detached)));
+            )+
+            $(
+                let resource = resource!($public_path => $($public_verb $public_handler),+);
                 config.service(resource.wrap(from_fn(run_detached)));
             )+
-            config.default_service(web::to(not_found).wrap(from_fn(run_detached)));
+            config.default_service(
+                web::to(not_found).wrap(from_fn(authenticate)).wrap(from_fn(run_detached)),
+            );
         }
     };
 }
 
+macro_rules! resource {
+    ($path:literal => $($verb:ident $handler:path),+) => {
+        web::resource($path)
+            $(.route(route(stringify!($verb)).to($handler)))+
+            .default_service(web::to(|req| not_allowed(req, &[$(stringify!($verb)),+])))
+    };
+}
+
 routes! {
-    "/"                                 => GET static_pages::home;
-    "/help"                             => GET static_pages::help;
-    "/about"                            => GET static_pages::about;
-    "/contact"                          => GET static_pages::contact;
-    "/signup"                           => GET users::new;
-    "/login"                            => GET sessions::new, POST sessions::create;
-    "/logout"                           => GET form_addresses::show, DELETE sessions::destroy;
-    "/other_sessions"                   => GET form_addresses::show, DELETE other_sessions::destroy;
-    "/users"                            => GET users::index, POST users::create;
-    "/users/{id}"                       => GET users::show, PATCH users::update, DELETE users::destroy;
-    "/users/{id}/edit"                  => GET users::edit;
-    "/users/{id}/delete"                => GET users::delete;
-    "/users/{id}/following"             => GET relationships::following;
-    "/users/{id}/followers"             => GET relationships::followers;
-    "/account_activations"              => GET form_addresses::show, POST account_activations::create;
-    "/account_activations/new"          => GET account_activations::new;
-    "/account_activations/{token}"      => GET account_activations::show, PATCH account_activations::update;
-    "/account_activations/{token}/edit" => GET account_activations::edit;
-    "/account_activations/{token}/edit/" => GET account_activations::edit;
-    "/password_resets"                  => GET form_addresses::show, POST password_resets::create;
-    "/password_resets/new"              => GET password_resets::new;
-    "/password_resets/{token}"          => GET password_resets::show, PATCH password_resets::update;
-    "/password_resets/{token}/edit"     => GET password_resets::edit;
-    "/password_resets/{token}/edit/"    => GET password_resets::edit;
-    "/email_changes"                    => GET form_addresses::show, POST email_changes::create, DELETE email_changes::destroy;
-    "/email_changes/{token}"            => GET email_changes::show, PATCH email_changes::update;
-    "/email_changes/{token}/edit"       => GET email_changes::edit;
-    "/email_changes/{token}/edit/"      => GET email_changes::edit;
-    "/email_restores/{token}"           => GET email_restores::show, PATCH email_restores::update;
-    "/email_restores/{token}/edit"      => GET email_restores::edit;
-    "/email_restores/{token}/edit/"     => GET email_restores::edit;
-    "/microposts"                       => GET form_addresses::show, POST microposts::create;
-    "/microposts/{id}"                  => DELETE microposts::destroy;
-    "/microposts/{id}/delete"           => GET microposts::delete;
-    "/relationships"                    => GET form_addresses::show, POST relationships::create;
-    "/relationships/{id}"               => GET form_addresses::show, DELETE relationships::destroy;
-    "/pictures/{key}"                   => GET pictures::show;
-    "/avatars/{id}"                     => GET pictures::avatar;
-    "/admin/outbox"                     => GET outbox::index, PATCH outbox::update_all;
-    "/admin/outbox/{id}"                => GET form_addresses::show, PATCH outbox::update;
-    "/admin/suppressions"               => GET suppressions::index;
-    "/admin/suppressions/{id}"          => GET form_addresses::show, DELETE suppressions::destroy;
-    "/inbox"                            => GET inbox::index;
-    "/inbox/{name}"                     => GET inbox::show;
-    "/stack"                            => GET stack::show;
-    "/webhooks/ses"                     => POST ses_notifications::create;
-    "/static/{name:.*}"                 => GET static_files::show;
-    "/favicon.ico"                      => GET static_files::favicon;
-    "/robots.txt"                       => GET static_files::robots;
-    "/README.md"                        => GET documents::readme;
-    "/ARCHITECTURE.md"                  => GET documents::architecture;
-    "/CHANGELOG.md"                     => GET documents::changelog;
-    "/LICENSE"                          => GET documents::license;
-    "/livez"                            => GET health::livez;
-    "/readyz"                           => GET health::readyz;
+    // The middleware finds out who asks.
+    authenticated {
+        "/"                                 => GET static_pages::home;
+        "/help"                             => GET static_pages::help;
+        "/about"                            => GET static_pages::about;
+        "/contact"                          => GET static_pages::contact;
+        "/signup"                           => GET users::new;
+        "/login"                            => GET sessions::new, POST sessions::create;
+        "/logout"                           => GET form_addresses::show, DELETE sessions::destroy;
+        "/other_sessions"                   => GET form_addresses::show, DELETE other_sessions::destroy;
+        "/users"                            => GET users::index, POST users::create;
+        "/users/{id}"                       => GET users::show, PATCH users::update, DELETE users::destroy;
+        "/users/{id}/edit"                  => GET users::edit;
+        "/users/{id}/delete"                => GET users::delete;
+        "/users/{id}/following"             => GET relationships::following;
+        "/users/{id}/followers"             => GET relationships::followers;
+        "/account_activations"              => GET form_addresses::show, POST account_activations::create;
+        "/account_activations/new"          => GET account_activations::new;
+        "/account_activations/{token}"      => GET account_activations::show, PATCH account_activations::update;
+        "/account_activations/{token}/edit" => GET account_activations::edit;
+        "/account_activations/{token}/edit/" => GET account_activations::edit;
+        "/password_resets"                  => GET form_addresses::show, POST password_resets::create;
+        "/password_resets/new"              => GET password_resets::new;
+        "/password_resets/{token}"          => GET password_resets::show, PATCH password_resets::update;
+        "/password_resets/{token}/edit"     => GET password_resets::edit;
+        "/password_resets/{token}/edit/"    => GET password_resets::edit;
+        "/email_changes"                    => GET form_addresses::show, POST email_changes::create, DELETE email_changes::destroy;
+        "/email_changes/{token}"            => GET email_changes::show, PATCH email_changes::update;
+        "/email_changes/{token}/edit"       => GET email_changes::edit;
+        "/email_changes/{token}/edit/"      => GET email_changes::edit;
+        "/email_restores/{token}"           => GET email_restores::show, PATCH email_restores::update;
+        "/email_restores/{token}/edit"      => GET email_restores::edit;
+        "/email_restores/{token}/edit/"     => GET email_restores::edit;
+        "/microposts"                       => GET form_addresses::show, POST microposts::create;
+        "/microposts/{id}"                  => DELETE microposts::destroy;
+        "/microposts/{id}/delete"           => GET microposts::delete;
+        "/relationships"                    => GET form_addresses::show, POST relationships::create;
+        "/relationships/{id}"               => GET form_addresses::show, DELETE relationships::destroy;
+        "/admin/outbox"                     => GET outbox::index, PATCH outbox::update_all;
+        "/admin/outbox/{id}"                => GET form_addresses::show, PATCH outbox::update;
+        "/admin/suppressions"               => GET suppressions::index;
+        "/admin/suppressions/{id}"          => GET form_addresses::show, DELETE suppressions::destroy;
+        "/inbox"                            => GET inbox::index;
+        "/inbox/{name}"                     => GET inbox::show;
+        "/stack"                            => GET stack::show;
+    }
+    // Nobody needs to know who asks, and no query is spent on it.
+    anonymous {
+        "/pictures/{key}"                   => GET pictures::show;
+        "/avatars/{id}"                     => GET pictures::avatar;
+        "/webhooks/ses"                     => POST ses_notifications::create;
+        "/static/{name:.*}"                 => GET static_files::show;
+        "/favicon.ico"                      => GET static_files::favicon;
+        "/robots.txt"                       => GET static_files::robots;
+        "/README.md"                        => GET documents::readme;
+        "/ARCHITECTURE.md"                  => GET documents::architecture;
+        "/CHANGELOG.md"                     => GET documents::changelog;
+        "/LICENSE"                          => GET documents::license;
+        "/livez"                            => GET health::livez;
+        "/readyz"                           => GET health::readyz;
+    }
 }
 
 /// What answers GET answers HEAD, without the body (RFC 9110, section 9.3.2).
@@ -105,12 +125,7 @@ fn route(verb: &'static str) -> Route {
     }
 }
 
-/// Like [`not_found`], asks who is there for the error page alone, which is shown to strangers if that cannot be told.
-async fn not_allowed(
-    _visitor: Result<Visitor>,
-    req: HttpRequest,
-    verbs: &'static [&'static str],
-) -> Result<HttpResponse> {
+async fn not_allowed(req: HttpRequest, verbs: &'static [&'static str]) -> Result<HttpResponse> {
     if let Some(error) = Form::unreadable(&req) {
         return Err(error);
     }
@@ -119,6 +134,6 @@ async fn not_allowed(
         .finish())
 }
 
-async fn not_found(_visitor: Result<Visitor>) -> Result<HttpResponse> {
+async fn not_found() -> Result<HttpResponse> {
     Err(Error::NotFound)
 }

@@ -10,6 +10,8 @@ pub mod immutable_response;
 pub mod mail_link;
 pub mod middleware;
 pub mod params;
+pub mod rate_limits;
+pub mod responses;
 pub mod return_to;
 pub mod roles;
 pub mod sign_in;

@@ -9,7 +9,8 @@ use std::path::Path;
 /// The fewest characters of a SECRET_KEY_BASE.
 pub(super) const LENGTH: usize = 64;
 
-/// A value that shows itself only to who asks for it by [`Secret::expose`].
+/// A value that only [`Secret::expose`] reveals. Not secrecy's SecretString, which cannot be compared: two names of one
+/// setting must agree.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -75,7 +76,7 @@ fn create(data_dir: &Path, path: &Path) -> io::Result<()> {
 fn random_hex<const BYTES: usize>() -> Result<String, getrandom::Error> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::encode(bytes))
 }
 
 fn no_randomness(error: getrandom::Error) -> io::Error {

@@ -299,7 +299,7 @@ pub(super) fn nearest(stranger: &str) -> Option<&'static str> {
     let prefix = PREFIXES.iter().find(|prefix| stranger.starts_with(**prefix))?;
     let distance = |known: &str| match known.starts_with(stranger) || stranger.starts_with(known) {
         true => 1,
-        false => edits(stranger, known),
+        false => strsim::levenshtein(stranger, known),
     };
     known_names()
         .filter(|known| known.starts_with(prefix))
@@ -313,37 +313,9 @@ fn known_names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().flat_map(|setting| names_of(setting.name))
 }
 
-/// The Levenshtein distance: how many letters to insert, delete or replace.
-fn edits(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(to.bytes()) {
-            let best = (diagonal + usize::from(a != b)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, best);
-            left = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 /// Appends `text` in lines of at most 100 columns, six of them the indent.
 fn wrap(out: &mut String, text: &str) {
-    let mut column = 0;
-    for word in text.split(' ') {
-        if column == 0 || column + 1 + word.len() > 100 {
-            out.push_str(if column == 0 { "      " } else { "\n      " });
-            column = 6;
-        } else {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += word.len();
-    }
+    let options = textwrap::Options::new(100).initial_indent("      ").subsequent_indent("      ");
+    out.push_str(&textwrap::fill(text, options.break_words(false)));
     out.push('\n');
 }

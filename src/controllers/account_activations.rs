@@ -31,7 +31,7 @@ struct New {
 /// GET /account_activations/new
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     let layout = visitor.layout("Activation");
-    visitor.page(&New { layout, errors: FieldErrors::default(), email: String::new() })
+    visitor.render(&New { layout, errors: FieldErrors::default(), email: String::new() })
 }
 
 /// POST /account_activations: sends another mail, and answers alike when there is nothing to activate.
@@ -47,7 +47,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     };
     if let Err(error) = visitor.count_mail(email.as_str()).await {
         let email = typed.to_owned();
-        return visitor.form_too_often(error, "Activation", |layout| New {
+        return visitor.render_rate_limited_form(error, "Activation", |layout| New {
             layout,
             errors: FieldErrors::default(),
             email,
@@ -94,7 +94,7 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     match find(&visitor, STASHED, "", &mut db).await? {
         Ok((link, user)) => {
             let asks_password = !sign_up::is_bound_to(&visitor, &user);
-            visitor.page(&Edit::new(&visitor, STASHED, link, asks_password))
+            visitor.render(&Edit::new(&visitor, STASHED, link, asks_password))
         }
         Err(other) => refuse(&visitor, "", &other),
     }
@@ -120,7 +120,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
         let typed = form.get("user[password]");
         if let Err(error) = visitor.count_log_in(&user.email).await {
             let page = Edit::new(&visitor, &token, link, true);
-            return visitor.form_too_often(error, "Activation", |layout| Edit { layout, ..page });
+            return visitor.render_rate_limited_form(error, "Activation", |layout| Edit { layout, ..page });
         }
         if !app.passwords.matches(typed, Some(&user.password_digest)).await? {
             audit("activation_refused", Some(user.id));
@@ -167,9 +167,9 @@ fn refuse(visitor: &Visitor, email: &str, followed: &LinkStatus) -> Result<HttpR
     match followed {
         LinkStatus::Used => {
             let message = "Your account is already active.";
-            match &visitor.me {
-                Some(me) => {
-                    visitor.redirect_with_flash(&format!("/users/{}", me.id), FlashKind::Info, message)
+            match &visitor.user {
+                Some(user) => {
+                    visitor.redirect_with_flash(&format!("/users/{}", user.id), FlashKind::Info, message)
                 }
                 None => visitor.redirect_with_flash(
                     "/login",
@@ -182,7 +182,7 @@ fn refuse(visitor: &Visitor, email: &str, followed: &LinkStatus) -> Result<HttpR
             let message = "The activation link has expired. Here you get another one.";
             visitor.redirect_with_flash("/account_activations/new", FlashKind::Danger, message)
         }
-        _ => visitor.go_offering(
+        _ => visitor.redirect_with_offer(
             "/",
             FlashKind::Danger,
             "Invalid activation link",

@@ -24,8 +24,8 @@ use crate::web::visitor::Visitor;
 
 /// Sends the link for a new address, which counts once that was followed. Who has the address already learns of it, and the
 /// one who asks does not: a link is made either way, but only its recipient ever sees it.
-pub async fn send_link(me: &CurrentUser, db: &mut Conn, email: &Email) -> Result<()> {
-    let (app, user, now) = (&me.app, &me.me, me.app.clock.now());
+pub async fn send_link(current_user: &CurrentUser, db: &mut Conn, email: &Email) -> Result<()> {
+    let (app, user, now) = (&current_user.app, &current_user.user, current_user.app.clock.now());
     let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;
     let owner = User::find_by_email(db, email).await?.filter(|owner| owner.activated_at.is_some());
     let mail = match owner {
@@ -36,22 +36,22 @@ pub async fn send_link(me: &CurrentUser, db: &mut Conn, email: &Email) -> Result
 }
 
 /// POST /email_changes: sends the mail to the waiting address again.
-pub async fn create(me: CurrentUser) -> Result<HttpResponse> {
-    let (app, settings) = (&me.app, format!("/users/{}/edit", me.me.id));
+pub async fn create(current_user: CurrentUser) -> Result<HttpResponse> {
+    let (app, settings) = (&current_user.app, format!("/users/{}/edit", current_user.user.id));
     let now = app.clock.now();
-    let pending = MailToken::pending_email(&mut app.db.conn().await?, me.me.id, now).await?;
+    let pending = MailToken::pending_email(&mut app.db.conn().await?, current_user.user.id, now).await?;
     let Some(email) = pending.and_then(|email| Email::parse(&email).ok()) else {
-        return me.redirect_with_flash(&settings, FlashKind::Info, "No new address is waiting.");
+        return current_user.redirect_with_flash(&settings, FlashKind::Info, "No new address is waiting.");
     };
-    me.count_mail(email.as_str()).await?;
+    current_user.count_mail(email.as_str()).await?;
     app.db
         .transaction(async |db| {
-            User::lock_current(db, &me.me).await?;
-            send_link(&me, db, &email).await
+            User::lock_current(db, &current_user.user).await?;
+            send_link(&current_user, db, &email).await
         })
         .await?;
     app.mail_wakeup.wake();
-    me.redirect_with_flash(
+    current_user.redirect_with_flash(
         &settings,
         FlashKind::Info,
         "Email sent with another link to confirm your new address.",
@@ -59,10 +59,15 @@ pub async fn create(me: CurrentUser) -> Result<HttpResponse> {
 }
 
 /// DELETE /email_changes: the present address stays.
-pub async fn destroy(me: CurrentUser) -> Result<HttpResponse> {
-    MailToken::revoke(&mut me.app.db.conn().await?, me.me.id, Purpose::EmailChange).await?;
+pub async fn destroy(current_user: CurrentUser) -> Result<HttpResponse> {
+    MailToken::revoke(&mut current_user.app.db.conn().await?, current_user.user.id, Purpose::EmailChange)
+        .await?;
     let message = "The change of address was cancelled. Your address stays as it is.";
-    me.redirect_with_flash(&format!("/users/{}/edit", me.me.id), FlashKind::Success, message)
+    current_user.redirect_with_flash(
+        &format!("/users/{}/edit", current_user.user.id),
+        FlashKind::Success,
+        message,
+    )
 }
 
 #[derive(Template)]
@@ -81,7 +86,7 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     let mut db = visitor.app.db.conn().await?;
     match mail_link::find(&visitor, Purpose::EmailChange, STASHED, "", &mut db).await? {
         LinkStatus::Good(link) => {
-            visitor.page(&Edit { layout: visitor.layout("New address"), token: STASHED, email: link.email })
+            visitor.render(&Edit { layout: visitor.layout("New address"), token: STASHED, email: link.email })
         }
         _ => refuse(&visitor, ""),
     }

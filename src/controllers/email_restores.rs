@@ -49,7 +49,7 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     if email_restore::is_taken(&mut db, &link).await? {
         return taken(&visitor, STASHED, link);
     }
-    visitor.page(&Edit::new(&visitor, STASHED, link, FieldErrors::default()))
+    visitor.render(&Edit::new(&visitor, STASHED, link, FieldErrors::default()))
 }
 
 /// GET /email_restores/{token}: what is left of a link that was cut in two.

@@ -32,7 +32,7 @@ struct Index {
 pub async fn index(visitor: Visitor, req: HttpRequest) -> Result<HttpResponse> {
     let folder = folder(&visitor, &req)?;
     let mails = list(folder)?;
-    visitor.page(&Index { layout: visitor.layout("Inbox"), mails })
+    visitor.render(&Index { layout: visitor.layout("Inbox"), mails })
 }
 
 #[derive(Template)]
@@ -58,7 +58,7 @@ pub async fn show(visitor: Visitor, req: HttpRequest, name: Path<String>) -> Res
         Some(plain) => plain.get_body().map_err(Error::internal)?,
         None => parsed.get_body().map_err(Error::internal)?,
     };
-    visitor.page(&Show {
+    visitor.render(&Show {
         layout: visitor.layout("Inbox"),
         from: header(&parsed, "From"),
         message_id: header(&parsed, "Message-ID"),

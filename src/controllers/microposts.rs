@@ -27,11 +27,15 @@ use crate::web::upload::{PostForm, Upload};
 
 /// POST /microposts. Whatever stands in the way, what was typed is read first: it comes back on an error page, and after a
 /// log-in.
-pub async fn create(me: Result<CurrentUser>, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
-    let form = PostForm::read(&req, body, me.is_ok()).await?;
+pub async fn create(
+    current_user: Result<CurrentUser>,
+    req: HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse> {
+    let form = PostForm::read(&req, body, current_user.is_ok()).await?;
     form.draft.attach(&req);
-    match me {
-        Ok(me) => post(&me, form).await,
+    match current_user {
+        Ok(current_user) => post(&current_user, form).await,
         Err(error) => {
             if let (Error::LogInFirst, Some(app)) = (&error, req.app_data::<Data<App>>()) {
                 form.draft.store(&app.cookies, &req, None);
@@ -43,12 +47,17 @@ pub async fn create(me: Result<CurrentUser>, req: HttpRequest, body: Payload) ->
 
 /// The picture is stored before the post is written, so that no post lacks its picture; and before that its deletion is
 /// foreseen, so that no picture lacks its post for longer than a day.
-async fn post(me: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
-    let (app, draft) = (&me.app, form.draft);
-    if let Err(Error::TooMany { retry_after }) = me.count(&POST, &me.me.id.to_string()).await {
+async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
+    let (app, draft) = (&current_user.app, form.draft);
+    if let Err(Error::TooMany { retry_after }) =
+        current_user.count(&POST, &current_user.user.id.to_string()).await
+    {
         let errors = FieldErrors::one(BASE, "You are posting too fast. Please wait a minute.");
-        let page = Feed::with_rejected_post(me, draft, errors).await?;
-        return Ok(with_retry_after(me.page_as(StatusCode::TOO_MANY_REQUESTS, &page)?, retry_after));
+        let page = Feed::with_rejected_post(current_user, draft, errors).await?;
+        return Ok(with_retry_after(
+            current_user.render_with_status(StatusCode::TOO_MANY_REQUESTS, &page)?,
+            retry_after,
+        ));
     }
     let mut errors = FieldErrors::default();
     let content = errors.check("content", Content::parse(&draft.content));
@@ -64,18 +73,19 @@ async fn post(me: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
             errors.add("picture", "should be less than 5MB");
             None
         }
-        Upload::NotKept => return try_again(me, draft).await,
+        Upload::NotKept => return try_again(current_user, draft).await,
         Upload::File(file, digest) => {
             picture_digest = Some(digest);
             match app.picture_decoder.read(file).await {
-                Err(Error::Busy) => return try_again(me, draft).await,
+                Err(Error::Busy) => return try_again(current_user, draft).await,
                 read => errors.check("picture", read?.map_err(|refusal| refusal.to_string())),
             }
         }
     };
     let (Some(content), true) = (content, errors.is_empty()) else {
         let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::UNPROCESSABLE_ENTITY };
-        return me.page_as(status, &Feed::with_rejected_post(me, draft, errors).await?);
+        return current_user
+            .render_with_status(status, &Feed::with_rejected_post(current_user, draft, errors).await?);
     };
     let stored = match picture {
         Some(picture) => {
@@ -87,14 +97,14 @@ async fn post(me: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
                 Ok(()) => Some((key, size, deletion)),
                 Err(error @ Error::Unavailable(_)) => {
                     tracing::error!(%error, "a picture was not stored");
-                    return try_again(me, draft).await;
+                    return try_again(current_user, draft).await;
                 }
                 Err(error) => return Err(error),
             }
         }
         None => None,
     };
-    let (user_id, now) = (me.me.id, app.clock.now());
+    let (user_id, now) = (current_user.user.id, app.clock.now());
     let claim = draft.idempotency_key.map(|key| key.bind(user_id, content.as_str(), picture_digest));
     let written = app
         .db
@@ -125,14 +135,14 @@ async fn post(me: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
         }
     }
     written?;
-    me.forget_draft();
-    me.redirect_with_flash("/", FlashKind::Success, "Micropost created!")
+    current_user.forget_draft();
+    current_user.redirect_with_flash("/", FlashKind::Success, "Micropost created!")
 }
 
 /// The text is as good as it was: it stays in the form until pictures can be stored again.
-async fn try_again(me: &CurrentUser, draft: Draft) -> Result<HttpResponse> {
+async fn try_again(current_user: &CurrentUser, draft: Draft) -> Result<HttpResponse> {
     let errors = FieldErrors::one("picture", "cannot be stored at the moment; please try again soon");
-    me.unavailable(&Feed::with_rejected_post(me, draft, errors).await?)
+    current_user.render_unavailable(&Feed::with_rejected_post(current_user, draft, errors).await?)
 }
 
 #[derive(Template)]
@@ -144,24 +154,28 @@ struct Delete {
 }
 
 /// GET /microposts/{id}/delete: asks first, where no JavaScript does.
-pub async fn delete(me: CurrentUser, id: Id) -> Result<HttpResponse> {
-    let post = Micropost::find_by(&mut me.app.db.conn().await?, id.0, &me.me).await?;
-    let return_to = me.referring_page().unwrap_or_else(|| "/".into());
-    me.page(&Delete { layout: me.layout("Delete post"), post, return_to })
+pub async fn delete(current_user: CurrentUser, id: Id) -> Result<HttpResponse> {
+    let post = Micropost::find_by(&mut current_user.app.db.conn().await?, id.0, &current_user.user).await?;
+    let return_to = current_user.referring_page().unwrap_or_else(|| "/".into());
+    current_user.render(&Delete { layout: current_user.layout("Delete post"), post, return_to })
 }
 
 /// DELETE /microposts/{id}. Somebody else's is not found.
-pub async fn destroy(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
-    let app = &me.app;
-    let (user_id, now) = (me.me.id, app.clock.now());
+pub async fn destroy(current_user: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
+    let app = &current_user.app;
+    let (user_id, now) = (current_user.user.id, app.clock.now());
     app.db.transaction(async |db| Micropost::delete(db, id.0, user_id, now).await).await?;
     app.picture_deletion_wakeup.wake();
-    let from = return_to::own_path(form.get("return_to")).or_else(|| me.referring_page());
-    me.redirect_with_flash(&page_it_was_on(&me, from).await?, FlashKind::Success, "Micropost deleted")
+    let from = return_to::own_path(form.get("return_to")).or_else(|| current_user.referring_page());
+    current_user.redirect_with_flash(
+        &page_it_was_on(&current_user, from).await?,
+        FlashKind::Success,
+        "Micropost deleted",
+    )
 }
 
 /// The page of ours with the button that was pressed; the first one, if the post was the last one there.
-async fn page_it_was_on(me: &CurrentUser, from: Option<String>) -> Result<String> {
+async fn page_it_was_on(current_user: &CurrentUser, from: Option<String>) -> Result<String> {
     let Some(path) = from else { return Ok("/".into()) };
     let (list, query) = path.split_once('?').unwrap_or((&path, ""));
     // The home page with a post that was refused, or the page that asked first.
@@ -172,10 +186,10 @@ async fn page_it_was_on(me: &CurrentUser, from: Option<String>) -> Result<String
     if from == PageStart::FIRST {
         return Ok(path);
     }
-    let mut db = me.app.db.conn().await?;
+    let mut db = current_user.app.db.conn().await?;
     let posts = match list {
-        "/" => Micropost::feed(&mut db, &me.me, from).await?,
-        _ => Micropost::by(&mut db, &me.me, from).await?,
+        "/" => Micropost::feed(&mut db, &current_user.user, from).await?,
+        _ => Micropost::by(&mut db, &current_user.user, from).await?,
     };
     Ok(if posts.is_past_the_end() { list.to_owned() } else { path })
 }

@@ -9,18 +9,18 @@ use crate::web::roles::CurrentUser;
 use crate::web::sign_in::audit;
 
 /// DELETE /other_sessions
-pub async fn destroy(me: CurrentUser) -> Result<HttpResponse> {
-    let user = me
+pub async fn destroy(current_user: CurrentUser) -> Result<HttpResponse> {
+    let user = current_user
         .app
         .db
         .transaction(async |db| {
-            User::lock_current(db, &me.me).await?;
-            User::log_out_everywhere(db, me.me.id).await?;
-            User::find(db, me.me.id).await?.ok_or(Error::NotFound)
+            User::lock_current(db, &current_user.user).await?;
+            User::log_out_everywhere(db, current_user.user.id).await?;
+            User::find(db, current_user.user.id).await?.ok_or(Error::NotFound)
         })
         .await?;
-    me.log_in_again(&user).await?;
+    current_user.log_in_again(&user).await?;
     audit("logged_out_elsewhere", Some(user.id));
     let message = "You are logged out everywhere else";
-    me.redirect_with_flash(&format!("/users/{}/edit", user.id), FlashKind::Success, message)
+    current_user.redirect_with_flash(&format!("/users/{}/edit", user.id), FlashKind::Success, message)
 }

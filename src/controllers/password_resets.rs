@@ -33,7 +33,7 @@ struct New {
 /// GET /password_resets/new
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     let layout = visitor.layout("Forgot password");
-    visitor.page(&New { layout, errors: FieldErrors::default(), email: String::new() })
+    visitor.render(&New { layout, errors: FieldErrors::default(), email: String::new() })
 }
 
 /// POST /password_resets. Answers alike whether or not the address has an account (OWASP Forgot Password).
@@ -50,7 +50,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     if let Err(error) = visitor.count_mail(email.as_str()).await {
         let email = typed.to_owned();
         let title = "Forgot password";
-        return visitor.form_too_often(error, title, |layout| New {
+        return visitor.render_rate_limited_form(error, title, |layout| New {
             layout,
             errors: FieldErrors::default(),
             email,
@@ -82,7 +82,7 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     match mail_link::find(&visitor, Purpose::PasswordReset, STASHED, "", &mut db).await? {
         LinkStatus::Good(link) => {
             let layout = visitor.layout("Reset password");
-            visitor.page(&Edit {
+            visitor.render(&Edit {
                 layout,
                 errors: FieldErrors::default(),
                 token: STASHED.into(),
@@ -159,7 +159,7 @@ fn refuse(visitor: &Visitor, email: &str, followed: &LinkStatus) -> Result<HttpR
         ),
         _ => {
             let message = "Invalid password reset link";
-            visitor.go_offering("/", FlashKind::Danger, message, &Offer::NEW_PASSWORD_LINK)
+            visitor.redirect_with_offer("/", FlashKind::Danger, message, &Offer::NEW_PASSWORD_LINK)
         }
     }
 }

@@ -19,25 +19,33 @@ use crate::web::return_to;
 use crate::web::roles::CurrentUser;
 
 /// POST /relationships. A log-in that is necessary first leads on to the profile with the button.
-pub async fn create(me: Result<CurrentUser>, req: HttpRequest) -> Result<HttpResponse> {
+pub async fn create(current_user: Result<CurrentUser>, req: HttpRequest) -> Result<HttpResponse> {
     let form = Form::of(&req);
     let followed_id = form.as_ref().ok().and_then(|form| parse_id(form.get("followed_id")));
-    if let (Err(Error::LogInFirst), Some(id), Some(app)) = (&me, followed_id, req.app_data::<Data<App>>()) {
+    if let (Err(Error::LogInFirst), Some(id), Some(app)) =
+        (&current_user, followed_id, req.app_data::<Data<App>>())
+    {
         return_to::remember_path(&app.cookies, &req, &format!("/users/{id}"));
     }
-    let (me, _) = (me?, form?);
+    let (current_user, _) = (current_user?, form?);
     let followed_id =
         followed_id.ok_or_else(|| Error::BadRequest("The form does not say whom to follow.".into()))?;
-    relationship::follow(&me.app.db, me.me.id, followed_id, me.app.clock.now()).await?;
-    most_followed::note(&me.app, followed_id).await?;
-    me.go(&format!("/users/{followed_id}"))
+    relationship::follow(
+        &current_user.app.db,
+        current_user.user.id,
+        followed_id,
+        current_user.app.clock.now(),
+    )
+    .await?;
+    most_followed::note(&current_user.app, followed_id).await?;
+    current_user.redirect(&format!("/users/{followed_id}"))
 }
 
 /// DELETE /relationships/{id}
-pub async fn destroy(me: CurrentUser, id: Id) -> Result<HttpResponse> {
-    let followed_id = relationship::unfollow(&me.app.db, id.0, me.me.id).await?;
-    most_followed::note(&me.app, followed_id).await?;
-    me.go(&format!("/users/{followed_id}"))
+pub async fn destroy(current_user: CurrentUser, id: Id) -> Result<HttpResponse> {
+    let followed_id = relationship::unfollow(&current_user.app.db, id.0, current_user.user.id).await?;
+    most_followed::note(&current_user.app, followed_id).await?;
+    current_user.redirect(&format!("/users/{followed_id}"))
 }
 
 #[derive(Template)]
@@ -51,19 +59,31 @@ struct Index {
 }
 
 /// GET /users/{id}/following
-pub async fn following(me: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
-    let mut db = me.app.db.conn().await?;
+pub async fn following(current_user: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
+    let mut db = current_user.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
     let users = relationship::following(&mut db, &user, from).await?.or_not_found()?;
     let path = format!("/users/{}/following", user.id);
-    me.page(&Index { layout: me.layout("Following"), title: "Following", path, user, users })
+    current_user.render(&Index {
+        layout: current_user.layout("Following"),
+        title: "Following",
+        path,
+        user,
+        users,
+    })
 }
 
 /// GET /users/{id}/followers
-pub async fn followers(me: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
-    let mut db = me.app.db.conn().await?;
+pub async fn followers(current_user: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
+    let mut db = current_user.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
     let users = relationship::followers(&mut db, &user, from).await?.or_not_found()?;
     let path = format!("/users/{}/followers", user.id);
-    me.page(&Index { layout: me.layout("Followers"), title: "Followers", path, user, users })
+    current_user.render(&Index {
+        layout: current_user.layout("Followers"),
+        title: "Followers",
+        path,
+        user,
+        users,
+    })
 }

@@ -31,7 +31,7 @@ struct New {
 
 /// GET /login
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
-    visitor.page(&New { layout: visitor.layout("Log in"), email: String::new(), remember_me: false })
+    visitor.render(&New { layout: visitor.layout("Log in"), email: String::new(), remember_me: false })
 }
 
 /// POST /login. Takes as long and says the same for an unknown address as for a wrong password (ASVS 6.3.8).
@@ -46,7 +46,11 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     };
     if let Err(error) = counted {
         let email = typed_email.to_owned();
-        return visitor.form_too_often(error, "Log in", |layout| New { layout, email, remember_me });
+        return visitor.render_rate_limited_form(error, "Log in", |layout| New {
+            layout,
+            email,
+            remember_me,
+        });
     }
     let user = match &parsed_email {
         Some(email) => User::find_by_email(&mut app.db.conn().await?, email).await?,
@@ -59,7 +63,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
         audit("log_in_refused", user_id);
         let layout = visitor.layout_with("Log in", FlashKind::Danger, "Invalid email/password combination");
         let page = New { layout, email: typed_email.to_owned(), remember_me };
-        return visitor.page_as(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        return visitor.render_with_status(StatusCode::UNPROCESSABLE_ENTITY, &page);
     };
     if user.activated_at.is_none() {
         audit("log_in_refused", Some(user.id));
@@ -75,7 +79,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     sign_up::forget(&visitor);
     visitor.log_in(&user, remember_me).await?;
     let next = visitor.take_return_path().unwrap_or_else(|| format!("/users/{}", user.id));
-    visitor.go(&next)
+    visitor.redirect(&next)
 }
 
 /// DELETE /logout. Twice in a row is fine: a second window. Works whatever is away, even what says who is here.
@@ -83,14 +87,14 @@ pub async fn destroy(app: Data<App>, req: HttpRequest, known: Result<Visitor>) -
     let visitor = known.unwrap_or_else(|_| Visitor::as_known(app, req));
     visitor.forget_draft();
     let ended = visitor.log_out().await;
-    if let Some(me) = &visitor.me {
-        audit("log_out", Some(me.id));
+    if let Some(user) = &visitor.user {
+        audit("log_out", Some(user.id));
     }
     match ended {
         Err(Error::Unavailable(error)) => {
             tracing::error!(error, "a log-out was not noted by every store");
             visitor.redirect_with_flash("/", FlashKind::Warning, ONLY_HERE)
         }
-        ended => ended.and_then(|()| visitor.go("/")),
+        ended => ended.and_then(|()| visitor.redirect("/")),
     }
 }

@@ -64,7 +64,7 @@ pub async fn show(operator: Operator) -> Result<HttpResponse> {
         probe(app.logs.call_stats(), FRESH, app.logs.ping()),
     );
     let services = services(app).await;
-    operator.page(&Show { layout: operator.layout("Stack"), services, steps: STEPS, plot: PLOT })
+    operator.render(&Show { layout: operator.layout("Stack"), services, steps: STEPS, plot: PLOT })
 }
 
 /// Asks a service, unless somebody did so recently. Its call_stats know what came of it.

@@ -36,13 +36,13 @@ pub struct Feed {
 
 /// GET /
 pub async fn home(visitor: Visitor, from: PageStart) -> Result<HttpResponse> {
-    match visitor.me {
-        Some(ref me) => {
-            let mut feed = Feed::load(&visitor, me, from).await?;
+    match visitor.user {
+        Some(ref user) => {
+            let mut feed = Feed::load(&visitor, user, from).await?;
             feed.draft = visitor.draft().unwrap_or_default().with_key();
-            visitor.page(&feed)
+            visitor.render(&feed)
         }
-        None => visitor.page(&Welcome {
+        None => visitor.render(&Welcome {
             layout: visitor.layout(""),
             signed_up: sign_up::email(&visitor),
             services: visitor.app.service_names(),
@@ -58,8 +58,12 @@ impl Feed {
     }
 
     /// The same page, with a post that was not accepted.
-    pub async fn with_rejected_post(me: &CurrentUser, draft: Draft, errors: FieldErrors) -> Result<Feed> {
-        let feed = Feed::load(me, &me.me, PageStart::FIRST).await?;
+    pub async fn with_rejected_post(
+        current_user: &CurrentUser,
+        draft: Draft,
+        errors: FieldErrors,
+    ) -> Result<Feed> {
+        let feed = Feed::load(current_user, &current_user.user, PageStart::FIRST).await?;
         Ok(Feed { errors, draft: draft.with_key(), ..feed })
     }
 }
@@ -74,7 +78,7 @@ macro_rules! static_page {
 
         #[doc = concat!("GET /", stringify!($handler))]
         pub async fn $handler(visitor: Visitor) -> Result<HttpResponse> {
-            visitor.page(&$page { layout: visitor.layout($title) })
+            visitor.render(&$page { layout: visitor.layout($title) })
         }
     };
 }

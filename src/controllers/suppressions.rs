@@ -23,7 +23,7 @@ struct Index {
 pub async fn index(admin: Admin, from: PageStart) -> Result<HttpResponse> {
     let mut db = admin.app.db.conn().await?;
     let suppressions = suppression::page(&mut db, from).await?.or_not_found()?;
-    admin.page(&Index { layout: admin.layout("Suppressed addresses"), suppressions })
+    admin.render(&Index { layout: admin.layout("Suppressed addresses"), suppressions })
 }
 
 /// DELETE /admin/suppressions/{id}
@@ -37,6 +37,6 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
             "That address gets mail already.",
         );
     }
-    audit_admin("suppression_lifted", id.0, admin.me.id);
+    audit_admin("suppression_lifted", id.0, admin.user.id);
     admin.redirect_with_flash("/admin/suppressions", FlashKind::Success, "The address gets mail again.")
 }

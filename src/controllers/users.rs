@@ -39,11 +39,11 @@ struct Index {
 }
 
 /// GET /users
-pub async fn index(me: CurrentUser, from: PageStart) -> Result<HttpResponse> {
-    let users = Person::page(&mut me.app.db.conn().await?, from).await?.or_not_found()?;
-    let layout = me.layout("All users");
-    let most_followed = most_followed::list(&me.app, &layout).await?;
-    me.page(&Index { layout, users, most_followed })
+pub async fn index(current_user: CurrentUser, from: PageStart) -> Result<HttpResponse> {
+    let users = Person::page(&mut current_user.app.db.conn().await?, from).await?.or_not_found()?;
+    let layout = current_user.layout("All users");
+    let most_followed = most_followed::list(&current_user.app, &layout).await?;
+    current_user.render(&Index { layout, users, most_followed })
 }
 
 #[derive(Template)]
@@ -64,14 +64,16 @@ pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpRespo
     let mut db = visitor.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
     let microposts = Micropost::by(&mut db, &user, from).await?.or_not_found()?;
-    let follow = match &visitor.me {
-        Some(me) => relationship::find(&mut db, me.id, user.id).await?,
+    let follow = match &visitor.user {
+        Some(follower) => relationship::find(&mut db, follower.id, user.id).await?,
         None => None,
     };
-    let draft =
-        visitor.draft().filter(|_| visitor.me.as_ref().is_some_and(|me| me.is(user.id))).map(Draft::with_key);
+    let draft = visitor
+        .draft()
+        .filter(|_| visitor.user.as_ref().is_some_and(|author| author.is(user.id)))
+        .map(Draft::with_key);
     let (layout, errors) = (visitor.layout(&user.name), FieldErrors::default());
-    visitor.page(&Show { layout, user, microposts, follow, draft, errors })
+    visitor.render(&Show { layout, user, microposts, follow, draft, errors })
 }
 
 /// The form for a new account, and the settings.
@@ -87,7 +89,7 @@ struct New {
 /// GET /signup
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     let layout = visitor.layout("Sign up");
-    visitor.page(&New { layout, errors: FieldErrors::default(), name: String::new(), email: String::new() })
+    visitor.render(&New { layout, errors: FieldErrors::default(), name: String::new(), email: String::new() })
 }
 
 /// POST /users. Answers alike whether or not the address has an account (ASVS 6.3.8): only its owner learns, by mail.
@@ -109,7 +111,12 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     };
     if let Err(error) = counted {
         let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
-        return visitor.form_too_often(error, "Sign up", |layout| New { layout, errors, name, email });
+        return visitor.render_rate_limited_form(error, "Sign up", |layout| New {
+            layout,
+            errors,
+            name,
+            email,
+        });
     }
     let app = &visitor.app;
     let (digest, now) = (app.passwords.hash(&password).await?, app.clock.now());
@@ -146,12 +153,13 @@ struct Edit {
 }
 
 impl Edit {
-    async fn load(me: &CurrentUser) -> Result<Edit> {
-        let mut db = me.app.db.conn().await?;
-        let pending_email = MailToken::pending_email(&mut db, me.me.id, me.app.clock.now()).await?;
-        let (name, email) = (me.me.name.clone(), me.me.email.clone());
+    async fn load(current_user: &CurrentUser) -> Result<Edit> {
+        let mut db = current_user.app.db.conn().await?;
+        let pending_email =
+            MailToken::pending_email(&mut db, current_user.user.id, current_user.app.clock.now()).await?;
+        let (name, email) = (current_user.user.name.clone(), current_user.user.email.clone());
         Ok(Edit {
-            layout: me.layout("Edit user"),
+            layout: current_user.layout("Edit user"),
             errors: FieldErrors::default(),
             name,
             email,
@@ -160,22 +168,22 @@ impl Edit {
     }
 
     /// The page with what was typed.
-    async fn filled_in(me: &CurrentUser, form: &Form, errors: FieldErrors) -> Result<Edit> {
+    async fn filled_in(current_user: &CurrentUser, form: &Form, errors: FieldErrors) -> Result<Edit> {
         let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
-        Ok(Edit { errors, name, email, ..Edit::load(me).await? })
+        Ok(Edit { errors, name, email, ..Edit::load(current_user).await? })
     }
 }
 
 /// GET /users/{id}/edit
-pub async fn edit(me: CurrentUser, id: Id) -> Result<HttpResponse> {
-    only_oneself(&me, id)?;
-    me.page(&Edit::load(&me).await?)
+pub async fn edit(current_user: CurrentUser, id: Id) -> Result<HttpResponse> {
+    only_oneself(&current_user, id)?;
+    current_user.render(&Edit::load(&current_user).await?)
 }
 
 /// PATCH /users/{id}. An empty password means "unchanged"; a new password or address asks for the current password.
-pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
-    only_oneself(&me, id)?;
-    let (app, user) = (&me.app, &me.me);
+pub async fn update(current_user: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
+    only_oneself(&current_user, id)?;
+    let (app, user) = (&current_user.app, &current_user.user);
     let mut errors = FieldErrors::default();
     let name = errors.check("name", Name::parse(form.get("user[name]")));
     let email = errors.check("email", Email::parse(form.get("user[email]")));
@@ -184,8 +192,8 @@ pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse>
     let password = if wants_password { NewPassword::parse(typed, confirmation, &mut errors) } else { None };
     let new_email = email.filter(|email| email.as_str() != user.email);
     if wants_password || new_email.is_some() {
-        if let Err(error) = me.count(&LOG_IN, &user.email).await {
-            return too_often(&me, &form, error).await;
+        if let Err(error) = current_user.count(&LOG_IN, &user.email).await {
+            return too_often(&current_user, &form, error).await;
         }
         let current = form.get("user[current_password]");
         if current.is_empty() {
@@ -196,12 +204,12 @@ pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse>
         }
     }
     let (Some(name), true) = (name, errors.is_empty()) else {
-        return me.render_invalid_form(&Edit::filled_in(&me, &form, errors).await?);
+        return current_user.render_invalid_form(&Edit::filled_in(&current_user, &form, errors).await?);
     };
     if let Some(email) = &new_email
-        && let Err(error) = me.count_mail(email.as_str()).await
+        && let Err(error) = current_user.count_mail(email.as_str()).await
     {
-        return too_often(&me, &form, error).await;
+        return too_often(&current_user, &form, error).await;
     }
     let digest = match password {
         Some(password) => Some(app.passwords.hash(&password).await?),
@@ -218,7 +226,7 @@ pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse>
                 outbox::push(db, &messages::password_changed(&app.config, user)?, now).await?;
             }
             if let Some(email) = &new_email {
-                email_changes::send_link(&me, db, email).await?;
+                email_changes::send_link(&current_user, db, email).await?;
                 // The present address is told (ASVS 6.3.7).
                 let restore = email_restore::issue(db, user.id, &user.email, now).await?;
                 let mail = messages::email_is_changing(&app.config, user, email.as_str(), &restore)?;
@@ -227,12 +235,12 @@ pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse>
             User::find(db, user.id).await?.ok_or(Error::NotFound)
         })
         .await?;
-    if user.name != me.me.name {
+    if user.name != current_user.user.name {
         most_followed::renamed(app).await;
     }
     if digest.is_some() {
         audit("password_changed", Some(user.id));
-        me.log_in_again(&user).await?;
+        current_user.log_in_again(&user).await?;
     }
     app.mail_wakeup.wake();
     let mut said = "Profile updated".to_owned();
@@ -245,12 +253,12 @@ pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse>
     if said.contains('.') {
         said.push('.');
     }
-    me.redirect_with_flash(&format!("/users/{}", user.id), FlashKind::Success, &said)
+    current_user.redirect_with_flash(&format!("/users/{}", user.id), FlashKind::Success, &said)
 }
 
-async fn too_often(me: &CurrentUser, form: &Form, error: Error) -> Result<HttpResponse> {
-    let page = Edit::filled_in(me, form, FieldErrors::default()).await?;
-    me.form_too_often(error, "Edit user", |layout| Edit { layout, ..page })
+async fn too_often(current_user: &CurrentUser, form: &Form, error: Error) -> Result<HttpResponse> {
+    let page = Edit::filled_in(current_user, form, FieldErrors::default()).await?;
+    current_user.render_rate_limited_form(error, "Edit user", |layout| Edit { layout, ..page })
 }
 
 #[derive(Template)]
@@ -263,7 +271,7 @@ struct Delete {
 /// GET /users/{id}/delete: asks first, where no JavaScript does.
 pub async fn delete(admin: Admin, id: Id) -> Result<HttpResponse> {
     let user = User::find(&mut admin.app.db.conn().await?, id.0).await?.ok_or(Error::NotFound)?;
-    admin.page(&Delete { layout: admin.layout("Delete user"), user })
+    admin.render(&Delete { layout: admin.layout("Delete user"), user })
 }
 
 /// DELETE /users/{id}
@@ -272,16 +280,16 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     let user = User::find(&mut app.db.conn().await?, id.0).await?.ok_or(Error::NotFound)?;
     let now = app.clock.now();
     if !app.db.transaction(async |db| User::delete(db, id.0, now).await).await? {
-        audit_admin("user_not_deleted", id.0, admin.me.id);
+        audit_admin("user_not_deleted", id.0, admin.user.id);
         return admin.redirect_with_flash("/users", FlashKind::Danger, "The last admin cannot be deleted");
     }
     app.picture_deletion_wakeup.wake();
     most_followed::deleted(app, id.0).await;
-    audit_admin("user_deleted", id.0, admin.me.id);
+    audit_admin("user_deleted", id.0, admin.user.id);
     admin.redirect_with_flash("/users", FlashKind::Success, &format!("User deleted: {}", user.name))
 }
 
 /// Somebody else's settings: home, as in the original.
-fn only_oneself(me: &CurrentUser, id: Id) -> Result<()> {
-    if me.me.is(id.0) { Ok(()) } else { Err(Error::NotAllowed) }
+fn only_oneself(current_user: &CurrentUser, id: Id) -> Result<()> {
+    if current_user.user.is(id.0) { Ok(()) } else { Err(Error::NotAllowed) }
 }

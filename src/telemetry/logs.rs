@@ -24,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use self::connection::Target;
-use self::logstash_format::Lines;
+
 use self::queue::Queue;
 use self::shipper::{FLUSH, Shipper, THREAD};
 use self::spool::Spool;
@@ -129,7 +129,7 @@ impl Logs {
         let (give, take) = mpsc::channel(CHANNEL);
         let mut layers = vec![self.stdout()?];
         if let Some(logstash) = &self.logstash {
-            layers.push(Lines::new(give, logstash.stats.clone()).boxed());
+            layers.push(logstash_format::layer(give, logstash.stats.clone()).boxed());
         }
         // What the server says of its threads helps nobody at first; LOG may ask for it all the same.
         // A request that cannot be parsed is an error of its sender, and has its own line (web/middleware/request_log.rs).

@@ -13,8 +13,6 @@ use actix_web::http::header::Encoding;
 use actix_web::web::Bytes;
 use rust_embed::RustEmbed;
 
-use crate::models::values::token::hex;
-
 #[derive(RustEmbed)]
 #[folder = "static"]
 #[exclude = "*.md"]
@@ -93,7 +91,7 @@ impl Asset {
         let compressed = COMPRESSED.iter().filter_map(|(encoding, suffix)| {
             Some((encoding.clone(), bytes(Files::get(&format!("{name}.{suffix}"))?.data)))
         });
-        let version = hex(&file.metadata.sha256_hash()[..6]);
+        let version = hex::encode(&file.metadata.sha256_hash()[..6]);
         Some(Asset {
             address: format!("/static/{name}?v={version}"),
             version,

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use crate::models::values::token::hex;
-
 /// Cells a side of the drawing; the right half mirrors the left.
 const CELLS: usize = 5;
 
@@ -33,7 +31,10 @@ pub fn draw(id: i64) -> String {
 
 /// Address of the picture that somebody has at Gravatar (docs.gravatar.com: SHA-256 of the address).
 pub fn gravatar(email: &str) -> String {
-    format!("https://secure.gravatar.com/avatar/{}?s=160&d=identicon", hex(&Sha256::digest(email.as_bytes())))
+    format!(
+        "https://secure.gravatar.com/avatar/{}?s=160&d=identicon",
+        hex::encode(Sha256::digest(email.as_bytes()))
+    )
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! The form in the body of a request: read once, with a limit on its size and its time, before the route is chosen,
 //! because a browser without JavaScript says in it which verb it means (`_method`).
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Ready, ready};
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -16,7 +15,6 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::{Stream, StreamExt};
 
 use super::params::Params;
-use super::visitor::once_identified;
 use crate::error::{Error, Result};
 
 /// Largest form, in bytes: the longest fields, percent-encoded, fit several times.
@@ -173,9 +171,9 @@ fn has_body(headers: &HeaderMap) -> bool {
 
 impl FromRequest for Form {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Form>>>>;
+    type Future = Ready<Result<Form>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        once_identified(req, Form::of(req))
+        ready(Form::of(req))
     }
 }

@@ -67,7 +67,7 @@ pub fn keep(visitor: &Visitor, purpose: Purpose, token: &str, email: &str) -> Re
     } else {
         forget(visitor, purpose, "");
     }
-    let mut answer = visitor.go(&format!("/{}/{STASHED}/edit", purpose.as_str()))?;
+    let mut answer = visitor.redirect(&format!("/{}/{STASHED}/edit", purpose.as_str()))?;
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     Ok(answer)
 }
@@ -146,7 +146,7 @@ struct Incomplete {
 pub fn incomplete(visitor: &Visitor, purpose: Purpose, token: &str) -> Result<HttpResponse> {
     // A form that was refused and is now loaded again by its address.
     if token == STASHED {
-        return visitor.go(&format!("/{}/{STASHED}/edit", purpose.as_str()));
+        return visitor.redirect(&format!("/{}/{STASHED}/edit", purpose.as_str()));
     }
     let again = match purpose {
         Purpose::Activation | Purpose::UsedActivation => {
@@ -156,5 +156,5 @@ pub fn incomplete(visitor: &Visitor, purpose: Purpose, token: &str) -> Result<Ht
         Purpose::EmailChange | Purpose::EmailRestore => None,
     };
     let page = Incomplete { layout: visitor.layout("This link is not complete"), again };
-    visitor.page_as(StatusCode::NOT_FOUND, &page)
+    visitor.render_with_status(StatusCode::NOT_FOUND, &page)
 }

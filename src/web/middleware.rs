@@ -1,5 +1,6 @@
 //! What surrounds every request, from the outside in as server.rs wraps it.
 
+pub mod authentication;
 pub mod error_pages;
 pub mod host_mismatch;
 pub mod request_log;

@@ -1,14 +1,12 @@
 //! Parameters: of a form, of the query, of the path. Those that the program uses are read strictly: what cannot be understood
 //! is refused by name. All others are nobody's business (links come with `?utm_source=..`, `?tag[]=..`).
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use percent_encoding::percent_decode;
 
-use super::visitor::once_identified;
 use crate::error::{Error, Result};
 use crate::models::values::page::{Key, NUMBERED_PAGES, Page, PageStart};
 
@@ -69,10 +67,10 @@ pub struct Query(pub Params);
 
 impl FromRequest for Query {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Query>>>>;
+    type Future = Ready<Result<Query>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        once_identified(req, Params::parse(req.query_string().as_bytes(), &["email"]).map(Query))
+        ready(Params::parse(req.query_string().as_bytes(), &["email"]).map(Query))
     }
 }
 
@@ -82,11 +80,11 @@ pub struct Id(pub i64);
 
 impl FromRequest for Id {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Id>>>>;
+    type Future = Ready<Result<Id>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = req.match_info().get("id").and_then(parse_id);
-        once_identified(req, id.map(Id).ok_or(Error::NotFound))
+        ready(id.map(Id).ok_or(Error::NotFound))
     }
 }
 
@@ -98,10 +96,10 @@ pub fn parse_id(text: &str) -> Option<i64> {
 
 impl FromRequest for PageStart {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<PageStart>>>>;
+    type Future = Ready<Result<PageStart>>;
 
     fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
-        once_identified(req, page_start(req.query_string()))
+        ready(page_start(req.query_string()))
     }
 }
 

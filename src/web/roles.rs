@@ -1,7 +1,7 @@
 //! Who may come in: a handler names one of these in its signature, and everybody else is turned away.
 
+use std::future::{Ready, ready};
 use std::ops::Deref;
-use std::pin::Pin;
 use std::rc::Rc;
 
 use actix_web::dev::Payload;
@@ -19,7 +19,7 @@ use crate::models::user::User;
 /// Somebody who is logged in; others are sent to the log-in and come back afterwards.
 pub struct CurrentUser {
     /// Who.
-    pub me: Rc<User>,
+    pub user: Rc<User>,
     visitor: Visitor,
 }
 
@@ -31,51 +31,48 @@ pub struct Operator(Visitor);
 
 impl FromRequest for CurrentUser {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<CurrentUser>>>>;
+    type Future = Ready<Result<CurrentUser>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let visitor = Visitor::from_request(req, payload);
-        Box::pin(async move {
-            let visitor = visitor.await?;
-            match visitor.me.clone() {
-                Some(me) => Ok(CurrentUser { me, visitor }),
-                // The log-in page would be of no use: a new session cannot be kept either.
-                None if visitor.unclear => Err(Error::unavailable("the store of sessions does not answer")),
-                None => {
-                    return_to::remember(&visitor.app.cookies, &visitor.req);
-                    Flash::new(FlashKind::Danger, "Please log in.").keep(&visitor.app.cookies, &visitor.req);
-                    Err(Error::LogInFirst)
-                }
+        let log_in_first = |visitor: Visitor| match visitor.user.clone() {
+            Some(user) => Ok(CurrentUser { user, visitor }),
+            // No use to show the log-in page: a new session could not be stored either.
+            None if visitor.session_store_down => {
+                Err(Error::unavailable("the session store does not answer"))
             }
-        })
+            None => {
+                return_to::remember(&visitor.app.cookies, &visitor.req);
+                Flash::new(FlashKind::Danger, "Please log in.").keep(&visitor.app.cookies, &visitor.req);
+                Err(Error::LogInFirst)
+            }
+        };
+        ready(Visitor::from_request(req, payload).into_inner().and_then(log_in_first))
     }
 }
 
 impl FromRequest for Admin {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Admin>>>>;
+    type Future = Ready<Result<Admin>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let signed_in = CurrentUser::from_request(req, payload);
-        Box::pin(async move {
-            let signed_in = signed_in.await?;
-            if signed_in.me.admin { Ok(Admin(signed_in)) } else { Err(Error::NotAllowed) }
-        })
+        let admin = |current: CurrentUser| {
+            if current.user.admin { Ok(Admin(current)) } else { Err(Error::NotAllowed) }
+        };
+        ready(CurrentUser::from_request(req, payload).into_inner().and_then(admin))
     }
 }
 
 impl FromRequest for Operator {
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Operator>>>>;
+    type Future = Ready<Result<Operator>>;
 
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let app = req.app_data::<Data<App>>();
-        if app.is_some_and(|app| app.config.env == AppEnv::Development) {
-            let visitor = Visitor::from_request(req, payload);
-            return Box::pin(async move { visitor.await.map(Operator) });
-        }
-        let admin = Admin::from_request(req, payload);
-        Box::pin(async move { admin.await.map(|admin| Operator(admin.0.visitor)) })
+        ready(if app.is_some_and(|app| app.config.env == AppEnv::Development) {
+            Visitor::from_request(req, payload).into_inner().map(Operator)
+        } else {
+            Admin::from_request(req, payload).into_inner().map(|admin| Operator(admin.0.visitor))
+        })
     }
 }
 

@@ -12,13 +12,14 @@ use crate::models::user::User;
 use crate::services::sessions::Session;
 
 /// Who sent a request.
+#[derive(Clone)]
 pub enum Identity {
-    /// Somebody who is logged in.
-    Known(Rc<User>),
-    /// Nobody who is.
-    Stranger,
-    /// Somebody with a session, but the store of sessions does not answer. Never taken for logged in.
-    Unclear,
+    /// A user who is logged in.
+    User(Rc<User>),
+    /// Nobody who is logged in.
+    Anonymous,
+    /// A browser with a session cookie, while the session store does not answer. Never treated as logged in.
+    SessionStoreDown,
 }
 
 /// Who sent the request: by the session, or else by the remembered device, which starts a new session.
@@ -26,15 +27,15 @@ pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
     // On the heap, each where it is needed: to make room for all of it at every request costs more than the rest.
     let by_session = match app.cookies.get(req, CookieName::Session) {
         Some(id) => Box::pin(by_session(app, req, &id)).await?,
-        None => Identity::Stranger,
+        None => Identity::Anonymous,
     };
     let cookie = match by_session {
-        Identity::Known(_) => None,
+        Identity::User(_) => None,
         _ => app.cookies.get(req, CookieName::RememberMe),
     };
     let Some(cookie) = cookie else { return Ok(by_session) };
     let by_device = Box::pin(by_device(app, req, &cookie)).await?;
-    Ok(by_device.map_or(by_session, |user| Identity::Known(Rc::new(user))))
+    Ok(by_device.map_or(by_session, |user| Identity::User(Rc::new(user))))
 }
 
 /// Logs somebody in, always under a new session id (ASVS 7.2.4); an earlier session of this browser ends.
@@ -72,7 +73,7 @@ pub fn is_remembered(app: &App, req: &HttpRequest) -> bool {
 async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> {
     let session = match app.sessions.find(id, app.clock.now()).await {
         // Fails closed, and keeps the cookie: the session is still there when its store is back.
-        Err(Error::Unavailable(_)) => return Ok(Identity::Unclear),
+        Err(Error::Unavailable(_)) => return Ok(Identity::SessionStoreDown),
         found => found?,
     };
     let user = match session {
@@ -85,7 +86,7 @@ async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> 
     if user.is_none() {
         app.cookies.remove(req, CookieName::Session);
     }
-    Ok(user.map_or(Identity::Stranger, |user| Identity::Known(Rc::new(user))))
+    Ok(user.map_or(Identity::Anonymous, |user| Identity::User(Rc::new(user))))
 }
 
 async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<User>> {

@@ -23,7 +23,7 @@ impl Token {
     /// The secret that follows from a text: the same one each time, and unknown without the key (HMAC, RFC 2104).
     pub fn derived(key: &str, text: &str) -> Token {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
-        Token(hex(hmac::sign(&key, text.as_bytes()).as_ref()))
+        Token(hex::encode(hmac::sign(&key, text.as_bytes())))
     }
 
     /// Whether a text has the form of a secret; others need not be looked for.
@@ -55,7 +55,7 @@ impl Digest {
 
     /// For keys that are text.
     pub fn to_hex(self) -> String {
-        hex(&self.0)
+        hex::encode(self.0)
     }
 
     /// For the database.
@@ -68,18 +68,7 @@ impl Digest {
 pub fn random_hex<const N: usize>() -> Result<String> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(Error::internal)?;
-    Ok(hex(&bytes))
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        digits.push(digit(byte >> 4));
-        digits.push(digit(byte & 15));
-    }
-    digits
+    Ok(hex::encode(bytes))
 }
 
 #[cfg(test)]

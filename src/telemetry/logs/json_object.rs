@@ -1,5 +1,5 @@
-//! What an event says, as the members of an object of JSON: `"name":value,"name":value`, in the order in which it says it.
-//! Written straight into the line: a line is noted for every request.
+//! One event as a JSON object on one line, in the order of its fields. Written by hand, field by field into the line:
+//! every request logs one.
 
 use std::fmt::Debug;
 
@@ -9,97 +9,67 @@ use tracing::field::{Field, Visit};
 
 use crate::telemetry::request_id::RequestId;
 
-/// Members under way.
-pub(super) struct Members(Vec<u8>);
+/// An object that is still open.
+pub(super) struct JsonObject(Vec<u8>);
 
-impl Members {
-    /// For a line of this many bytes, more or less.
-    pub(super) fn with_capacity(bytes: usize) -> Members {
-        Members(Vec::with_capacity(bytes))
+impl JsonObject {
+    pub(super) fn with_capacity(bytes: usize) -> JsonObject {
+        let mut line = Vec::with_capacity(bytes);
+        line.push(b'{');
+        JsonObject(line)
     }
 
-    /// Opens an object, as the value of the member `name` or, without a name, as the line itself.
-    pub(super) fn open(&mut self, name: Option<&str>) {
-        if let Some(name) = name {
-            self.name(name);
-        }
-        self.0.push(b'{');
-    }
-
-    /// Closes the object that was opened last.
-    pub(super) fn close(&mut self) {
-        self.0.push(b'}');
-    }
-
-    /// Adds a member.
     pub(super) fn put(&mut self, name: &str, value: impl Serialize) {
-        self.name(name);
-        self.value(value);
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        self.write(name);
+        self.0.push(b':');
+        self.write(value);
     }
 
-    /// Adds what the event carries, and which request it belongs to; without its message, if `message` is false.
-    pub(super) fn put_event(&mut self, event: &Event<'_>, message: bool) {
-        event.record(&mut OfEvent { members: self, message });
+    /// Adds the fields of the event, and the id of the request that it belongs to.
+    pub(super) fn put_event(&mut self, event: &Event<'_>) {
+        event.record(self);
         if let Some(id) = RequestId::current() {
             self.put("request_id", id.as_str());
         }
     }
 
-    /// The bytes, with the end of the line.
+    /// Closes the object and ends the line.
     pub(super) fn into_line(mut self) -> Vec<u8> {
-        self.0.push(b'\n');
+        self.0.extend_from_slice(b"}\n");
         self.0
     }
 
-    fn name(&mut self, name: &str) {
-        if !matches!(self.0.last(), None | Some(b'{')) {
-            self.0.push(b',');
-        }
-        self.value(name);
-        self.0.push(b':');
-    }
-
-    fn value(&mut self, value: impl Serialize) {
-        // A Vec takes everything, and nothing here has a value that JSON has not.
+    fn write(&mut self, value: impl Serialize) {
+        // Writing to a Vec cannot fail, and no field has a value that JSON cannot express.
         let _ = serde_json::to_writer(&mut self.0, &value);
     }
 }
 
-struct OfEvent<'a> {
-    members: &'a mut Members,
-    message: bool,
-}
-
-impl OfEvent<'_> {
-    fn put(&mut self, field: &Field, value: impl Serialize) {
-        if self.message || field.name() != "message" {
-            self.members.put(field.name(), value);
-        }
-    }
-}
-
-impl Visit for OfEvent<'_> {
+impl Visit for JsonObject {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.put(field.name(), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.put(field, format!("{value:?}"));
+        self.put(field.name(), format!("{value:?}"));
     }
 }

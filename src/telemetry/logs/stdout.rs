@@ -12,7 +12,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::json_object::Members;
+use super::json_object::JsonObject;
 
 /// How long a line may lie here while others join it.
 const GATHER: Duration = Duration::from_millis(10);
@@ -117,19 +117,17 @@ impl<S: Subscriber> Layer<S> for Stdout {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let about = event.metadata();
         self.push(&line_of(about.level().as_str(), |line| {
-            line.put_event(event, true);
+            line.put_event(event);
             line.put("target", about.target());
         }));
     }
 }
 
-fn line_of(level: &str, fill: impl FnOnce(&mut Members)) -> Vec<u8> {
-    let mut line = Members::with_capacity(400);
-    line.open(None);
+fn line_of(level: &str, fill: impl FnOnce(&mut JsonObject)) -> Vec<u8> {
+    let mut line = JsonObject::with_capacity(400);
     line.put("timestamp", Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true));
     line.put("level", level);
     fill(&mut line);
-    line.close();
     line.into_line()
 }
 

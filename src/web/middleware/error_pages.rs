@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, ResponseError};
 use askama::Template;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::authentication;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::values::validation::FieldErrors;
@@ -74,8 +75,10 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
     }
     match error {
         // Here and not where it is refused, so that no refusal goes unnoted (ASVS 16.3.2).
-        Error::NotAllowed => audit("refused", Visitor::known(req).map(|me| me.id)),
-        Error::Forbidden(_) => audit("refused_from_another_site", Visitor::known(req).map(|me| me.id)),
+        Error::NotAllowed => audit("refused", authentication::current_user(req).map(|me| me.id)),
+        Error::Forbidden(_) => {
+            audit("refused_from_another_site", authentication::current_user(req).map(|me| me.id))
+        }
         _ => {}
     }
     match error {
@@ -103,7 +106,7 @@ fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str
     let heading = heading(status);
     let visitor = Visitor::as_known(app, req.clone());
     let page = ErrorPage {
-        layout: Layout::new(&visitor.app, visitor.me.clone(), heading, None),
+        layout: Layout::new(&visitor.app, visitor.user.clone(), heading, None),
         status: status.as_u16(),
         heading,
         explanation: explanation.to_owned(),
@@ -111,7 +114,7 @@ fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str
         errors: FieldErrors::default(),
         draft: Draft::attached(req).filter(|_| status.is_server_error()).map(Draft::with_key),
     };
-    visitor.page_as(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
+    visitor.render_with_status(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
 }
 
 /// What happened, and what is not known: a request that was to change something may have done so, whatever failed

@@ -12,10 +12,10 @@ use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 
+use super::authentication;
 use crate::app::App;
 use crate::telemetry::request_id::RequestId;
 use crate::web::client_address::client_address;
-use crate::web::visitor::Visitor;
 
 /// The status that nginx's log gives a request whose client went away; nothing is sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -42,7 +42,7 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
     if let Some(app) = req.app_data::<Data<App>>() {
         app.request_metrics.note(route.as_deref(), status, line.start.elapsed());
     }
-    line.write(route.as_deref(), status, Visitor::known(req).map(|me| me.id));
+    line.write(route.as_deref(), status, authentication::current_user(req).map(|me| me.id));
     Ok(res)
 }
 

@@ -72,8 +72,7 @@ pub async fn requests(serving: &mut Serving, name: &str, count: usize, parts: us
 /// How many of these requests are among the lines.
 pub fn arrived(lines: &[Value], name: &str) -> usize {
     let prefix = format!("/{name}/");
-    let number =
-        |line: &Value| line["extra"]["path"].as_str()?.strip_prefix(&prefix)?.split('/').next()?.parse().ok();
+    let number = |line: &Value| line["path"].as_str()?.strip_prefix(&prefix)?.split('/').next()?.parse().ok();
     lines.iter().filter_map(number).collect::<BTreeSet<usize>>().len()
 }
 
@@ -81,7 +80,7 @@ pub fn arrived(lines: &[Value], name: &str) -> usize {
 pub fn runs(lines: &[Value]) -> BTreeMap<String, (usize, usize)> {
     let mut runs: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     for line in lines {
-        let (run, number) = line["extra"]["line_id"].as_str().unwrap().split_once('-').unwrap();
+        let (run, number) = line["line_id"].as_str().unwrap().split_once('-').unwrap();
         runs.entry(run.to_owned()).or_default().insert(number.parse().unwrap());
     }
     runs.into_iter().map(|(run, numbers)| (run, (numbers.len(), numbers.last().unwrap() + 1))).collect()
@@ -91,7 +90,7 @@ pub fn runs(lines: &[Value]) -> BTreeMap<String, (usize, usize)> {
 pub fn doubles(lines: &[Value]) -> usize {
     let mut seen = BTreeMap::new();
     for line in lines {
-        let before = seen.insert(line["extra"]["line_id"].as_str().unwrap(), line);
+        let before = seen.insert(line["line_id"].as_str().unwrap(), line);
         assert!(before.is_none_or(|before| before == line));
     }
     lines.len() - seen.len()
