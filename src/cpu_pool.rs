@@ -86,7 +86,7 @@ impl CpuPool {
             let _ = answer.send(done);
         };
         self.give.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
-        // Without the panic's message, as in web/middleware/run_detached.rs.
+        // Omits the panic message, as web/middleware/run_detached.rs does.
         let panicked = || Error::internal("work on a thread of its own panicked");
         answered.await.map_err(Error::internal)?.map_err(|_panic| panicked())
     }

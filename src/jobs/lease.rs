@@ -59,7 +59,6 @@ impl Queue {
 }
 
 impl Lease {
-    /// The row's id.
     pub fn id(&self) -> i64 {
         self.id
     }

@@ -20,7 +20,6 @@ const SLICE: Duration = Duration::from_secs(5);
 pub struct Worker {
     pub db: Db,
     pub clock: Clock,
-    /// Wakes this worker.
     pub wakeup: Wakeup,
     pub picture_deletion_wakeup: Wakeup,
 }

@@ -19,7 +19,7 @@ const TTL: Duration = Duration::from_secs(10 * 60);
 const NOTE: &str =
     "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2]) end";
 
-/// One list. Clones share it.
+/// Clones share the list.
 #[derive(Clone)]
 pub struct Leaderboard {
     key: String,

@@ -45,7 +45,7 @@ const COUNT: &str = "local count = redis.call('INCR', KEYS[1]) \
     if seconds < 0 then seconds = tonumber(ARGV[1]) redis.call('EXPIRE', KEYS[1], seconds) end \
     return {count, seconds}";
 
-/// Counts attempts. Clones share the counters.
+/// Clones share the counters.
 #[derive(Clone, Default)]
 pub struct Limits {
     redis: Option<Redis>,

@@ -1,7 +1,7 @@
 //! Sessions of logged-in users. Anonymous visitors have no session.
 //!
-//! To end all sessions of a user at once, the database increments `users.sign_in_epoch` (models/user.rs). That works
-//! while Redis is down, too, and needs no list of sessions that could miss one.
+//! All sessions of a user end at once when `users.sign_in_epoch` is incremented (models/user.rs). That works while Redis
+//! is down, too, and needs no list of sessions that could miss one.
 
 mod memory;
 mod redis;
