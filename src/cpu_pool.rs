@@ -1,12 +1,12 @@
-//! Work that keeps a core busy (passwords, pictures) runs on threads of its own, half as many as there are cores: the other
-//! half is for whoever only wants a page meanwhile.
+//! A thread pool for CPU-bound work (passwords, pictures). It has half as many threads as there are cores, so that the
+//! other half can serve pages meanwhile.
 //!
-//! Not on tokio's threads for blocking work, however few of them at a time: what is freed on a thread stays with it for its
-//! next piece of work (glibc, "arenas"), and tokio takes another thread each time. A hundred small pictures left 150 MB.
+//! Not `spawn_blocking`: glibc keeps freed memory per thread (arenas) and tokio rotates threads, so 100 small pictures
+//! left 150 MB behind.
 //!
-//! The queue is bounded, in length and in time, and a request whose client has gone gives its place back: a flood of
-//! log-ins must not make the log-in of somebody else wait for minutes. Passwords and pictures have a queue each, so that
-//! neither waits for the other.
+//! The queue is bounded in length and time, and a request whose client has disconnected gives up its place, so a flood
+//! of log-ins does not make other log-ins wait for minutes. Passwords and pictures have a pool each, so that neither
+//! waits for the other.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -20,26 +20,26 @@ use tokio::time::timeout;
 use crate::error::{Error, Result};
 use crate::web::middleware::run_detached::client_gone;
 
-/// Work that waits, for each thread. A password takes some 20 ms, so that the last one in the queue waits for 2 s.
+/// Queue length per thread. A password takes about 20 ms, so the last one in the queue waits for 2 s.
 const QUEUE_PER_THREAD: usize = 100;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Threads that end when nobody can give them work any more. Clones share them.
+/// Clones share the threads. These end when the last clone is dropped.
 #[derive(Clone)]
 pub struct CpuPool {
     give: Sender<Work>,
     count: usize,
-    /// Work that does not start within this time is refused.
+    /// Work that cannot start within this time is refused.
     max_wait: Duration,
-    /// Threads without work.
+    /// One permit per idle thread.
     free: Arc<Semaphore>,
-    /// Places in the queue that are not taken.
+    /// One permit per free place in the queue.
     places: Arc<Semaphore>,
 }
 
 impl CpuPool {
-    /// Half as many threads as there are cores, one at least, whose work waits for so long at most.
+    /// Starts half as many threads as there are cores, rounded up.
     pub fn new(max_wait: Duration) -> Result<CpuPool> {
         let (give, take) = channel();
         let take = Arc::new(Mutex::new(take));
@@ -59,10 +59,10 @@ impl CpuPool {
         Ok(CpuPool { give, count, max_wait, free: Arc::new(free), places: Arc::new(places) })
     }
 
-    /// Runs the work when a thread is free, in the order of asking.
+    /// Runs the work when a thread is free, first come, first served.
     ///
     /// # Errors
-    /// [`Error::Busy`] when the work would not start in time, or the client of this request has gone; an
+    /// [`Error::Busy`] when the queue is full, the work cannot start in time, or the client has disconnected; an
     /// internal error when the work panics.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let thread = match self.free.clone().try_acquire_owned() {
@@ -79,31 +79,31 @@ impl CpuPool {
         };
         let (answer, answered) = oneshot::channel();
         let work = move || {
-            // What the work had is dropped with the panic; the thread itself has nothing that could be left half-way.
+            // Unwind safe: a panic drops everything the work owns, and the thread itself has no state.
             let done = catch_unwind(AssertUnwindSafe(work));
             drop(thread);
-            // An error if nobody waits any more.
+            // Fails if the caller does not wait any more.
             let _ = answer.send(done);
         };
         self.give.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
-        // Without the panic's message, as in web/middleware/run_detached.rs.
+        // Omits the panic message, as web/middleware/run_detached.rs does.
         let panicked = || Error::internal("work on a thread of its own panicked");
         answered.await.map_err(Error::internal)?.map_err(|_panic| panicked())
     }
 
-    /// How many threads there are.
+    /// Number of threads.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// How much work waits for a thread, and how much can.
+    /// Current length and capacity of the queue.
     pub fn queue(&self) -> (usize, usize) {
         let length = self.count * QUEUE_PER_THREAD;
         (length.saturating_sub(self.places.available_permits()), length)
     }
 }
 
-/// One thread at a time waits for work, the others for their turn.
+/// One thread at a time waits for work; the others wait for the lock.
 fn next(take: &Mutex<Receiver<Work>>) -> Option<Work> {
     take.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }

@@ -1,8 +1,9 @@
-//! Work that outlives requests. It is written down as a row of a table, in the transaction that causes it, and a worker
-//! does it later: mails (mail/outbox.rs), pictures to delete (jobs/picture_deletion.rs), and everything else, in the
-//! table `jobs` (jobs/job.rs).
+//! Background work. The transaction that causes it inserts a row, and a worker processes the row later: mails
+//! (mail/outbox.rs), pictures to delete (jobs/picture_deletion.rs), and everything else in the table `jobs`
+//! (jobs/job.rs).
 //!
-//! Every instance runs every worker. A [`Lease`] on a row keeps them apart, and hands the row on when a worker dies.
+//! Every instance runs every worker. A [`Lease`] on a row makes sure that one worker has it at a time, and frees the
+//! row when that worker dies.
 
 pub mod cleanup;
 pub mod job;
@@ -22,7 +23,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::error::Result;
 
-/// Wakes a worker that waits for its next round. Clones wake the same one.
+/// Wakes a worker that waits for its next round. Clones wake the same worker.
 #[derive(Clone, Default)]
 pub struct Wakeup(Arc<Signal>);
 
@@ -33,18 +34,18 @@ struct Signal {
 }
 
 impl Wakeup {
-    /// There is work; call it after the transaction that wrote it.
+    /// Call it after the transaction that added work has committed.
     pub fn wake(&self) {
         self.0.notify.notify_one();
     }
 
-    /// The same, and a worker that pauses after failures ends its pause.
+    /// Like [`wake`](Self::wake), and ends the pause of a worker that pauses after failures.
     pub fn wake_now(&self) {
         self.0.now.store(true, Ordering::Relaxed);
         self.wake();
     }
 
-    /// Whether [`wake_now`](Self::wake_now) was called since the last look.
+    /// Whether [`wake_now`](Self::wake_now) was called since the last call of this.
     pub fn take_now(&self) -> bool {
         self.0.now.swap(false, Ordering::Relaxed)
     }
@@ -55,8 +56,8 @@ impl Wakeup {
     }
 }
 
-/// Runs `round` at every wake-up, and at least once per `interval` (work of another instance, work that has become due),
-/// until `stop` turns true. A round that takes long has to look at `stop` itself.
+/// Runs `round` at every wake-up until `stop` turns true, and after `interval` without one, because work may come from
+/// another instance or become due. A long round has to check `stop` itself.
 pub async fn run(
     worker: &'static str,
     interval: Duration,
@@ -66,7 +67,7 @@ pub async fn run(
 ) {
     while !*stop.borrow() {
         if let Err(error) = round().await {
-            tracing::warn!(%error, worker, "a worker could not go on; trying again");
+            tracing::warn!(%error, worker, "a round of the worker failed; trying again");
         }
         tokio::select! {
             () = wakeup.woken() => {}

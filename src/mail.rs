@@ -1,5 +1,5 @@
-//! Mail, from what it says to what became of it: messages, the outbox that keeps them until they leave, the worker that
-//! delivers, and what SES reports back.
+//! Mail: the messages, the outbox that stores them until delivery, the worker that delivers them, and the bounce and
+//! complaint events that SES reports back.
 
 pub mod mailer;
 pub mod messages;

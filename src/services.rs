@@ -1,5 +1,5 @@
-//! What stands behind the application: each a struct over its backends, an embedded one that needs nothing installed and
-//! the one on AWS. Settings decide which; nothing else in the code knows.
+//! Backing services. Each is a struct with two backends: an embedded one that needs no installation, and one for AWS.
+//! The settings choose the backend; the rest of the code does not know which one is in use.
 
 pub mod cache;
 pub mod http;

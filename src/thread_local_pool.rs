@@ -1,31 +1,31 @@
-//! A pool of connections for every thread that asks. A connection lives on the event loop of the thread that made it: used
-//! from another one, every answer would wake both, which costs more than the answer.
+//! One connection pool per thread. A connection lives on the event loop of the thread that opened it; if another thread
+//! used it, every reply would wake both threads, which costs more than the reply itself.
 
 use deadpool::managed::{Manager, Pool};
 use thread_local::ThreadLocal;
 
 use crate::error::Result;
 
-/// See the module. A pool is built when its thread first asks, and stays with it.
+/// Builds a thread's pool when that thread first needs it.
 pub struct ThreadLocalPool<M: Manager> {
     pools: ThreadLocal<Pool<M>>,
     build: Box<dyn Fn() -> Result<Pool<M>> + Send + Sync>,
 }
 
 impl<M: Manager> ThreadLocalPool<M> {
-    /// Pools that are built so; this thread's at once, to know that they can be.
+    /// Builds the pool of the calling thread at once, so that an error shows early.
     pub fn new(build: impl Fn() -> Result<Pool<M>> + Send + Sync + 'static) -> Result<ThreadLocalPool<M>> {
         let pools = ThreadLocalPool { pools: ThreadLocal::new(), build: Box::new(build) };
         pools.here()?;
         Ok(pools)
     }
 
-    /// This thread's.
+    /// The pool of the calling thread.
     pub fn here(&self) -> Result<&Pool<M>> {
         self.pools.get_or_try(&self.build)
     }
 
-    /// Those of all threads, as far as they asked.
+    /// The pools of all threads that have one.
     pub fn all(&self) -> impl Iterator<Item = &Pool<M>>
     where
         M::Type: Send,

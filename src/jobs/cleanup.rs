@@ -1,4 +1,4 @@
-//! What is too old to be kept, and goes once a day: [`RULES`].
+//! Deletes expired rows once a day: [`RULES`].
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::AssertSqlSafe;
@@ -7,37 +7,36 @@ use crate::db::{Db, execute, fetch_all};
 use crate::error::Result;
 use crate::models::idempotency_key;
 
-/// From one clean-up to the next.
 pub const INTERVAL: TimeDelta = TimeDelta::days(1);
-/// Rows that go in one transaction.
+/// Rows per transaction.
 const ROWS: i64 = 100;
 
-/// Rows of a table that are deleted at an age. A new rule needs a column `id` and an index for its condition.
+/// Deletes the rows of a table that reach an age. The table needs a column `id` and an index for the condition.
 struct Rule {
     table: &'static str,
-    /// SQL condition with one parameter: what happened before this time is too old.
+    /// SQL condition with one parameter, the current time minus `age`.
     is_old: &'static str,
     age: TimeDelta,
 }
 
 const RULES: &[Rule] = &[
-    // An expired device logs nobody in.
+    // An expired device cannot log anybody in.
     Rule { table: "remembered_devices", is_old: "expires_at < ?", age: TimeDelta::days(1) },
-    // A link that has expired says so, and offers another one, for as long as people look for it in their mail.
+    // Kept for a while, so that an expired link in somebody's mailbox can say that it expired and offer a new one.
     Rule { table: "mail_tokens", is_old: "expires_at < ?", age: TimeDelta::days(30) },
     Rule { table: "email_restores", is_old: "expires_at < ?", age: TimeDelta::zero() },
-    // Somebody's address, name and password, without a sign that they want to be here. A new sign-up starts the time anew.
+    // Address, name and password of somebody who never confirmed the sign-up. Another sign-up restarts the period.
     Rule {
         table: "users",
         is_old: "activated_at IS NULL AND updated_at < ? AND deleted_at IS NULL",
         age: TimeDelta::days(30),
     },
     Rule { table: "idempotency_keys", is_old: "created_at < ?", age: idempotency_key::LIFETIME },
-    // Mails that were given up, with their text: an admin had a month to send them again.
+    // Failed mails, with their text. An admin can requeue them until then.
     Rule { table: "outbox", is_old: "parked_at < ?", age: TimeDelta::days(30) },
 ];
 
-/// Deletes some of what is too old. `false` when there was none.
+/// Deletes one chunk of expired rows. `false` if there were none.
 pub async fn step(db: &Db, now: DateTime<Utc>) -> Result<bool> {
     for Rule { table, is_old, age } in RULES {
         let before = now - *age;
@@ -49,7 +48,7 @@ pub async fn step(db: &Db, now: DateTime<Utc>) -> Result<bool> {
         let deleted = db.transaction(async |db| {
             let mut deleted = 0;
             for (id,) in &ids {
-                // It may have become younger meanwhile.
+                // The condition again: the row may have been renewed meanwhile.
                 let delete = format!("DELETE FROM {table} WHERE id = ? AND {is_old}");
                 deleted += execute!(db, AssertSqlSafe(delete.clone()), id, before)?.rows;
             }

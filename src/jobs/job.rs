@@ -1,4 +1,4 @@
-//! Work for later that is more than one mail or one picture: the table `jobs`. At most one row for each kind and subject.
+//! Background work that is more than one mail or one picture: the table `jobs`. At most one row per kind and subject.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -6,21 +6,20 @@ use crate::db::{Conn, execute, fetch_optional, row};
 use crate::error::Result;
 use crate::jobs::{Backoff, Lease, Queue};
 
-/// A worker gives a job back after a few seconds of work (jobs/worker.rs); a minute tells that it died.
+/// A worker returns a job after a few seconds of work (jobs/worker.rs); one that holds it for a minute is dead.
 pub const QUEUE: Queue = Queue { table: "jobs", pending: "1 = 1", lease: TimeDelta::minutes(1) };
 const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(1), longest: TimeDelta::minutes(5) };
 
-/// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobKind {
-    /// Removes a person who was marked as deleted (jobs/user_deletion.rs); the subject is their id.
+    /// Removes a user who is marked as deleted (jobs/user_deletion.rs). The subject is the user's id.
     UserDeletion,
-    /// Has a person's posts read by their followers instead of written to them (models/timeline.rs); the subject is their
+    /// Switches an author from fan-out on write to fan-out on read (models/timeline.rs). The subject is the author's
     /// id.
     FanoutOnRead,
-    /// Deletes what is too old, once a day (jobs/cleanup.rs).
+    /// Deletes expired rows, once a day (jobs/cleanup.rs).
     Cleanup,
-    /// Compares all timelines with posts and follows, once (jobs/timeline_repair.rs).
+    /// Repairs all timelines, once (jobs/timeline_repair.rs).
     TimelineRepair,
 }
 
@@ -28,7 +27,7 @@ impl JobKind {
     const ALL: [JobKind; 4] =
         [JobKind::UserDeletion, JobKind::FanoutOnRead, JobKind::Cleanup, JobKind::TimelineRepair];
 
-    /// How it is written in the table.
+    /// The value in the column `kind`.
     fn as_str(self) -> &'static str {
         match self {
             JobKind::UserDeletion => "user_deletion",
@@ -39,13 +38,13 @@ impl JobKind {
     }
 }
 
-/// A job that this worker has for the time of its lease.
+/// A job that this worker holds until its lease ends.
 pub struct Job {
-    /// `None`: a newer version of the program knows it.
+    /// `None` for a kind that only a newer version of the application knows.
     pub kind: Option<JobKind>,
-    /// Whom it is about; 0 when it is about nobody.
+    /// The user's id; 0 if the job is not about a user.
     pub subject_id: i64,
-    /// How far it has come, for jobs that walk through a table: the id that was last dealt with.
+    /// Progress of jobs that walk through a table: the last id processed.
     pub position: i64,
     lease: Lease,
 }
@@ -58,7 +57,7 @@ struct Written {
 
 row!(Written { kind, subject_id, position });
 
-/// Adds a job about a person, unless it is there already; part of a transaction that has changed the person's row before.
+/// Adds a job about a user unless there is one. Call it in a transaction that has already updated the user's row.
 pub async fn push(db: &mut Conn, kind: JobKind, user_id: i64, now: DateTime<Utc>) -> Result<()> {
     execute!(
         db,
@@ -74,19 +73,19 @@ pub async fn push(db: &mut Conn, kind: JobKind, user_id: i64, now: DateTime<Utc>
     Ok(())
 }
 
-/// Removes a job about a person; part of the transaction that finishes it.
+/// Removes a job about a user. Call it in the transaction that finishes the job.
 pub async fn remove(db: &mut Conn, kind: JobKind, user_id: i64) -> Result<()> {
     execute!(db, "DELETE FROM jobs WHERE kind = ? AND subject_id = ?", kind.as_str(), user_id)?;
     Ok(())
 }
 
 impl Job {
-    /// Takes the job that has been due for longest.
+    /// Takes the job that has been due the longest.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<Job>> {
         while let Some(lease) = QUEUE.take(db, now).await? {
             let written: Option<Written> =
                 fetch_optional!(db, "SELECT kind, subject_id, position FROM jobs WHERE id = ?", lease.id())?;
-            // Else a worker whose lease had ended finished it after all.
+            // No row: a worker whose lease had ended finished it after all.
             if let Some(Written { kind, subject_id, position }) = written {
                 let kind = JobKind::ALL.into_iter().find(|known| known.as_str() == kind);
                 return Ok(Some(Job { kind, subject_id, position, lease }));
@@ -95,7 +94,7 @@ impl Job {
         Ok(None)
     }
 
-    /// Notes how far the job has come, or that there is nothing more and it is done; `false` then.
+    /// Saves the progress. `None` deletes the job as done, and returns `false`.
     pub async fn advance(&mut self, db: &mut Conn, next: Option<i64>) -> Result<bool> {
         match next {
             Some(position) => {
@@ -107,12 +106,12 @@ impl Job {
         Ok(next.is_some())
     }
 
-    /// Gives the job back, to go on at `due`: at once, or for a job that comes again, next time.
+    /// Ends the lease; the job is next due at `due`: now if work is left, the next time for a recurring job.
     pub async fn continue_at(&self, db: &mut Conn, due: DateTime<Utc>) -> Result<()> {
         self.lease.continue_at(db, due).await
     }
 
-    /// The job failed and is tried again later, for ever.
+    /// Schedules the next attempt after a failure. The number of attempts is not limited.
     pub async fn postpone(&self, db: &mut Conn, now: DateTime<Utc>) -> Result<()> {
         self.lease.postpone(db, now + BACKOFF.after(self.lease.attempts())?).await
     }

@@ -1,5 +1,6 @@
-//! The lease on a row: the column `next_attempt_at` says when the row is due, and whoever moves it ahead has the row until
-//! then. The move names the value that was read, so of several workers one succeeds.
+//! Leases on rows. The column `next_attempt_at` says when a row is due, and the worker that moves it ahead holds the
+//! row until then. The update compares the value that was read (optimistic locking), so only one of several workers
+//! succeeds.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::AssertSqlSafe;
@@ -7,17 +8,16 @@ use sqlx::AssertSqlSafe;
 use crate::db::{Conn, execute, fetch_optional, row};
 use crate::error::{Error, Result};
 
-/// A table whose rows are work. Its columns `id`, `attempts` and `next_attempt_at` belong to the lease.
+/// A table used as a work queue. The columns `id`, `attempts` and `next_attempt_at` belong to the lease.
 pub struct Queue {
-    /// Its name.
     pub table: &'static str,
-    /// SQL condition for rows that are still to be done.
+    /// SQL condition for unfinished rows.
     pub pending: &'static str,
-    /// How long a worker has a row before another one may take it.
+    /// How long a worker holds a row before another one may take it.
     pub lease: TimeDelta,
 }
 
-/// A row that this worker has until its lease ends.
+/// A row that this worker holds until the lease ends.
 #[derive(Clone)]
 pub struct Lease {
     queue: &'static Queue,
@@ -35,7 +35,7 @@ struct Due {
 row!(Due { id, attempts, next_attempt_at });
 
 impl Queue {
-    /// Takes the row that has been due for longest.
+    /// Takes the row that has been due the longest.
     pub async fn take(&'static self, db: &mut Conn, now: DateTime<Utc>) -> Result<Option<Lease>> {
         let (table, pending) = (self.table, self.pending);
         loop {
@@ -59,17 +59,16 @@ impl Queue {
 }
 
 impl Lease {
-    /// The row's id.
     pub fn id(&self) -> i64 {
         self.id
     }
 
-    /// How often the row was taken, this time included.
+    /// How often the row was taken, including this time.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// When the lease ends: the row's `next_attempt_at` until somebody else moves it.
+    /// When the lease ends. Equal to the row's `next_attempt_at` until another worker changes it.
     pub fn until(&self) -> DateTime<Utc> {
         self.until
     }
@@ -79,13 +78,13 @@ impl Lease {
         now < self.until
     }
 
-    /// The row is done. Whoever else has it by now finds nothing to do.
+    /// Deletes the finished row. A worker that has leased it by now finds nothing to do.
     pub async fn done(&self, db: &mut Conn) -> Result<()> {
         execute!(db, AssertSqlSafe(format!("DELETE FROM {} WHERE id = ?", self.queue.table)), self.id)?;
         Ok(())
     }
 
-    /// This attempt failed; the next one may come at `due`.
+    /// Schedules the next attempt for `due`, after a failure.
     pub async fn postpone(&self, db: &mut Conn, due: DateTime<Utc>) -> Result<()> {
         let table = self.queue.table;
         let postpone = format!("UPDATE {table} SET next_attempt_at = ? WHERE id = ? AND next_attempt_at = ?");
@@ -93,7 +92,7 @@ impl Lease {
         Ok(())
     }
 
-    /// This attempt succeeded, and there is more to do at `due`; attempts count anew.
+    /// Schedules more work for `due`, after a success, and resets the number of attempts.
     pub async fn continue_at(&self, db: &mut Conn, due: DateTime<Utc>) -> Result<()> {
         let table = self.queue.table;
         let go_on = format!(
@@ -104,16 +103,17 @@ impl Lease {
     }
 }
 
-/// How long to wait between attempts: doubled after each failure.
+/// Exponential backoff: the wait doubles after each failure.
 pub struct Backoff {
-    /// After the first failure.
+    /// Wait after the first failure.
     pub first: TimeDelta,
-    /// However many there were.
+    /// Upper bound, without jitter.
     pub longest: TimeDelta,
 }
 
 impl Backoff {
-    /// The wait after so many failures in a row, and up to a quarter more, so that not all come back at the same moment.
+    /// The wait after `failures` consecutive failures. Adds up to a quarter at random (jitter), so that not all retry
+    /// at once.
     pub fn after(&self, failures: u32) -> Result<TimeDelta> {
         let wait = (self.first * 2_i32.pow(failures.saturating_sub(1).min(16))).min(self.longest);
         let mut random = [0];

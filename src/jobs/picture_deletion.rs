@@ -1,10 +1,10 @@
-//! Pictures that have to go from the store: the table `picture_deletions`. No transaction spans database and store, so what
-//! is to happen in the store is written down in the database first.
+//! Pictures to delete from the image store: the table `picture_deletions`. No transaction spans database and store, so
+//! the database records the deletion first.
 //!
-//! A row is pushed in the transaction that takes a picture's post away. And one is written before a picture is stored, due
-//! in a day; the transaction that writes the post calls it off. So whatever fails in between, and whenever the process dies,
-//! a picture without a post is known and goes, and a picture with a post stays. A sweep over the listing of the store would
-//! find the same, but also the pictures of everybody else who uses the bucket.
+//! The transaction that deletes a post inserts a row for its picture. Before a picture is stored, a row due in a day is
+//! inserted, and the transaction that creates the post deletes that row. So after any failure or crash, a picture
+//! without a post is deleted and a picture with a post is kept. Listing the bucket would find orphans too, but also the
+//! objects of other applications that use it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,30 +12,30 @@ use crate::db::{Conn, execute, fetch_optional};
 use crate::error::{Error, Result};
 use crate::jobs::{Backoff, Lease, Queue};
 
-/// How long a picture may be without a post. Much longer than a request: a store that hangs may take a picture late.
+/// How long a picture may exist without a post. Much longer than a request, because a hanging store may store it late.
 const WITHOUT_POST: TimeDelta = TimeDelta::days(1);
-/// A minute is more than the store may take for a deletion.
+/// The lease is longer than the timeout for a deletion (services/images/s3.rs).
 const QUEUE: Queue = Queue { table: "picture_deletions", pending: "1 = 1", lease: TimeDelta::minutes(1) };
 const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(10), longest: TimeDelta::minutes(15) };
 
-/// A picture that is to be deleted now.
+/// A picture whose deletion is due.
 pub struct PictureDeletion {
     lease: Lease,
-    /// Its key in the store.
+    /// The key in the image store.
     pub picture: String,
 }
 
-/// A deletion that happens unless it is called off.
+/// The row id of a deletion that happens unless it is cancelled.
 #[derive(Clone, Copy)]
 pub struct ScheduledDeletion(i64);
 
-/// Has a picture deleted; part of the transaction that takes its post away.
+/// Requests a picture's deletion. Call it in the transaction that deletes its post.
 pub async fn push(db: &mut Conn, picture: &str, now: DateTime<Utc>) -> Result<()> {
     insert(db, picture, now, now).await?;
     Ok(())
 }
 
-/// Notes a picture that is about to be stored.
+/// Schedules the deletion of a picture that is about to be stored.
 ///
 /// # Errors
 /// When the database does not answer; the picture must not be stored then.
@@ -55,10 +55,10 @@ async fn insert(db: &mut Conn, picture: &str, due: DateTime<Utc>, now: DateTime<
 }
 
 impl ScheduledDeletion {
-    /// The picture stays; part of the transaction that writes its post.
+    /// Keeps the picture. Call it in the transaction that creates its post.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the picture is gone, or about to go: its post must not be written.
+    /// [`Error::Unavailable`] when the picture is deleted or being deleted: the post must not be created.
     pub async fn cancel(self, db: &mut Conn) -> Result<()> {
         match execute!(db, "DELETE FROM picture_deletions WHERE id = ? AND attempts = 0", self.0)?.rows {
             1 => Ok(()),
@@ -66,11 +66,11 @@ impl ScheduledDeletion {
         }
     }
 
-    /// There will be no post: the picture, which was stored, may go at once. Does nothing if the post was written after
-    /// all, as it may be when the answer to a commit was lost.
+    /// Makes the deletion due now, because creating the post failed. Does nothing if the post was created after all,
+    /// which happens if the reply to the commit is lost.
     ///
     /// # Errors
-    /// When the database does not answer; the picture goes in a day then.
+    /// When the database does not answer; the picture is deleted in a day then.
     pub async fn run_now(self, db: &mut Conn, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -83,12 +83,12 @@ impl ScheduledDeletion {
 }
 
 impl PictureDeletion {
-    /// Takes the one that has been due for longest; nobody else gets it until the lease is over.
+    /// Takes the deletion that has been due the longest. No other worker gets it until the lease ends.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<PictureDeletion>> {
         while let Some(lease) = QUEUE.take(db, now).await? {
             let picture: Option<(String,)> =
                 fetch_optional!(db, "SELECT picture FROM picture_deletions WHERE id = ?", lease.id())?;
-            // Else a worker whose lease had ended deleted it after all.
+            // No row: a worker whose lease had ended finished it after all.
             if let Some((picture,)) = picture {
                 return Ok(Some(PictureDeletion { lease, picture }));
             }
@@ -96,12 +96,11 @@ impl PictureDeletion {
         Ok(None)
     }
 
-    /// The picture is gone.
     pub async fn done(&self, db: &mut Conn) -> Result<()> {
         self.lease.done(db).await
     }
 
-    /// The store did not do it; it is asked again later, for ever.
+    /// Schedules the next attempt after a failure. The number of attempts is not limited.
     pub async fn postpone(&self, db: &mut Conn, now: DateTime<Utc>) -> Result<()> {
         let wait = BACKOFF.after(self.lease.attempts())?;
         self.lease.postpone(db, now + wait).await?;

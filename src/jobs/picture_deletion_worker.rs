@@ -1,5 +1,5 @@
-//! The worker that deletes pictures without a post: takes them from the table `picture_deletions`, one after the other, and
-//! tries again later what the store did not do.
+//! The worker that deletes pictures without a post, one by one from the table `picture_deletions`, and retries
+//! failures.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::error::Result;
 use crate::jobs::{self, Wakeup};
 use crate::services::images::Images;
 
-/// What another instance left behind, or whose time has come, is noticed after so long.
+/// Polling interval for deletions that another instance added, or that have become due.
 const ROUND: Duration = Duration::from_secs(10);
 
-/// Says first whether the store can be used, then deletes pictures until `stop` turns true.
+/// Logs an error first if the store cannot be used, then deletes pictures until `stop` turns true.
 pub async fn run(db: Db, images: Images, clock: Clock, wakeup: Wakeup, mut stop: watch::Receiver<bool>) {
     let stopped = stop.clone();
     tokio::select! {
         pong = images.ping() => {
             if let Err(error) = pong {
-                // Not an end: posts without a picture need no store, and it may come back or be repaired.
+                // Not fatal: posts without a picture need no store, and the store may recover.
                 tracing::error!(%error, store = images.address(), "pictures cannot be stored or shown");
             }
         }
@@ -35,11 +35,11 @@ async fn empty(db: &Db, images: &Images, clock: &Clock, stop: &mut watch::Receiv
     while !*stop.borrow() {
         let mut conn = db.conn().await?;
         let Some(deletion) = PictureDeletion::take(&mut conn, clock.now()).await? else { break };
-        // The store may take long; nobody should wait for this connection meanwhile.
+        // The store may take long; return the connection to the pool meanwhile.
         drop(conn);
         let deleted = tokio::select! {
             deleted = images.delete(&deletion.picture) => deleted,
-            // Whether it was deleted or not: another worker does it again when the lease is over.
+            // The outcome is unknown: another worker repeats the deletion when the lease ends.
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let mut conn = db.conn().await?;
@@ -49,7 +49,7 @@ async fn empty(db: &Db, images: &Images, clock: &Clock, stop: &mut watch::Receiv
                 let key = &deletion.picture;
                 tracing::warn!(key, %error, "a picture that nobody needs was not deleted; trying again later");
                 deletion.postpone(&mut conn, clock.now()).await?;
-                // The store would hardly do better with the next one.
+                // The next deletion would probably fail too.
                 break;
             }
         }

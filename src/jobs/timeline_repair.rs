@@ -1,17 +1,19 @@
-//! Compares everybody's timeline with posts and follows: the version before timelines, which runs on the same schema during a
-//! deploy, writes no entries and leaves entries behind. The migration that adds the table `jobs` starts it, once.
+//! Repairs all timelines from posts and follows. During a deploy the version before timelines runs on the same schema:
+//! it adds no timeline entries and does not remove obsolete ones. The migration that adds the table `jobs` starts this
+//! job, once.
 
 use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional};
 use crate::error::Result;
 use crate::models::{relationship, timeline};
 
-/// Follows and posts that are looked at together.
+/// Follows or posts per query.
 const ROWS: i64 = 200;
 
-/// Repairs the timeline of the person who comes after `position`, an id. Gives this person's id, or nothing after the last.
+/// Repairs the timeline of the user with the lowest id above `position`. Returns that id, or `None` after the last
+/// user.
 pub async fn step(db: &Db, position: i64) -> Result<Option<i64>> {
     let mut conn = db.conn().await?;
-    // People without an account may have a timeline: the version before deleted them.
+    // Timelines without a user exist: the previous version deleted the user but not the entries.
     let (account,): (Option<i64>,) =
         fetch_one!(&mut conn, "SELECT MIN(id) FROM users WHERE id > ?", position)?;
     let (reader,): (Option<i64>,) =
@@ -24,7 +26,7 @@ pub async fn step(db: &Db, position: i64) -> Result<Option<i64>> {
     Ok(Some(id))
 }
 
-/// Takes the posts of people who are not followed out of a timeline.
+/// Removes the posts of authors that the reader does not follow.
 async fn remove_leftovers(db: &Db, reader_id: i64) -> Result<()> {
     let mut author_id = 0;
     loop {
@@ -41,7 +43,7 @@ async fn remove_leftovers(db: &Db, reader_id: i64) -> Result<()> {
     }
 }
 
-/// Writes those posts of a person into timelines that are not even in their own.
+/// Adds the author's posts to all timelines, if they are missing from the author's own.
 async fn add_posts(db: &Db, author_id: i64) -> Result<()> {
     loop {
         let missing: Vec<(i64,)> = fetch_all!(
@@ -69,7 +71,7 @@ async fn add_posts(db: &Db, author_id: i64) -> Result<()> {
     }
 }
 
-/// Brings posts into a timeline that should have come with a follow.
+/// Adds the posts that should have been backfilled when the reader followed an author.
 async fn add_followed(db: &Db, reader_id: i64) -> Result<()> {
     let mut after = 0;
     loop {
@@ -82,7 +84,7 @@ async fn add_followed(db: &Db, reader_id: i64) -> Result<()> {
         )?;
         let Some((last, _)) = follows.last().copied() else { return Ok(()) };
         for (id, author_id) in follows {
-            // The newest post that the follow had to bring stands for all of them.
+            // If the newest post to backfill is there, all of them are.
             let lacks: Option<(i64,)> = fetch_optional!(
                 &mut db.conn().await?,
                 "SELECT newest.id FROM (SELECT m.id, m.created_at FROM relationships r \
@@ -109,7 +111,7 @@ async fn add_followed(db: &Db, reader_id: i64) -> Result<()> {
     }
 }
 
-/// Holds both people until the transaction ends, as posts and follows do. `false` when one of them is gone.
+/// Locks the rows of both users until the transaction ends, as posts and follows do. `false` if either is deleted.
 async fn hold(db: &mut Conn, one: i64, other: i64) -> Result<bool> {
     let mut rows = 0;
     for id in [one.min(other), one.max(other)] {

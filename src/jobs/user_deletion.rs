@@ -1,9 +1,9 @@
-//! Removes a person who was marked as deleted (`User::delete`), a bounded piece at a time.
+//! Removes a user who is marked as deleted (`User::delete`), one bounded step at a time.
 //!
-//! Every piece is a transaction of its own that changes the counts together with the rows that they count, so a worker may
-//! die between any two of them, and two workers may have the same job: what is left is found anew each time. Nobody else
-//! adds to what is left, because everything written for a person starts with an update of their row that a deleted person
-//! does not match.
+//! Every step is a separate transaction that updates the counters together with the rows they count, and finds what is
+//! left by a new query. So a worker may die between steps, and two workers may run the same job. Nothing new is added
+//! meanwhile: every transaction that writes for a user first updates the user's row, and its condition excludes deleted
+//! users.
 
 use chrono::{DateTime, Utc};
 
@@ -13,16 +13,17 @@ use crate::db::{Db, execute, fetch_all, fetch_one};
 use crate::error::{Error, Result};
 use crate::models::timeline;
 
-/// Follows that go in one transaction: it holds the rows of as many other people, who cannot post meanwhile.
+/// Follows per transaction. It locks the rows of as many other users, who cannot post meanwhile.
 const FOLLOWS: i64 = 50;
-/// Posts that go in one transaction, each with up to about 1,000 entries of timelines.
+/// Posts per transaction, each with up to about 1,000 timeline entries.
 const POSTS: i64 = 5;
 const DEVICES: i64 = 100;
 
-/// Removes the next piece. `false` when nothing is left, not even the person.
+/// Runs the next step. `false` if nothing is left, not even the user's row.
 ///
 /// # Errors
-/// When the database does not answer, or the piece changed meanwhile: it is found anew by the next attempt.
+/// When the database does not answer, or another worker deleted the same rows first. The next attempt queries them
+/// again.
 pub async fn step(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<bool> {
     Ok(end_follows(db, user_id).await?
         || end_followers(db, user_id).await?
@@ -52,13 +53,13 @@ async fn end_followers(db: &Db, user_id: i64) -> Result<bool> {
     end(db, follows, "UPDATE users SET following_count = following_count - 1 WHERE id = ?").await
 }
 
-/// Deletes follows, given with who is at the other end, whose count goes down. By primary keys, one by one: for a list of
-/// keys MySQL may choose to scan the table, and lock all of it.
+/// Deletes follows, given as (id, id of the other user), and decrements the other user's counter with the statement
+/// `count`. One statement per primary key: for a list of keys MySQL may scan the table and lock all of it.
 async fn end(db: &Db, mut follows: Vec<(i64, i64)>, count: &'static str) -> Result<bool> {
     if follows.is_empty() {
         return Ok(false);
     }
-    // Counts before rows, and the lower id of a person first, as everywhere.
+    // The lock order used everywhere: counters before rows, and users by ascending id.
     follows.sort_unstable_by_key(|(_, other_id)| *other_id);
     db.transaction(async |db| {
         for (_, other_id) in &follows {
@@ -115,8 +116,8 @@ async fn forget_devices(db: &Db, user_id: i64) -> Result<bool> {
     .await
 }
 
-/// The person and the job go together: the database may give the id to somebody else afterwards. `false` when there is
-/// something of the person after all, which a process of the version before may have written.
+/// Deletes the user and the job in one transaction, because the database may reuse the id afterwards. `false` if rows
+/// of the user are left after all, which a process of the previous version may have written.
 async fn finish(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<bool> {
     db.transaction(async |db| {
         execute!(db, "UPDATE users SET updated_at = ? WHERE id = ?", now, user_id)?;
@@ -132,7 +133,7 @@ async fn finish(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<bool> {
         if left > 0 {
             return Ok(false);
         }
-        // Their few links go by the foreign key.
+        // The foreign keys delete the user's few mail tokens (ON DELETE CASCADE).
         execute!(db, "DELETE FROM users WHERE id = ? AND deleted_at IS NOT NULL", user_id)?;
         job::remove(db, JobKind::UserDeletion, user_id).await?;
         Ok(true)
@@ -140,7 +141,7 @@ async fn finish(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<bool> {
     .await
 }
 
-/// Undoes the transaction when somebody else deleted the row first: its counts were not ours to change.
+/// Rolls the transaction back if another worker deleted the row first, because that worker also updated the counters.
 fn expect_row(rows: u64) -> Result<()> {
     if rows == 1 { Ok(()) } else { Err(Error::unavailable("another worker deletes the same person")) }
 }

@@ -1,4 +1,4 @@
-//! The worker that does what stands in the table `jobs`.
+//! The worker that runs the jobs of the table `jobs`.
 
 use std::time::{Duration, Instant};
 
@@ -12,25 +12,20 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::models::timeline;
 
-/// Jobs of other instances, and those that have become due, are noticed after so long.
+/// Polling interval for jobs that another instance added, or that have become due.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// After so long a job gives way to others that are due; much shorter than its lease.
+/// How long a job runs before other due jobs get their turn. Much shorter than the lease.
 const SLICE: Duration = Duration::from_secs(5);
 
-/// What the worker needs.
 pub struct Worker {
-    /// Where the jobs are.
     pub db: Db,
-    /// The time.
     pub clock: Clock,
-    /// Wakes this worker.
     pub wakeup: Wakeup,
-    /// Wakes the worker that deletes pictures.
     pub picture_deletion_wakeup: Wakeup,
 }
 
 impl Worker {
-    /// Does what is due until `stop` turns true; then gives back the job in hand.
+    /// Runs due jobs until `stop` turns true, then returns the current job to the queue.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let round = async || {
             while !*stop.borrow() {
@@ -38,7 +33,7 @@ impl Worker {
                 let Some(mut job) = Job::take(&mut self.db.conn().await?, now).await? else { break };
                 if let Err(error) = self.work(&mut job, &stop).await {
                     let (kind, subject_id) = (job.kind, job.subject_id);
-                    tracing::warn!(?kind, subject_id, %error, "a job could not go on; trying again later");
+                    tracing::warn!(?kind, subject_id, %error, "a job failed; trying again later");
                     job.postpone(&mut self.db.conn().await?, self.clock.now()).await?;
                 }
             }
@@ -47,7 +42,7 @@ impl Worker {
         super::run("jobs", INTERVAL, &self.wakeup, stop.clone(), round).await;
     }
 
-    /// Takes steps until the job is done, its slice is over or the worker has to stop.
+    /// Runs steps until the job is done, its time slice ends or the worker has to stop.
     async fn work(&self, job: &mut Job, stop: &watch::Receiver<bool>) -> Result<()> {
         let start = Instant::now();
         while !*stop.borrow() && start.elapsed() < SLICE {
@@ -58,7 +53,7 @@ impl Worker {
         job.continue_at(&mut self.db.conn().await?, self.clock.now()).await
     }
 
-    /// One bounded piece of the job. `false` when nothing is left for now.
+    /// Runs one bounded step of the job. `false` if nothing is left for now.
     async fn step(&self, job: &mut Job) -> Result<bool> {
         let (db, now) = (&self.db, self.clock.now());
         match job.kind {

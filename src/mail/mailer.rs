@@ -1,4 +1,4 @@
-//! Takes one mail and gets it out of the house.
+//! Delivers one mail, to an SMTP server or, in development, to a folder.
 
 mod folder;
 mod pause;
@@ -24,7 +24,7 @@ use crate::models::values::email::without_addresses;
 use crate::services::probe;
 use crate::telemetry::call_stats::CallStats;
 
-/// The way out for mails. Clones share it.
+/// Clones share the connection.
 #[derive(Clone)]
 pub struct Mailer {
     from: Mailbox,
@@ -35,39 +35,39 @@ pub struct Mailer {
 
 #[derive(Clone)]
 enum Backend {
-    /// A folder of .eml files: for development, where /inbox shows them.
+    /// A folder of .eml files for development; /inbox shows them.
     Folder(PathBuf),
-    /// A mail server: SES.
     Smtp(Arc<Smtp>),
 }
 
-/// Why a mail was not taken. The texts hold no address.
+/// Why a mail was not delivered. The texts contain no email address.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
-    /// No server was asked: the address is suppressed, or the mail cannot be written.
+    /// Not tried: the address is suppressed, or the message cannot be built.
     #[error("{0}")]
     Unsendable(String),
-    /// The server does not take this mail, now or later (5xx to its recipient or text).
+    /// The server refuses this mail permanently (5xx to the recipient or the data).
     #[error("{0}")]
     Permanent(String),
-    /// The server does not take this mail now (4xx to its recipient or text: greylisting, a full mailbox). It may take others.
+    /// The server refuses this mail for now (4xx to the recipient or the data: greylisting, a full mailbox), but may
+    /// accept others.
     #[error("{0}")]
     Deferred(String),
-    /// The server does not know us (535): our fault, so no reason to give a mail up.
+    /// The server rejects our credentials (for example 535). That is our fault, so the mail does not fail at once.
     #[error(
         "{0}; check user and password of SMTP_URL (those of SES are made for SMTP, one pair for each region)"
     )]
     AuthFailed(String),
-    /// The server takes no mail now: it does not answer, or refuses the session, the sender or the rate.
+    /// The server accepts no mail for now: it does not answer, or refuses the session, the sender or the rate.
     #[error("{0}")]
     Transient(String),
 }
 
 impl Mailer {
-    /// As the settings say. Connects to nothing yet.
+    /// Does not connect yet.
     ///
     /// # Errors
-    /// When the sender's address is none, or the file of SMTP_CA_FILE cannot be used.
+    /// When MAIL_FROM is not a valid address, or the file of SMTP_CA_FILE cannot be used.
     pub fn open(config: &Config) -> Result<Mailer> {
         let (from, call_stats) = (&config.mail_from, CallStats::default());
         let unusable = |error: &dyn Display| Error::internal(format!("MAIL_FROM {from}: {error}"));
@@ -88,12 +88,12 @@ impl Mailer {
             call_stats,
             backend,
         };
-        // lettre reads the sender more strictly when it writes a mail than when it parses an address.
+        // lettre checks the sender more strictly when it builds a message than when it parses an address.
         mailer.sample().map_err(|error| unusable(&error))?;
         Ok(mailer)
     }
 
-    /// The folder, if mails go into one.
+    /// The folder, if mails are stored as files.
     pub fn folder(&self) -> Option<&Path> {
         match &self.backend {
             Backend::Folder(folder) => Some(folder),
@@ -101,7 +101,7 @@ impl Mailer {
         }
     }
 
-    /// What it is, in a word.
+    /// The backend, for people.
     pub fn kind(&self) -> &'static str {
         match &self.backend {
             Backend::Folder(_) => "a folder",
@@ -109,12 +109,11 @@ impl Mailer {
         }
     }
 
-    /// How the calls went.
     pub fn call_stats(&self) -> &CallStats {
         &self.call_stats
     }
 
-    /// Where mails go, for people.
+    /// The folder's path or the server's URL, for people.
     pub fn address(&self) -> String {
         match &self.backend {
             Backend::Folder(folder) => folder.display().to_string(),
@@ -122,10 +121,10 @@ impl Mailer {
         }
     }
 
-    /// Asks whether mails would be taken: for SMTP the whole way in, from the name's lookup to the password.
+    /// Health check. For SMTP it covers everything from the DNS lookup to the log-in.
     ///
     /// # Errors
-    /// When they would not; the text says why.
+    /// When mails cannot be delivered; the text says why.
     pub async fn ping(&self) -> Result<()> {
         match &self.backend {
             Backend::Folder(folder) => {
@@ -136,15 +135,13 @@ impl Mailer {
         }
     }
 
-    /// Delivers a mail.
-    ///
     /// # Errors
-    /// When it was not taken, or nobody knows whether it was.
+    /// When the mail was not accepted, or it is unknown whether it was.
     pub async fn deliver(&self, mail: &LeasedMail) -> Result<(), DeliveryError> {
         let message = self.message(mail).map_err(|error| DeliveryError::Unsendable(tell(&error)))?;
         match &self.backend {
             Backend::Folder(folder) => {
-                // Named by its Message-ID: a mail that is delivered twice is there once.
+                // Named after the Message-ID: a second delivery overwrites the first.
                 let name = mail.message_id.split('@').next().unwrap_or_default();
                 let mail = message.formatted();
                 let stored = self.call_stats.watch(folder::store(folder, name, &mail)).await;
@@ -154,10 +151,10 @@ impl Mailer {
         }
     }
 
-    /// Goes through a delivery as far as it can without sending: writes a mail, and has an SMTP server take the sender.
+    /// Tests delivery without sending: builds a message, and for SMTP sends MAIL FROM.
     ///
     /// # Errors
-    /// When no mail would leave.
+    /// When no mail could be sent.
     pub async fn rehearse(&self) -> Result<(), DeliveryError> {
         let message = self.sample().map_err(|error| DeliveryError::Unsendable(tell(&error)))?;
         match &self.backend {
@@ -166,15 +163,15 @@ impl Mailer {
         }
     }
 
-    /// Closes the connection, if there is one: to be called when there is nothing to deliver, because SES hangs up on
-    /// clients that keep silent.
+    /// Closes the idle connection, if there is one. Call it when there is nothing left to deliver, because SES
+    /// disconnects idle clients.
     pub async fn rest(&self) {
         if let Backend::Smtp(smtp) = &self.backend {
             smtp.hang_up().await;
         }
     }
 
-    /// RFC 5322, with a part in plain text and one in HTML. The same at every attempt.
+    /// An RFC 5322 message with a plain-text part and an HTML part. Date and Message-ID are the same for every attempt.
     fn message(&self, mail: &LeasedMail) -> Result<Message> {
         let to = mail.recipient.parse().map_err(Error::internal)?;
         let message = self
@@ -186,7 +183,7 @@ impl Mailer {
             .map_err(Error::internal)
     }
 
-    /// A mail from the sender to the sender, which is not sent.
+    /// A test message from the sender to the sender; it is never sent.
     fn sample(&self) -> Result<Message> {
         self.headers(self.from.clone(), "Sample").body(String::new()).map_err(Error::internal)
     }
@@ -198,7 +195,7 @@ impl Mailer {
             .from(self.from.clone())
             .to(to)
             .subject(subject)
-            // RFC 3834: absence notices and other robots do not answer.
+            // RFC 3834: prevents out-of-office replies and other automatic replies.
             .raw_header(header("Auto-Submitted", "auto-generated"));
         match &self.configuration_set {
             Some(set) => message.raw_header(header("X-SES-CONFIGURATION-SET", set)),
@@ -207,7 +204,7 @@ impl Mailer {
     }
 }
 
-/// What an error says, without the addresses that servers like to quote.
+/// The error's text with email addresses masked; servers often quote them.
 fn tell(error: &impl ToString) -> String {
     without_addresses(&error.to_string())
 }

@@ -1,4 +1,4 @@
-//! The mails that people get: what each says, from templates/mail.
+//! The mails that users get, rendered from templates/mail.
 
 use askama::Template;
 
@@ -10,22 +10,17 @@ use crate::models::values::token::Token;
 
 /// A mail ready for the outbox.
 pub struct Mail {
-    /// To whom.
     pub to: String,
-    /// The subject.
     pub subject: String,
-    /// The part in plain text.
     pub text: String,
-    /// The part in HTML.
     pub html: String,
-    /// What follows the @ in its Message-ID.
+    /// The domain of the Message-ID.
     pub domain: String,
 }
 
-/// For mails to addresses that nobody has confirmed.
+/// For mails to unconfirmed addresses.
 const NO_NAME: &str = "";
 
-/// What a mail says besides its greeting.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum MessageKind {
     Activation,
@@ -56,39 +51,39 @@ struct Html<'a> {
     email: &'a str,
 }
 
-/// The link that activates an account. Nobody has shown yet that the address is theirs, so the mail holds no name: whoever
-/// signs up with a stranger's address could write to them in it.
+/// The link that activates an account. The address is unconfirmed, so the mail contains no name: otherwise anybody
+/// could send text to a stranger by signing up with the stranger's address.
 pub fn activation(config: &Config, to: &str, token: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::Activation, token, to);
     compose(config, MessageKind::Activation, to, NO_NAME, &link, to)
 }
 
-/// The link that leads to a new password.
 pub fn password_reset(config: &Config, user: &User, token: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::PasswordReset, token, &user.email);
     let name = if user.activated_at.is_some() { &user.name } else { NO_NAME };
     compose(config, MessageKind::PasswordReset, &user.email, name, &link, &user.email)
 }
 
-/// The link that confirms a new address; goes there, without a name as in [`activation`].
+/// The link that confirms a new address. Sent to that address, without a name for the same reason as in [`activation`].
 pub fn email_change(config: &Config, new_email: &str, token: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::EmailChange, token, new_email);
     compose(config, MessageKind::EmailChange, new_email, NO_NAME, &link, new_email)
 }
 
-/// Tells the present address that a new one was asked for, with the link that keeps the present one (ASVS 6.3.7).
+/// Tells the current address that a change was requested, with a link that keeps the current one (ASVS 6.3.7).
 pub fn email_is_changing(config: &Config, user: &User, new_email: &str, restore: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::EmailRestore, restore, &user.email);
     compose(config, MessageKind::EmailIsChanging, &user.email, &user.name, &link, new_email)
 }
 
-/// Tells the former address, which `user` still holds, that the new one counts now, with the link that undoes it.
+/// Tells the former address that it was replaced, with a link that undoes the change. `user` must still hold the former
+/// address.
 pub fn email_has_changed(config: &Config, user: &User, new_email: &str, restore: &Token) -> Result<Mail> {
     let link = token_link(&config.app_url, Purpose::EmailRestore, restore, &user.email);
     compose(config, MessageKind::EmailHasChanged, &user.email, &user.name, &link, new_email)
 }
 
-/// Tells an address that the account has its former one back.
+/// Tells the address `to` that the account has its former address back.
 pub fn email_restored(config: &Config, to: &str) -> Result<Mail> {
     compose(config, MessageKind::EmailRestored, to, NO_NAME, &config.app_url.link("/contact"), to)
 }
@@ -99,7 +94,7 @@ pub fn password_changed(config: &Config, user: &User) -> Result<Mail> {
     compose(config, MessageKind::PasswordChanged, &user.email, &user.name, &link, &user.email)
 }
 
-/// Tells the owner of an address that somebody tried to use it for an account.
+/// Tells the account's owner that somebody tried to sign up with the same address.
 pub fn address_taken(config: &Config, owner: &User) -> Result<Mail> {
     let link = config.app_url.link("/password_resets/new");
     compose(config, MessageKind::AddressTaken, &owner.email, &owner.name, &link, &owner.email)
@@ -132,7 +127,7 @@ fn compose(
     })
 }
 
-/// `https://HOST/password_resets/TOKEN/edit?email=ESCAPED`, as in the original.
+/// `https://HOST/password_resets/TOKEN/edit?email=ESCAPED`, as in the Rails sample.
 fn token_link(app_url: &AppUrl, purpose: Purpose, token: &Token, email: &str) -> String {
     let email: String = url::form_urlencoded::byte_serialize(email.as_bytes()).collect();
     app_url.link(&format!("/{}/{}/edit?email={email}", purpose.as_str(), token.expose()))

@@ -1,5 +1,6 @@
-//! Mails on their way: the table `outbox`. A mail is pushed in the transaction that causes it and leaves later, so that
-//! no request waits for a mail server and no mail is lost between the two.
+//! Mails waiting for delivery: the table `outbox` (transactional outbox). A mail is inserted in the transaction that
+//! causes it and delivered later, so no request waits for a mail server and a committed transaction never loses its
+//! mail.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -11,33 +12,28 @@ use crate::models::values::email::masked;
 use crate::models::values::page::{Key, Page, PageStart, from_newest};
 use crate::models::values::token::random_hex;
 
-/// Two minutes are more than a mail server may take for one mail (services/mailer/smtp.rs).
+/// The lease is longer than the timeouts for one mail add up to (mail/mailer/smtp.rs).
 const QUEUE: Queue = Queue { table: "outbox", pending: "parked_at IS NULL", lease: TimeDelta::minutes(2) };
-/// 30 seconds to an hour.
+/// 30 s to 1 h: [`Backoff::after`] adds up to a quarter.
 const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(30), longest: TimeDelta::minutes(48) };
-/// A mail that nobody took for so long is failed.
+/// A mail that is still undelivered at this age fails.
 const PATIENCE: TimeDelta = TimeDelta::hours(48);
 
-/// A mail taken out to be delivered.
+/// A mail that this worker holds for delivery.
 pub struct LeasedMail {
     lease: Lease,
-    /// The same at every attempt.
+    /// The same for every attempt.
     pub message_id: String,
-    /// To whom.
     pub recipient: String,
-    /// The subject.
     pub subject: String,
-    /// The part in plain text.
     pub text_body: String,
-    /// The part in HTML.
     pub html_body: String,
-    /// When it was written.
     pub created_at: DateTime<Utc>,
-    /// Why nothing is sent to this address, if that is so.
+    /// The reason, if the recipient's address is suppressed.
     pub suppressed: Option<String>,
 }
 
-/// What the row of a [`LeasedMail`] says.
+/// The row of a [`LeasedMail`].
 struct Written {
     message_id: String,
     recipient: String,
@@ -50,13 +46,11 @@ struct Written {
 
 row!(Written { message_id, recipient, subject, text_body, html_body, created_at, suppressed });
 
-/// A mail that was given up.
+/// A mail that is not tried again unless an admin requeues it (dead letter).
 pub struct FailedMail {
-    /// The row.
     pub id: i64,
-    /// The subject.
     pub subject: String,
-    /// Since when.
+    /// When it failed.
     pub parked_at: DateTime<Utc>,
     recipient: String,
     last_error: Option<String>,
@@ -64,17 +58,16 @@ pub struct FailedMail {
 
 row!(FailedMail { id, subject, parked_at, recipient, last_error });
 
-/// How much waits.
+/// The pending mails; failed ones do not count.
 pub struct Waiting {
-    /// Mails that are to leave.
     pub count: i64,
-    /// When the first of them was written.
+    /// When the oldest of them was written.
     pub since: Option<DateTime<Utc>>,
-    /// What the server said of the last one that it did not take.
+    /// The latest error of a mail that is still pending.
     pub last_error: Option<String>,
 }
 
-/// Puts a mail into the outbox.
+/// Adds a mail to the outbox.
 pub async fn push(db: &mut Conn, mail: &Mail, now: DateTime<Utc>) -> Result<()> {
     let message_id = format!("{}@{}", random_hex::<16>()?, mail.domain);
     execute!(
@@ -92,13 +85,12 @@ pub async fn push(db: &mut Conn, mail: &Mail, now: DateTime<Utc>) -> Result<()> 
     Ok(())
 }
 
-/// How long to wait after so many failures in a row: 30 seconds to an hour. No two wait alike, so that not everybody
-/// comes back at the same moment.
+/// How long to wait after `failures` consecutive failures: 30 s to 1 h, with random jitter so that not all instances
+/// retry at the same moment.
 pub fn wait_after(failures: u32) -> Result<TimeDelta> {
     BACKOFF.after(failures)
 }
 
-/// How much waits to leave.
 pub async fn waiting(db: &mut Conn) -> Result<Waiting> {
     let (count, since) =
         fetch_one!(db, "SELECT COUNT(*), MIN(created_at) FROM outbox WHERE parked_at IS NULL")?;
@@ -110,19 +102,18 @@ pub async fn waiting(db: &mut Conn) -> Result<Waiting> {
     Ok(Waiting { count, since, last_error: last.map(|(text,)| text) })
 }
 
-/// How many mails wait to leave, and how many were given up.
+/// The number of pending mails and of failed ones.
 pub async fn depth(db: &mut Conn) -> Result<(i64, i64)> {
     let (all, failed): (i64, i64) = fetch_one!(db, "SELECT COUNT(*), COUNT(parked_at) FROM outbox")?;
     Ok((all - failed, failed))
 }
 
-/// How many mails were given up.
 pub async fn failed_count(db: &mut Conn) -> Result<i64> {
     let (count,) = fetch_one!(db, "SELECT COUNT(*) FROM outbox WHERE parked_at IS NOT NULL")?;
     Ok(count)
 }
 
-/// Mails that were given up, newest first.
+/// The failed mails, newest first.
 pub async fn failed(db: &mut Conn, from: PageStart) -> Result<Page<FailedMail>> {
     let Key { at, id } = from.newest();
     let rows = fetch_all!(
@@ -141,7 +132,7 @@ pub async fn failed(db: &mut Conn, from: PageStart) -> Result<Page<FailedMail>> 
     Ok(from.of(rows, |mail: &FailedMail| Key { at: mail.parked_at, id: mail.id }))
 }
 
-/// Lets a mail that was given up begin anew. Tells whether there was one.
+/// Resets a failed mail so that it is tried again. `false` if there is no such failed mail.
 pub async fn requeue(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
     let sent = execute!(
         db,
@@ -154,7 +145,7 @@ pub async fn requeue(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool>
     Ok(sent.rows == 1)
 }
 
-/// Lets all mails that were given up begin anew, in chunks, so that no statement locks many rows. Gives how many.
+/// Requeues all failed mails and returns their number. Works in chunks, so that no statement locks many rows.
 pub async fn requeue_all(db: &mut Conn, now: DateTime<Utc>) -> Result<u64> {
     let (mut after, mut sent) = (0, 0);
     loop {
@@ -179,7 +170,7 @@ pub async fn requeue_all(db: &mut Conn, now: DateTime<Utc>) -> Result<u64> {
 }
 
 impl LeasedMail {
-    /// Takes the mail that has been waiting longest; nobody else gets it until the lease is over.
+    /// Takes the mail that has been due the longest. No other worker gets it until the lease ends.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<LeasedMail>> {
         while let Some(lease) = QUEUE.take(db, now).await? {
             let written: Option<Written> = fetch_optional!(
@@ -189,7 +180,7 @@ impl LeasedMail {
                  FROM outbox LEFT JOIN suppressions ON email = recipient AND lifted_at IS NULL WHERE outbox.id = ?",
                 lease.id()
             )?;
-            // Else a worker whose lease had ended delivered it after all.
+            // No row: a worker whose lease had ended delivered the mail after all.
             if let Some(written) = written {
                 let Written { message_id, recipient, subject, text_body, html_body, created_at, suppressed } =
                     written;
@@ -208,18 +199,18 @@ impl LeasedMail {
         Ok(None)
     }
 
-    /// Whether nobody else may have it yet.
+    /// Whether no other worker may have taken the mail yet.
     pub fn lease_is_valid(&self, now: DateTime<Utc>) -> bool {
         self.lease.is_valid(now)
     }
 
-    /// The mail was taken; its text, with the link in it, is kept no longer.
+    /// Deletes the delivered mail, because its text may contain a secret link.
     pub async fn delivered(&self, db: &mut Conn) -> Result<()> {
         self.lease.done(db).await
     }
 
-    /// The mail was not taken; it is tried again later, or failed if it is too old for that. Tells whether it is tried
-    /// again. A row that somebody else has in hands by now is left to them.
+    /// Schedules the next attempt, or fails the mail if it is too old; `false` then. Does not change a row that another
+    /// worker has leased by now.
     pub async fn postpone(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<bool> {
         if now - self.created_at >= PATIENCE {
             self.fail(
@@ -241,7 +232,7 @@ impl LeasedMail {
         Ok(true)
     }
 
-    /// The mail is given up until an admin sends it again.
+    /// Fails the mail: it is not tried again unless an admin requeues it.
     pub async fn fail(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -256,12 +247,12 @@ impl LeasedMail {
 }
 
 impl FailedMail {
-    /// To whom, with most of the name left out.
+    /// The address, with most of the local part masked.
     pub fn recipient(&self) -> String {
         masked(&self.recipient)
     }
 
-    /// Why.
+    /// Why it failed.
     pub fn reason(&self) -> &str {
         self.last_error.as_deref().unwrap_or_default()
     }

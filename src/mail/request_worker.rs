@@ -1,5 +1,5 @@
-//! The worker that answers requests for a mail with a link: looks the address up and writes the mail, if there is one to
-//! write. Not the request itself, whose duration would tell whether the address has an account.
+//! The worker for mail requests (activation, password reset): looks up the address and queues the mail if there is an
+//! account. The HTTP request does not do this, because its duration would reveal whether the account exists.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::jobs;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::user::User;
 
-/// Requests that another instance took down are noticed after so long.
+/// Polling interval for requests that another instance stored.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Answers requests until `stop` turns true.
+/// Processes requests until `stop` turns true.
 pub async fn run(app: Data<App>, stop: watch::Receiver<bool>) {
     let round = async || {
         while !*stop.borrow() && app.db.transaction(async |db| answer_one(&app, db).await).await? {
@@ -30,7 +30,7 @@ pub async fn run(app: Data<App>, stop: watch::Receiver<bool>) {
     jobs::run("mail_requests", INTERVAL, &app.mail_request_wakeup, stop.clone(), round).await;
 }
 
-/// Answers the oldest request. `false`: there is none.
+/// Processes the oldest request. `false` if there is none.
 async fn answer_one(app: &App, db: &mut Conn) -> Result<bool> {
     let Some(request) = MailRequest::take(db).await? else { return Ok(false) };
     let Some((purpose, email)) = request.parts() else { return Ok(true) };

@@ -1,13 +1,14 @@
-//! What SES tells of mails that came back or were complained of, and what follows from it.
+//! Parses SES bounce and complaint events and extracts the addresses to suppress.
 
 use serde::Deserialize;
 
 use crate::models::values::email::Email;
 
-/// An address to which nothing shall go any more, and why.
+/// An address that must not get mail any more, and the reason.
 pub type SuppressedAddress = (Email, String);
 
-/// By identity (`notificationType`) or by configuration set (`eventType`): the rest is alike.
+/// SES names the type `notificationType` (identity notifications) or `eventType` (configuration set events). The other
+/// fields are the same.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Feedback {
@@ -38,8 +39,8 @@ struct Recipient {
     email_address: String,
 }
 
-/// The addresses that get no mail from now on: those that bounced for good, and those whose owners complained. A full
-/// mailbox and an absence note are neither. Nothing when it is no message of SES.
+/// The addresses to suppress: permanent bounces and complaints. Transient bounces (full mailbox, out-of-office reply)
+/// do not count. `None` if the text is not an SES event.
 pub fn unwanted(text: &str) -> Option<Vec<SuppressedAddress>> {
     let feedback: Feedback = serde_json::from_str(text).ok()?;
     let (reason, recipients) =
@@ -47,7 +48,7 @@ pub fn unwanted(text: &str) -> Option<Vec<SuppressedAddress>> {
             ("Bounce", Some(bounce), _) if bounce.bounce_type == "Permanent" => {
                 (reason("permanent bounce", bounce.bounce_sub_type), bounce.bounced_recipients)
             }
-            // "Not spam" is the opposite of a complaint, though it comes by the same way.
+            // "not-spam" is the opposite of a complaint, but SES reports it as one.
             ("Complaint", _, Some(complaint))
                 if complaint.complaint_feedback_type.as_deref() != Some("not-spam") =>
             {

@@ -1,7 +1,7 @@
-//! Messages of SNS, in which SES tells of bounces and complaints: believed only when our own topic signed them.
+//! SNS messages, by which SES reports bounces and complaints. Only signed messages of our own topic are accepted.
 //!
-//! Everybody can have a topic, and SNS signs for all of them: so the topic is a setting, and the certificate and the link
-//! that confirms a subscription are fetched from the host of its region and no other.
+//! SNS signs the messages of everybody's topics, so a setting names ours. The certificate and the link that confirms a
+//! subscription are fetched only from the SNS host of the topic's region.
 
 mod certificates;
 
@@ -21,8 +21,7 @@ use crate::config::SesTopic;
 use crate::error::{Error, Result};
 use crate::services::{http, tls};
 
-/// What was signed longer ago is refused: nobody shall keep a message and come with it later. SNS itself tries for an
-/// hour.
+/// Older messages are refused, to prevent replays. SNS itself retries for an hour.
 const LONGEST_WAY: TimeDelta = TimeDelta::hours(1);
 
 /// The topic that SES writes to.
@@ -32,18 +31,17 @@ pub struct Sns {
     certificates: Certificates,
 }
 
-/// What a message says.
 pub enum SnsMessage {
-    /// Something happened to a mail.
+    /// An event about a mail.
     Notification {
-        /// What SES wrote.
+        /// The SES event as JSON.
         text: String,
-        /// When.
+        /// When SNS published it.
         at: DateTime<Utc>,
     },
-    /// Somebody with access to the topic wants it to tell us; [`Sns::confirm`] agrees.
+    /// Somebody with access to the topic subscribed our endpoint; [`Sns::confirm`] accepts.
     Subscription(Url),
-    /// From now on the topic tells us nothing.
+    /// The topic sends us no more messages.
     Unsubscribed,
 }
 
@@ -66,19 +64,19 @@ struct Message {
 }
 
 impl Sns {
-    /// Connects to nothing yet.
+    /// Does not connect yet.
     ///
     /// # Errors
-    /// When TLS cannot be had.
+    /// When TLS cannot be set up.
     pub fn new(topic: SesTopic) -> Result<Sns> {
         let tls = tls::client(None)?;
         Ok(Sns { topic, certificates: Certificates::new(tls.clone()), tls })
     }
 
-    /// Reads a message, if it is one of our topic, fresh and truly signed.
+    /// Parses a message and verifies its topic, age and signature.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when it is not; [`Error::Unavailable`] when that cannot be found out now.
+    /// [`Error::BadRequest`] when a check fails; [`Error::Unavailable`] when the certificate is not available now.
     pub async fn read(&self, body: &[u8], now: DateTime<Utc>) -> Result<SnsMessage> {
         let message: Message =
             serde_json::from_slice(body).map_err(|_| refused("this is no message of SNS"))?;
@@ -103,10 +101,10 @@ impl Sns {
         }
     }
 
-    /// Agrees to a subscription.
+    /// Confirms a subscription.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when SNS does not take it.
+    /// [`Error::Unavailable`] when SNS does not accept it.
     pub async fn confirm(&self, url: &Url) -> Result<()> {
         http::get(url, &self.tls).await.map(|_| ())
     }
@@ -141,7 +139,8 @@ impl Sns {
 }
 
 impl Message {
-    /// The fields in the order in which SNS signs them, each with its name.
+    /// The string to sign: names and values of the signed fields, in the order that SNS defines. `None` if one is
+    /// missing.
     fn as_signed(&self) -> Option<String> {
         let fields = if self.r#type == "Notification" {
             vec![
@@ -173,8 +172,8 @@ fn refused(why: &'static str) -> Error {
     Error::BadRequest(why.into())
 }
 
-/// SignatureVersion 1, which topics have unless they are told otherwise. To forge it takes a second preimage of SHA-1,
-/// which nobody has found a way to yet; so webpki leaves it out, and it is here for this one use.
+/// SignatureVersion 1, the default of SNS topics. webpki does not support SHA-1, so it is implemented here for this one
+/// use. To forge a message takes a second preimage of SHA-1, and no practical attack is known.
 #[derive(Debug)]
 struct RsaSha1;
 

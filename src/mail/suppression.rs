@@ -1,5 +1,5 @@
-//! Addresses that get no mail any more: the table `suppressions`. Who sends on to addresses that bounce, or to people who
-//! complain, loses the right to send at all (SES stops accounts from 5 % bounces and 0.1 % complaints on).
+//! Addresses that get no mail any more: the table `suppressions`. From 5 % bounces or 0.1 % complaints on, SES puts an
+//! account under review, and may stop it from sending.
 
 use chrono::{DateTime, Utc};
 
@@ -8,21 +8,17 @@ use crate::error::Result;
 use crate::models::values::email::{Email, masked};
 use crate::models::values::page::{Key, Page, PageStart, from_newest};
 
-/// An address that gets no mail.
 pub struct Suppression {
-    /// The row.
     pub id: i64,
-    /// Why.
     pub reason: String,
-    /// Since when.
     pub created_at: DateTime<Utc>,
     email: String,
 }
 
 row!(Suppression { id, reason, created_at, email });
 
-/// From now on no mail goes to this address. Does nothing if that is so already, or if an admin lifted it after `told_at`:
-/// the same message may come again. Tells whether anything changed.
+/// Suppresses an address. Does nothing if it is suppressed already, or if an admin lifted the suppression after
+/// `told_at`, because SNS may deliver the same event twice. Returns whether anything changed.
 pub async fn add(db: &mut Conn, email: &Email, reason: &str, told_at: DateTime<Utc>) -> Result<bool> {
     let again = execute!(
         db,
@@ -50,13 +46,13 @@ pub async fn add(db: &mut Conn, email: &Email, reason: &str, told_at: DateTime<U
     }
 }
 
-/// How many addresses get no mail.
+/// Number of suppressed addresses; lifted suppressions do not count.
 pub async fn count(db: &mut Conn) -> Result<i64> {
     let (count,) = fetch_one!(db, "SELECT COUNT(*) FROM suppressions WHERE lifted_at IS NULL")?;
     Ok(count)
 }
 
-/// The addresses that get no mail, newest first.
+/// The suppressed addresses, newest first.
 pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Suppression>> {
     let Key { at, id } = from.newest();
     let rows = fetch_all!(
@@ -75,7 +71,7 @@ pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Suppression>> {
     Ok(from.of(rows, |row: &Suppression| Key { at: row.created_at, id: row.id }))
 }
 
-/// Lets mail go to the address again. Tells whether it did not before.
+/// Allows mail to the address again. `false` if it was not suppressed.
 pub async fn lift(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
     let lifted =
         execute!(db, "UPDATE suppressions SET lifted_at = ? WHERE id = ? AND lifted_at IS NULL", now, id)?;
@@ -83,7 +79,7 @@ pub async fn lift(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
 }
 
 impl Suppression {
-    /// The address, with most of the name left out.
+    /// The address, with most of the local part masked.
     pub fn email(&self) -> String {
         masked(&self.email)
     }

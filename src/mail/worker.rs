@@ -1,7 +1,7 @@
-//! The worker that empties the outbox: takes a mail, has it delivered, and tries again later when that fails.
+//! The worker that delivers the mails of the outbox, and retries those that fail.
 //!
-//! Every instance has one; the lease of mail/outbox.rs keeps them apart. A mail may leave twice (the server took it,
-//! its answer was lost), but none is lost.
+//! Every instance runs one; the leases of mail/outbox.rs keep them from taking the same mail. Delivery is at least
+//! once: if the server's reply is lost, a mail is sent twice.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::jobs::{self, Wakeup};
 
-/// Mails that another instance wrote, or whose time has come, are noticed after so long.
+/// Polling interval for mails that another instance wrote, or that have become due.
 const ROUND: Duration = Duration::from_secs(5);
-/// What became of a mail is noted again after so long, when the database is away.
+/// Pause between attempts to record an outcome while the database is unavailable.
 const NOTE_AGAIN: Duration = Duration::from_secs(1);
 
-/// Delivers mails until `stop` turns true; finishes the one in its hands first.
+/// Delivers mails until `stop` turns true; finishes the current one first.
 pub async fn run(db: Db, mailer: Mailer, clock: Clock, wakeup: Wakeup, stop: watch::Receiver<bool>) {
     let mut office = Deliveries { db, mailer, clock, pause: MailPause::default(), stop: stop.clone() };
     let round = async || {
@@ -45,12 +45,12 @@ struct Deliveries {
 }
 
 impl Deliveries {
-    /// Delivers what is due, until nothing is or the server takes nothing.
+    /// Delivers due mails until none is left or the server refuses them all.
     async fn empty(&mut self) -> Result<()> {
         while !*self.stop.borrow() && self.pause.is_over(self.clock.now()) {
             let mut conn = self.db.conn().await?;
             let Some(mail) = LeasedMail::take(&mut conn, self.clock.now()).await? else { break };
-            // Delivery may take long; nobody should wait for this connection meanwhile.
+            // Delivery may take long; return the connection to the pool meanwhile.
             drop(conn);
             let outcome = match &mail.suppressed {
                 Some(reason) => {
@@ -58,14 +58,15 @@ impl Deliveries {
                 }
                 None => self.mailer.deliver(&mail).await,
             };
-            // First, so that the pause has begun when the row says why.
+            // Before the outcome is recorded: once the row shows the error, the pause has started.
             let outcome = self.pause.judge(&mail.recipient, outcome, self.clock.now())?;
             self.note(&mail, &outcome).await?;
         }
         Ok(())
     }
 
-    /// Writes down what became of a mail, patiently: what is delivered and not noted leaves twice.
+    /// Records the outcome. Retries while the database is unavailable, because a delivered mail that is not recorded is
+    /// sent twice.
     async fn note(&self, mail: &LeasedMail, outcome: &Result<(), DeliveryError>) -> Result<()> {
         loop {
             match self.try_note(mail, outcome).await {
@@ -90,10 +91,10 @@ impl Deliveries {
             }
             Err(error) => {
                 if matches!(error, DeliveryError::AuthFailed(_)) {
-                    tracing::error!(message_id, %error, "no mail leaves: the mail server does not know us");
+                    tracing::error!(message_id, %error, "no mail is sent: the mail server rejects our credentials");
                 }
                 if mail.postpone(&mut conn, &error.to_string(), now).await? {
-                    tracing::warn!(message_id, %error, "a mail was not taken; it is tried again");
+                    tracing::warn!(message_id, %error, "a mail was not delivered; trying again later");
                     return Ok(());
                 }
                 error

@@ -1,6 +1,6 @@
-//! Answers that are kept for a while: lazy loading (asked for, missing, loaded, kept) and write-through (changed, kept
-//! anew). In Redis, shared by all instances; in the process where there is none or it is away. Nothing here may decide
-//! what somebody may do: it can be as old as its time to live.
+//! A cache with lazy loading (cache-aside) and write-through. Redis shares it among all instances; process memory
+//! replaces Redis if there is none or it is down. Never base authorization on it: a value can be stale for its whole
+//! time to live.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,10 @@ use super::redis::{PREFIX, Redis};
 use super::single_flight::SingleFlight;
 use crate::error::{Error, Result};
 
-/// Answers held in the process; a full cache is emptied.
+/// Maximum number of entries in process memory. A full cache is emptied.
 const CAPACITY: usize = 10_000;
 
-/// The cache. Clones share it.
+/// Clones share the cache.
 #[derive(Clone, Default)]
 pub struct Cache {
     redis: Option<Redis>,
@@ -25,15 +25,15 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Kept in Redis if there is one, else in the process.
+    /// Stores entries in Redis if given, else in process memory.
     pub fn new(redis: Option<Redis>) -> Cache {
         Cache { redis, ..Cache::default() }
     }
 
-    /// The answer under this key; if it is missing it is loaded and kept for `ttl`.
+    /// The cached value, else the result of `load`, which is then cached for `ttl`.
     ///
     /// # Errors
-    /// What the loading says. A store that is away is no error: what it does not know is loaded.
+    /// Those of `load`. If Redis is down, that is not an error but a miss.
     pub async fn get_or_load<T: Serialize + DeserializeOwned>(
         &self,
         key: &str,
@@ -43,9 +43,9 @@ impl Cache {
         if let Some(found) = self.get(key).await {
             return Ok(found);
         }
-        // On the heap: it is rarely run, and would make every page's future as large as its queries' together.
+        // Boxed, because it rarely runs: otherwise every page's future would reserve space for all its queries.
         let load = Box::pin(async {
-            // Somebody may have loaded it meanwhile.
+            // Another request may have loaded it meanwhile.
             if let Some(found) = self.get(key).await {
                 return Ok(found);
             }
@@ -56,10 +56,10 @@ impl Cache {
         self.flights.run(key, load).await
     }
 
-    /// Keeps an answer that has just changed (write-through); call it after the transaction.
+    /// Caches a value that has just changed (write-through). Call it after the transaction has committed.
     ///
     /// # Errors
-    /// When it cannot be written as JSON.
+    /// When the value cannot be serialized to JSON.
     pub async fn put<T: Serialize>(&self, key: &str, ttl: Duration, value: &T) -> Result<()> {
         let json = serde_json::to_string(value).map_err(Error::internal)?;
         if let Some(redis) = &self.redis {
@@ -77,20 +77,20 @@ impl Cache {
         Ok(())
     }
 
-    /// Drops an answer that is no longer true.
+    /// Removes a stale entry.
     pub async fn forget(&self, key: &str) {
         self.lock().remove(key);
         if let Some(redis) = &self.redis {
             let mut delete = redis::pipe();
             delete.del(name(key)).ignore();
-            // Away: it is forgotten at the end of its time.
+            // If Redis is down, the entry stays until it expires.
             let _ = redis.run::<()>(&delete).await;
         }
     }
 
-    /// The answer under this key. `None` also when the store is away and the process does not know it.
+    /// The cached value. If Redis is down, looks in process memory only.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        // What another version wrote may look otherwise: then it is missing.
+        // Another version may have written another format; that counts as a miss.
         serde_json::from_str(&self.read(key).await?).ok()
     }
 
@@ -110,7 +110,7 @@ impl Cache {
         here.get(key).filter(|(until, _)| Instant::now() < *until).map(|(_, json)| json.clone())
     }
 
-    /// A panic elsewhere leaves the map whole: each change of it is one call.
+    /// Ignores poisoning: each change of the map is a single call, so a panic leaves it consistent.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, (Instant, String)>> {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }

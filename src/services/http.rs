@@ -1,4 +1,4 @@
-//! Fetches small files: one GET, one answer, no redirects.
+//! An HTTP client for small files: one GET, no redirects.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// From the name's lookup to the last byte.
+/// Timeout from the DNS lookup to the last byte.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 const MOST_BYTES: usize = 64 * 1024;
 
-/// What lies at an address.
+/// Fetches a URL.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when it cannot be had; the text names the host only, because addresses may hold secrets.
+/// [`Error::Unavailable`] when that fails. The text names only the host, because URLs may contain secrets.
 pub async fn get(url: &Url, tls: &Arc<ClientConfig>) -> Result<Bytes> {
     // URLs write IPv6 addresses in brackets.
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -45,7 +45,7 @@ pub async fn get(url: &Url, tls: &Arc<ClientConfig>) -> Result<Bytes> {
 
 async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, url: &Url) -> Result<Bytes> {
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(Error::unavailable)?;
-    // Ends with the connection, which ends when `sender` goes.
+    // The task ends when `sender` is dropped, because that closes the connection.
     tokio::spawn(connection);
     let request = Request::get(&url[url::Position::BeforePath..url::Position::AfterQuery])
         .header(HOST, &url[url::Position::BeforeHost..url::Position::AfterPort])

@@ -1,4 +1,4 @@
-//! Pictures of posts, by their keys.
+//! The store for the pictures of posts.
 
 mod folder;
 mod recent;
@@ -16,7 +16,7 @@ use crate::models::picture::Format;
 use crate::models::values::token::random_hex;
 use crate::telemetry::call_stats::CallStats;
 
-/// The image store. Clones share it.
+/// Clones share the store.
 #[derive(Clone)]
 pub struct Images {
     backend: Backend,
@@ -25,14 +25,14 @@ pub struct Images {
 
 #[derive(Clone)]
 enum Backend {
-    /// A folder: for development and a single instance.
+    /// For development and a single instance.
     Folder(Folder),
-    /// A bucket, of AWS or of a store that is compatible.
+    /// A bucket in AWS or in an S3-compatible store.
     S3(Arc<S3>),
 }
 
 impl Images {
-    /// The store that the settings name. Connects to nothing yet.
+    /// Does not connect yet.
     pub fn new(config: &Config) -> Images {
         let backend = match &config.images {
             config::Images::Folder(folder) => Backend::Folder(Folder::new(folder.clone())),
@@ -44,10 +44,11 @@ impl Images {
         Images { backend, call_stats: CallStats::default() }
     }
 
-    /// Stores a picture under a key of [`new_key`].
+    /// Stores a picture under a key made by [`new_key`].
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the store does not take it, or does not say so: it may be there all the same.
+    /// [`Error::Unavailable`] when the store refuses it or does not answer. The picture may have been stored all the
+    /// same.
     pub async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         let put = async {
             match &self.backend {
@@ -58,10 +59,9 @@ impl Images {
         self.call_stats.watch(put).await
     }
 
-    /// The picture with this key.
-    ///
     /// # Errors
-    /// [`Error::NotFound`] when there is none, or the key is none of ours; [`Error::Unavailable`] when nobody knows.
+    /// [`Error::NotFound`] when there is no such picture or the key is malformed; [`Error::Unavailable`] when the store
+    /// fails.
     pub async fn get(&self, key: &str) -> Result<Bytes> {
         if !is_key(key) {
             return Err(Error::NotFound);
@@ -75,10 +75,10 @@ impl Images {
         self.call_stats.watch(get).await?.ok_or(Error::NotFound)
     }
 
-    /// How many bytes the picture with this key has; it is not fetched for that.
+    /// The size of a picture in bytes, without fetching it.
     ///
     /// # Errors
-    /// As those of [`Images::get`].
+    /// The same as for [`Images::get`].
     pub async fn length(&self, key: &str) -> Result<u64> {
         if !is_key(key) {
             return Err(Error::NotFound);
@@ -92,10 +92,10 @@ impl Images {
         self.call_stats.watch(length).await?.ok_or(Error::NotFound)
     }
 
-    /// Removes a picture, if it is there.
+    /// Deletes a picture. Succeeds if there is none.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it may still be there.
+    /// [`Error::Unavailable`] when the picture may still exist.
     pub async fn delete(&self, key: &str) -> Result<()> {
         let delete = async {
             match &self.backend {
@@ -106,10 +106,10 @@ impl Images {
         self.call_stats.watch(delete).await
     }
 
-    /// Asks whether the store is there and may be used.
+    /// Checks that the store exists and can be used.
     ///
     /// # Errors
-    /// What is wrong, and what to do.
+    /// The text says what is wrong and what to do.
     pub async fn ping(&self) -> Result<()> {
         let ping = async {
             match &self.backend {
@@ -120,10 +120,10 @@ impl Images {
         self.call_stats.watch(ping).await
     }
 
-    /// The address of the store, for who wants to look at the way there; none for a folder.
+    /// The URL of the S3 endpoint, for network diagnostics; `None` for a folder.
     ///
     /// # Errors
-    /// When nobody says in which region of AWS the bucket is.
+    /// When no AWS region is configured.
     pub async fn origin(&self) -> Result<Option<String>> {
         match &self.backend {
             Backend::Folder(_) => Ok(None),
@@ -131,11 +131,10 @@ impl Images {
         }
     }
 
-    /// Asks for something that only who has good credentials is told, in a way that the refusal says what is wrong with
-    /// them.
+    /// Tests the credentials with a request whose error response says what is wrong with them.
     ///
     /// # Errors
-    /// What is wrong, and what to do.
+    /// The text says what is wrong and what to do.
     pub async fn sign_in(&self) -> Result<()> {
         match &self.backend {
             Backend::Folder(_) => Ok(()),
@@ -143,10 +142,10 @@ impl Images {
         }
     }
 
-    /// In which region the bucket is, if the store says so.
+    /// The bucket's region, if the store reports one.
     ///
     /// # Errors
-    /// What is wrong, and what to do.
+    /// The text says what is wrong and what to do.
     pub async fn bucket_region(&self) -> Result<Option<String>> {
         match &self.backend {
             Backend::Folder(_) => Ok(None),
@@ -154,12 +153,11 @@ impl Images {
         }
     }
 
-    /// How it is doing.
     pub fn call_stats(&self) -> &CallStats {
         &self.call_stats
     }
 
-    /// Where it is.
+    /// The location, for people.
     pub fn address(&self) -> String {
         match &self.backend {
             Backend::Folder(folder) => folder.address(),
@@ -167,7 +165,7 @@ impl Images {
         }
     }
 
-    /// Requests to it that are under way, and how many there can be; a folder knows no bounds.
+    /// The number of running requests and its maximum; `None` for a folder, which has no limit.
     pub fn in_use(&self) -> Option<(usize, usize)> {
         match &self.backend {
             Backend::Folder(_) => None,
@@ -175,7 +173,7 @@ impl Images {
         }
     }
 
-    /// What it is, for people.
+    /// The backend, for people.
     pub fn kind(&self) -> &'static str {
         match &self.backend {
             Backend::Folder(_) => "a folder",
@@ -184,12 +182,12 @@ impl Images {
     }
 }
 
-/// A key for a new picture: random, so nobody guesses it, and nothing of a user's file name gets into a path.
+/// A random key for a new picture: it cannot be guessed, and no part of the user's file name gets into a path.
 pub fn new_key(format: Format) -> Result<String> {
     Ok(format!("{}.{}", random_hex::<16>()?, format.extension()))
 }
 
-/// 32 hexadecimal digits and an extension: what [`new_key`] makes.
+/// Whether this has the format of [`new_key`]: 32 lower-case hexadecimal digits and an extension.
 pub fn is_key(key: &str) -> bool {
     key.split_once('.').is_some_and(|(random, extension)| {
         random.len() == 32

@@ -1,5 +1,5 @@
-//! Who comes first by a score: a sorted set in Redis, or the like in the process. The database stays the truth: what is
-//! missing is rebuilt from it, and every list ends after a while, which heals whatever went past it.
+//! Members ranked by score: a sorted set in Redis, or a map in process memory. The database is the source of truth: a
+//! missing list is rebuilt from it, and every list expires, so missed updates heal.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,16 +9,17 @@ use super::redis::{PREFIX, Redis};
 use super::single_flight::SingleFlight;
 use crate::error::Result;
 
-/// Members that a list is rebuilt with; as many can be shown even when some go.
+/// Number of members to rebuild a list with. More than are shown, so that the list stays long enough if some are
+/// removed.
 pub const MEMBERS: i64 = 100;
-/// A list is rebuilt after so long.
+/// Lifetime of a list; then it is rebuilt.
 const TTL: Duration = Duration::from_secs(10 * 60);
 
-/// The score of a member that is noted while there is no list would make a list of one.
+/// Updates a score only if the list exists. Otherwise ZADD would create a list with one member.
 const NOTE: &str =
     "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2]) end";
 
-/// One list. Clones share it.
+/// Clones share the list.
 #[derive(Clone)]
 pub struct Leaderboard {
     key: String,
@@ -33,16 +34,16 @@ struct List {
 }
 
 impl Leaderboard {
-    /// The list of this name: in Redis if there is one, else in the process.
+    /// Stores the list in Redis if given, else in process memory.
     pub fn new(name: &str, redis: Option<Redis>) -> Leaderboard {
         let key = format!("{PREFIX}leaderboard:{name}");
         Leaderboard { key, redis, here: Arc::default(), flights: SingleFlight::default() }
     }
 
-    /// The first `count` members and their scores, highest first; a list that is missing is rebuilt.
+    /// The first `count` members and their scores, highest first. Rebuilds a missing list.
     ///
     /// # Errors
-    /// What the rebuilding says.
+    /// Those of `rebuild`.
     pub async fn first(
         &self,
         count: usize,
@@ -51,7 +52,7 @@ impl Leaderboard {
         if let Some(first) = self.look(count).await {
             return Ok(first);
         }
-        // On the heap, as in cache.rs.
+        // Boxed for the same reason as in cache.rs.
         let rebuild = Box::pin(async {
             if let Some(first) = self.look(count).await {
                 return Ok(first);
@@ -64,7 +65,7 @@ impl Leaderboard {
         self.flights.run(&self.key, rebuild).await
     }
 
-    /// Notes the score that a member has by now; call it after the transaction.
+    /// Updates a member's score. Call it after the transaction has committed.
     pub async fn note(&self, member: i64, score: i64) {
         if let Some(list) = self.lock().as_mut() {
             list.scores.insert(member, score);
@@ -74,7 +75,6 @@ impl Leaderboard {
         self.tell(&note).await;
     }
 
-    /// Takes a member off the list.
     pub async fn remove(&self, member: i64) {
         if let Some(list) = self.lock().as_mut() {
             list.scores.remove(&member);
@@ -89,7 +89,7 @@ impl Leaderboard {
         let mut look = redis::pipe();
         look.zrevrange_withscores(&self.key, 0, isize::try_from(count).ok()? - 1);
         match redis.run::<(Vec<(i64, f64)>,)>(&look).await {
-            // Redis keeps no empty sets: it is missing.
+            // Redis deletes empty sets, so an empty result means that the list is missing.
             Ok((first,)) if first.is_empty() => None,
             Ok((first,)) => Some(first.into_iter().map(|(member, score)| (member, score as i64)).collect()),
             Err(_) => self.look_here(count),
@@ -118,12 +118,12 @@ impl Leaderboard {
         self.tell(&keep).await;
     }
 
-    /// A panic elsewhere leaves the list whole: each change of it is one call.
+    /// Ignores poisoning: each change of the list is a single call, so a panic leaves it consistent.
     fn lock(&self) -> MutexGuard<'_, Option<List>> {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What does not arrive is healed when the list ends.
+    /// Ignores errors: a lost update heals when the list expires.
     async fn tell(&self, commands: &redis::Pipeline) {
         if let Some(redis) = &self.redis {
             let _ = redis.run::<()>(commands).await;

@@ -1,5 +1,5 @@
-//! How often is too often: attempts are counted in windows of time (OWASP ASVS 6.3.1). In Redis, so
-//! that all instances count together; while it is away each counts for itself.
+//! Rate limits with fixed time windows (OWASP ASVS 6.3.1). Redis counts for all instances together; while it is down,
+//! each instance counts by itself.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,41 +11,41 @@ use crate::config::LimitNumbers;
 use crate::error::{Error, Result};
 use crate::models::values::token::Digest;
 
-/// At most so many attempts within so long, by one account, address or visitor.
+/// A maximum number of attempts per time window, for each account, address or client.
 pub struct Limit {
-    /// Its name, in keys and in the audit log.
+    /// The name in keys and in the audit log.
     pub name: &'static str,
     most: fn(&LimitNumbers) -> u16,
     within: TimeDelta,
 }
 
-/// Log-ins: by account, and by client, which stops one password from being tried on many accounts.
+/// Log-ins, by account and by client. The limit by client stops attempts of one password on many accounts.
 pub const LOG_IN: Limit =
     Limit { name: "log_in", most: |numbers| numbers.log_ins, within: TimeDelta::minutes(5) };
 /// New accounts, by client.
 pub const SIGN_UP: Limit =
     Limit { name: "sign_up", most: |numbers| numbers.sign_ups, within: TimeDelta::hours(1) };
-/// Mails that anybody can cause, by the address that they go to.
+/// Mails that anybody can trigger, by recipient address.
 pub const MAIL: Limit =
     Limit { name: "mail", most: |numbers| numbers.mails_to, within: TimeDelta::minutes(30) };
-/// The same mails, by who causes them: client and account.
+/// The same mails, by who triggers them: client and account.
 pub const MAIL_BY_SENDER: Limit =
     Limit { name: "mail_by_sender", most: |numbers| numbers.mails_by, within: TimeDelta::hours(1) };
 /// Posts, by author.
 pub const POST: Limit = Limit { name: "post", most: |numbers| numbers.posts, within: TimeDelta::minutes(1) };
 
-/// Counters held in the process; some 100 bytes each.
+/// Maximum number of counters in process memory, about 100 bytes each.
 const CAPACITY: usize = 100_000;
 
-/// Counts an attempt and returns the count and the seconds that the window has left. A script, because it is atomic: with
-/// separate commands, a key that expires between them leaves a counter without expiry, which refuses for ever. A counter
-/// that has no expiry for whatever reason gets one.
+/// Counts an attempt and returns the count and the seconds left in the window. A script, because it is atomic: with
+/// separate commands, a key that expires between them would leave a counter without expiry, which refuses for ever. A
+/// counter that has no expiry for any other reason gets one.
 const COUNT: &str = "local count = redis.call('INCR', KEYS[1]) \
     local seconds = redis.call('TTL', KEYS[1]) \
     if seconds < 0 then seconds = tonumber(ARGV[1]) redis.call('EXPIRE', KEYS[1], seconds) end \
     return {count, seconds}";
 
-/// Counts attempts. Clones share the counters.
+/// Clones share the counters.
 #[derive(Clone, Default)]
 pub struct Limits {
     redis: Option<Redis>,
@@ -60,15 +60,15 @@ struct Window {
 }
 
 impl Limits {
-    /// Counted in Redis if there is one, else in the process.
+    /// Counts in Redis if given, else in process memory.
     pub fn new(redis: Option<Redis>, numbers: LimitNumbers) -> Limits {
         Limits { redis, numbers, here: Arc::default() }
     }
 
-    /// Counts one attempt of `who`; of whom only a digest is kept.
+    /// Counts one attempt by `who`, of which only a digest is stored.
     ///
     /// # Errors
-    /// [`Error::TooMany`] when there were too many; it says when the next one may come.
+    /// [`Error::TooMany`] when the limit is exceeded; it says when the next attempt is allowed.
     pub async fn count(&self, limit: &Limit, who: &str, now: DateTime<Utc>) -> Result<()> {
         let key = Digest::of(&format!("{}:{who}", limit.name));
         let (count, seconds_left) = match &self.redis {
@@ -86,11 +86,11 @@ impl Limits {
     }
 
     fn count_here(&self, limit: &Limit, key: Digest, now: DateTime<Utc>) -> (u32, u64) {
-        // A panic elsewhere leaves the map whole: each change of it is one call.
+        // Ignores poisoning: each change of the map is a single call, so a panic leaves it consistent.
         let mut windows = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         if windows.len() >= CAPACITY {
             windows.retain(|_, window| now < window.ends_at);
-            // Still full: somebody comes from everywhere, once each. Those who came more often stay counted.
+            // Still full (many one-off addresses): drop counters that are at 1, keep the others.
             if windows.len() >= CAPACITY {
                 windows.retain(|_, window| window.count > 1);
             }

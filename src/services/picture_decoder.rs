@@ -1,4 +1,4 @@
-//! Decodes uploaded pictures: as many at a time as fit into a fixed amount of memory, however many threads there are.
+//! Decodes uploaded pictures. A memory budget limits how many are decoded at a time, however many threads there are.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -12,31 +12,29 @@ use crate::cpu_pool::CpuPool;
 use crate::error::{Error, Result};
 use crate::models::picture::{self, MAX_MEMORY, Picture, Refusal};
 
-/// What all uploads that are decoded at the same time may take together, in kB: one of the largest, or many phone photos.
+/// Memory for all concurrent decodes together, in kB: enough for one picture of the maximum size, or many phone photos.
 const MEMORY: u32 = (MAX_MEMORY / 1000) as u32;
-/// Upper bound for waiting for memory, and for waiting for a thread. Longer than that of passwords: whoever sent 5 MB has
-/// waited already, and would have to send them again.
+/// Upper bound for waiting for memory, and for waiting for a thread. Longer than for passwords, because a refused
+/// client has to upload up to 5 MB again.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// See the module.
 pub struct PictureDecoder {
-    /// Where pictures are decoded.
     pub threads: CpuPool,
-    /// One permit for each kB.
+    /// One permit per kB.
     memory: Arc<Semaphore>,
 }
 
 impl PictureDecoder {
-    /// Decodes on threads of its own.
+    /// Starts a separate thread pool for pictures.
     pub fn new() -> Result<PictureDecoder> {
         let memory = Arc::new(Semaphore::new(MEMORY as usize));
         Ok(PictureDecoder { threads: CpuPool::new(MAX_WAIT)?, memory })
     }
 
-    /// Makes the picture that is kept of an upload, or says why not.
+    /// Converts an upload to the picture to store, or says why it is refused.
     ///
     /// # Errors
-    /// [`Error::Busy`] when too many others are being decoded.
+    /// [`Error::Busy`] when too many other uploads are being decoded.
     pub async fn read(&self, file: File) -> Result<Result<Picture, Refusal>> {
         let estimate = move || {
             let memory = picture::memory(BufReader::new(&file));
@@ -51,7 +49,7 @@ impl PictureDecoder {
         let Ok(Ok(permit)) = timeout(MAX_WAIT, wait).await else {
             return Err(Error::Busy);
         };
-        // The permit goes with the work, which goes on when nobody waits for it any more.
+        // The work owns the permit, because it continues if the caller stops waiting.
         let decode = move || {
             let picture = picture::read(BufReader::new(file));
             drop(permit);

@@ -1,11 +1,11 @@
-//! Finds out whether a folder can be used by using it: permissions alone do not tell (root ignores them, and a full or
-//! read-only disk has them).
+//! Tests whether a folder can be used by using it. Permissions do not tell: root ignores them, and a full or read-only
+//! disk does not change them.
 
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes a file into this folder, reads it and deletes it. Before the folder is made, which happens with the first real
-/// file, the one in which it will be made is tried.
+/// Writes, reads and deletes a file in this folder. If the folder does not exist yet, because the first real file
+/// creates it, uses the nearest existing parent instead.
 pub async fn write_read_delete(folder: &Path) -> io::Result<()> {
     let folder = folder.to_owned();
     tokio::task::spawn_blocking(move || try_out(&folder)).await?

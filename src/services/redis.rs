@@ -1,6 +1,6 @@
-//! The way to Redis (ElastiCache): one connection that all requests of a thread share, made and looked after by a pool,
-//! and a breaker that keeps everybody from waiting for a server that is away. Knows no keys but its prefix; what it
-//! carries belongs to sessions.rs, limits.rs and cache.rs.
+//! The Redis client (ElastiCache). All requests of a thread share one multiplexed connection, which a pool opens and
+//! checks. A circuit breaker keeps requests from waiting for a server that is down. The keys, except for their prefix,
+//! are defined in sessions.rs, limits.rs, cache.rs and leaderboard.rs.
 
 mod cluster;
 
@@ -27,30 +27,30 @@ use crate::error::{Error, Result};
 use crate::telemetry::call_stats::CallStats;
 use crate::thread_local_pool::ThreadLocalPool;
 
-/// In front of every key, so that one server can serve several applications.
+/// Prefix of every key, so that several applications can share one server.
 pub const PREFIX: &str = "sample_app:";
 
-/// Connecting takes a name lookup and perhaps TLS.
+/// Timeout for connecting, including the DNS lookup and TLS.
 const CONNECT: Duration = Duration::from_secs(1);
-/// An answer takes half a millisecond. This is the one time-out that a visitor may have to wait for; shorter, and a machine
-/// that is busy for a moment would open the breaker.
+/// Timeout for a reply; normally one takes 0.5 ms. Visitors may have to wait for this timeout once. If it were shorter,
+/// a brief load peak would open the breaker.
 const ANSWER: Duration = Duration::from_millis(500);
-/// While the breaker is open the server is asked this often whether it is back.
+/// Interval between probes while the breaker is open.
 const PROBE: Duration = Duration::from_millis(500);
-/// The shared connection is used for so long before the pool checks it again.
+/// How long the shared connection is used before the pool checks it again.
 const TRUSTED: Duration = Duration::from_secs(1);
-/// A connection is replaced at this age, so that a moved end point (fail-over, a resized node) is followed.
+/// Connections are replaced at this age, to follow an endpoint that moves (failover, resized node).
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// A server or a cluster. Clones share it.
+/// A client for a server or a cluster. Clones share it.
 #[derive(Clone)]
 pub struct Redis(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
-    /// The connection that the requests of one thread share, and since when.
+    /// The connection that the requests of a thread share, and when the pool last checked it.
     shared: ThreadLocal<Mutex<Option<(Link, Instant)>>>,
-    /// Open: everybody is told at once that the server is away, until a probe of our own is answered.
+    /// While true, requests fail at once. A background probe resets it when the server answers again.
     breaker_open: AtomicBool,
     call_stats: CallStats,
     address: String,
@@ -61,7 +61,7 @@ enum Pool {
     Cluster(ThreadLocalPool<Clusters>),
 }
 
-/// A connection that may be used by many at once.
+/// A multiplexed connection.
 #[derive(Clone)]
 enum Link {
     Single(MultiplexedConnection),
@@ -69,15 +69,15 @@ enum Link {
 }
 
 impl Redis {
-    /// The server that the settings name; none when they name the process itself. Connects to nothing yet.
+    /// `None` if the settings choose process memory. Does not connect yet.
     ///
     /// # Errors
-    /// When the authority's file cannot be read.
+    /// When the file of REDIS_CA_FILE cannot be read.
     pub fn from_config(config: &Config) -> Result<Option<Redis>> {
         let Setting::Server(url) = &config.redis else { return Ok(None) };
         let root_cert = match &config.redis_ca_file {
             Some(file) => {
-                // For its words when it is no such file.
+                // For the clearer error message if this is not a PEM file.
                 super::tls::certificates(file).map_err(|error| error.about("REDIS_CA_FILE"))?;
                 Some(std::fs::read(file).map_err(Error::internal)?)
             }
@@ -114,28 +114,27 @@ impl Redis {
         }))))
     }
 
-    /// How it is doing.
     pub fn call_stats(&self) -> &CallStats {
         &self.0.call_stats
     }
 
-    /// Where it is, without user and password.
+    /// The address, without user name and password.
     pub fn address(&self) -> String {
         self.0.address.clone()
     }
 
-    /// Asks whether it takes something.
+    /// Health check: writes a key.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it does not.
+    /// [`Error::Unavailable`] when the write fails.
     pub async fn ping(&self) -> Result<()> {
         self.run(&probe()).await
     }
 
-    /// Sends commands in one round trip and reads their answers. In a cluster one server has to hold all their keys.
+    /// Sends commands in one round trip and reads the replies. In a cluster, one node has to hold all their keys.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], after one time-out at most; at once while the server is known to be away.
+    /// [`Error::Unavailable`], after one timeout at most, or at once while the breaker is open.
     pub async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
         if self.0.breaker_open.load(Ordering::Relaxed) {
             return Err(Error::unavailable("Redis is away"));
@@ -146,13 +145,13 @@ impl Redis {
                 self.open_breaker(&error);
                 Err(Error::unavailable(error))
             }
-            // Full (OOM), or an answer of another kind: what was asked failed, the rest goes on.
+            // Only this request failed (out of memory, unexpected reply type); the breaker stays closed.
             Err(error) => Err(Error::unavailable(error)),
             Ok(answer) => Ok(answer),
         }
     }
 
-    /// Once more over a new connection, if this one turned out to be closed or to lead to a replica.
+    /// Retries once on a new connection if the old one is closed or leads to a replica.
     async fn ask<T: FromRedisValue>(&self, commands: &Pipeline) -> RedisResult<T> {
         let mut link = self.0.link().await?;
         match commands.query_async(&mut link).await {
@@ -197,7 +196,7 @@ impl Inner {
         Ok(link)
     }
 
-    /// By a new connection: an old one may hang for ever.
+    /// Uses a new connection, because an old one may hang for ever.
     async fn probe(&self) -> RedisResult<()> {
         self.drop_links();
         probe().query_async(&mut self.link().await?).await
@@ -215,7 +214,7 @@ impl Inner {
 }
 
 impl Pool {
-    /// A connection that has just answered, or a new one.
+    /// A connection that has just answered a PING, or a new one.
     async fn checked(&self) -> RedisResult<Link> {
         match self {
             Pool::Single(pools) => checked(pools).await.map(Link::Single),
@@ -235,7 +234,7 @@ where
     Ok((*connection).clone())
 }
 
-/// A write: a replica, which takes none, would answer a PING.
+/// A write, because a replica would answer a PING but refuses writes.
 fn probe() -> Pipeline {
     let mut probe = redis::pipe();
     probe.set_ex(format!("{PREFIX}probe"), 1, 1).ignore();
@@ -251,7 +250,7 @@ where
         false => Ok(()),
     });
     deadpool::managed::Pool::<M>::builder(manager)
-        // The connection is shared; the second one stands in while the first is checked.
+        // Requests share one connection; the second one replaces it while it is being checked.
         .max_size(2)
         .runtime(Runtime::Tokio1)
         .timeouts(Timeouts { wait: Some(CONNECT), create: Some(CONNECT), recycle: Some(ANSWER) })
@@ -260,7 +259,7 @@ where
         .map_err(Error::internal)
 }
 
-/// Whether the server as such is away, rather than this one request refused.
+/// Whether the server is unavailable, as opposed to refusing this one request.
 fn is_absence(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_timeout()
@@ -269,12 +268,12 @@ fn is_absence(error: &RedisError) -> bool {
         || is_not_ours(error)
 }
 
-/// Whether another connection may do better at once. A time-out is not worth another one.
+/// Whether an immediate retry on another connection may succeed. Not after a timeout, which would double the wait.
 fn is_stale(error: &RedisError) -> bool {
     !error.is_timeout() && (error.is_connection_dropped() || error.is_io_error() || is_not_ours(error))
 }
 
-/// A server that is not, or not yet, the one to ask: a primary that became a replica, or one that is starting.
+/// Whether the server cannot serve requests now: a former primary that became a replica, or a server that is starting.
 fn is_not_ours(error: &RedisError) -> bool {
     matches!(
         error.kind(),

@@ -1,7 +1,7 @@
-//! Sessions of people who are logged in. Nobody else has one: a visitor costs nothing.
+//! Sessions of logged-in users. Anonymous visitors have no session.
 //!
-//! All sessions of a person end at once by their `sign_in_epoch` (models/user.rs), which the database keeps: that works
-//! while Redis is away, too, and no list of sessions can miss one.
+//! All sessions of a user end at once when `users.sign_in_epoch` is incremented (models/user.rs). That works while Redis
+//! is down, too, and needs no list of sessions that could miss one.
 
 mod memory;
 mod redis;
@@ -16,21 +16,19 @@ use crate::error::Result;
 use crate::models::values::token::{Digest, Token};
 use crate::telemetry::call_stats::CallStats;
 
-/// A session ends when it was not used for so long.
+/// A session ends when it is unused for this time.
 pub const IDLE_LIFETIME: TimeDelta = TimeDelta::hours(2);
-/// A session ends so long after its log-in, used or not.
+/// A session ends this time after the log-in, used or not.
 pub const LIFETIME: TimeDelta = TimeDelta::hours(24);
 
-/// What is known of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Who is logged in.
     pub user_id: i64,
-    /// The person's epoch at log-in (models/user.rs); the session is over when theirs moved on.
+    /// The user's `sign_in_epoch` at log-in. The session is invalid once the user's value differs.
     pub epoch: i64,
 }
 
-/// The store of sessions. Clones share it.
+/// The session store. Clones share it.
 #[derive(Clone)]
 pub struct Sessions {
     backend: Backend,
@@ -38,20 +36,20 @@ pub struct Sessions {
 
 #[derive(Clone)]
 enum Backend {
-    /// In the process: for development and a single instance; a restart ends all sessions.
+    /// In process memory, for development and a single instance. A restart ends all sessions.
     Memory(MemorySessions),
-    /// In Redis: shared by all instances.
+    /// Shared by all instances.
     Redis(Redis),
 }
 
 impl Sessions {
-    /// In Redis if there is one, else in the process.
+    /// Stores sessions in Redis if given, else in process memory.
     pub fn new(redis: Option<Redis>) -> Sessions {
         let backend = redis.map_or_else(|| Backend::Memory(MemorySessions::default()), Backend::Redis);
         Sessions { backend }
     }
 
-    /// What it is, in a word.
+    /// The backend, for people.
     pub fn kind(&self) -> &'static str {
         match &self.backend {
             Backend::Memory(_) => "in the process",
@@ -59,7 +57,6 @@ impl Sessions {
         }
     }
 
-    /// How it is doing.
     pub fn call_stats(&self) -> &CallStats {
         match &self.backend {
             Backend::Memory(sessions) => &sessions.call_stats,
@@ -67,7 +64,7 @@ impl Sessions {
         }
     }
 
-    /// Where it is, without user and password.
+    /// The location, without user name and password.
     pub fn address(&self) -> String {
         match &self.backend {
             Backend::Memory(_) => "in the process".to_owned(),
@@ -75,10 +72,10 @@ impl Sessions {
         }
     }
 
-    /// Asks whether it answers.
+    /// Health check.
     ///
     /// # Errors
-    /// When it does not.
+    /// When the store does not answer.
     pub async fn ping(&self) -> Result<()> {
         match &self.backend {
             Backend::Memory(sessions) => {
@@ -89,7 +86,7 @@ impl Sessions {
         }
     }
 
-    /// Starts a session under a new id, which goes into the cookie; only its digest is kept.
+    /// Starts a session and returns its new id for the cookie. Only a digest of the id is stored.
     pub async fn start(&self, session: Session, now: DateTime<Utc>) -> Result<Token> {
         let id = Token::random()?;
         match &self.backend {
@@ -99,7 +96,7 @@ impl Sessions {
         Ok(id)
     }
 
-    /// Finds the session with this id, if its time is not over, and notes that it was used.
+    /// Finds the session with this id unless it has expired, and restarts its idle time.
     pub async fn find(&self, id: &str, now: DateTime<Utc>) -> Result<Option<Session>> {
         let digest = Digest::of(id);
         match &self.backend {
@@ -108,7 +105,6 @@ impl Sessions {
         }
     }
 
-    /// Ends the session with this id.
     pub async fn end(&self, id: &str) -> Result<()> {
         match &self.backend {
             Backend::Memory(sessions) => sessions.end(&Digest::of(id)),

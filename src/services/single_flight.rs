@@ -1,4 +1,4 @@
-//! One task per key at a time: of many that need the same answer, one fetches it and the others wait.
+//! One task per key at a time: if many tasks need the same value, one fetches it and the others wait.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 type Locks = HashMap<String, Arc<tokio::sync::Mutex<()>>>;
 
-/// The keys for which work is under way on this instance. Clones share them.
+/// The keys with running work on this instance. Clones share them.
 #[derive(Clone, Default)]
 pub struct SingleFlight(Arc<Mutex<Locks>>);
 
@@ -19,14 +19,13 @@ impl SingleFlight {
             work.await
         };
         let mut locks = self.locks();
-        // The map's reference and this one: nobody else waits.
+        // Only the map and this call hold a reference, so no other task is waiting.
         if Arc::strong_count(&lock) == 2 {
             locks.remove(key);
         }
         result
     }
 
-    /// Whether no work is under way.
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
         self.locks().is_empty()

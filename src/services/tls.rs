@@ -1,4 +1,4 @@
-//! TLS towards the services: rustls with ring and nothing else, certificates always checked.
+//! TLS for connections to services: always rustls with ring, and certificates are always verified.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,26 +9,26 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::{Error, Result};
 
-/// Makes ring the provider of everything in the process that uses rustls. A second call does nothing.
+/// Makes ring the process-wide crypto provider of rustls. A second call does nothing.
 pub fn install() {
-    // An error says that it was done already.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// How to speak to a server whose certificate one of these authorities signed; without a file, one that the system trusts.
+/// A client configuration that trusts the CAs in `ca_file`; without a file, those that the system trusts.
 ///
 /// # Errors
-/// When the file cannot be read or holds no certificate.
+/// When the file cannot be read or contains no certificate.
 pub fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
     install();
     let roots = roots(ca_file)?;
     Ok(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// Whose signatures count: the authorities in this file; without one, those that the system trusts.
+/// The root certificates in `ca_file`; without a file, those that the system trusts.
 ///
 /// # Errors
-/// When the file cannot be read or holds no certificate.
+/// When the file cannot be read or contains no certificate.
 pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     match ca_file {
@@ -38,7 +38,7 @@ pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
             }
         }
         None => {
-            // Some of the system's may be odd; what is left decides.
+            // Ignores invalid certificates in the system's store.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
@@ -48,7 +48,7 @@ pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
 /// The certificates in a PEM file.
 ///
 /// # Errors
-/// When it cannot be read or holds none; the text names the file.
+/// When the file cannot be read or contains none; the text names the file.
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let unreadable =
         |why: String| Error::internal(format!("{}: {why}; it has to be a PEM file", file.display()));

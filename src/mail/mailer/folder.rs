@@ -1,11 +1,11 @@
-//! Mails as files, one each.
+//! Stores each mail as a file.
 
 use std::path::Path;
 
-/// Writes a mail into a folder, which is made with the first of them.
+/// Writes a mail into `folder`, and creates the folder if necessary.
 pub(super) async fn store(folder: &Path, name: &str, mail: &[u8]) -> std::io::Result<()> {
     tokio::fs::create_dir_all(folder).await?;
-    // Under another name until it is whole, so that nobody reads half a mail.
+    // Write under another name and rename, so that nobody reads a partial mail.
     let unfinished = folder.join(format!("{name}.part"));
     tokio::fs::write(&unfinished, mail).await?;
     tokio::fs::rename(&unfinished, folder.join(format!("{name}.eml"))).await

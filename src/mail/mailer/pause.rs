@@ -1,4 +1,4 @@
-//! When no mail is sent for a while, because the server takes none.
+//! Pauses delivery while the server accepts no mail at all.
 
 use std::collections::BTreeSet;
 
@@ -8,33 +8,35 @@ use super::DeliveryError;
 use crate::error::Result;
 use crate::mail::outbox::wait_after;
 
-/// So many recipients refused for good (5xx), with none accepted in between, speak against the account (suspended, or its
-/// sender not verified) rather than against each of them.
+/// If the server permanently refuses (5xx) this many recipients and accepts no mail in between, the cause is the
+/// account (suspended, or the sender is not verified), not the recipients.
 const MAX_REFUSALS: usize = 5;
 
-/// Pauses the whole queue after a refusal of the session: knocking with one mail after the other would earn a longer ban.
+/// Pauses the whole queue after the server refuses a session. To retry at once with the next mail would earn a longer
+/// ban.
 #[derive(Default)]
 pub struct MailPause {
     until: Option<DateTime<Utc>>,
     failures: u32,
-    /// Recipients refused since the last mail that was accepted, or the last pause.
+    /// Recipients refused since the last accepted mail or the last pause.
     refused: BTreeSet<String>,
-    /// Set by [`MAX_REFUSALS`], until a mail is accepted: what is refused meanwhile waits, and is not given up.
+    /// Set after [`MAX_REFUSALS`], until a mail is accepted. Mails refused meanwhile are deferred instead of failed.
     refuses_all: bool,
 }
 
 impl MailPause {
-    /// Whether mails may be sent.
+    /// Whether mails may be sent at `now`.
     pub fn is_over(&self, now: DateTime<Utc>) -> bool {
         self.until.is_none_or(|until| until <= now)
     }
 
-    /// Ends the pause: somebody says that the server takes mails again.
+    /// Ends the pause early, because somebody requeued mails by hand.
     pub fn end(&mut self) {
         (self.until, self.failures) = (None, 0);
     }
 
-    /// Takes an attempt into account; gives what it means for its mail.
+    /// Records the outcome of an attempt, and returns the outcome for its mail: [`DeliveryError::Permanent`] may become
+    /// a temporary error.
     pub fn judge(
         &mut self,
         recipient: &str,
@@ -61,7 +63,7 @@ impl MailPause {
         if self.refused.len() >= MAX_REFUSALS {
             self.refused.clear();
             self.refuses_all = true;
-            tracing::error!(error = why, "the mail server refuses everybody: is the account suspended?");
+            tracing::error!(error = why, "the mail server refuses all recipients: is the account suspended?");
             return DeliveryError::Transient(why);
         }
         if self.refuses_all { DeliveryError::Deferred(why) } else { DeliveryError::Permanent(why) }

@@ -1,7 +1,8 @@
-//! Hands mails to an SMTP server such as SES, by TLS or not at all.
+//! Sends mails to an SMTP server such as SES, always over TLS.
 //!
-//! One connection, because the worker has one mail in its hands at a time. lettre's own pool keeps idle ones for up to
-//! twice as long as it is told, and its asynchronous connections wait for answers for ever: both are done here.
+//! One connection is enough, because the worker delivers one mail at a time. This module handles idle time and timeouts
+//! itself: lettre's pool keeps idle connections for up to twice the configured time, and its asynchronous connections
+//! wait for replies without a timeout.
 
 use std::future::Future;
 use std::io;
@@ -26,16 +27,15 @@ use crate::error::Result;
 use crate::services::tls;
 use crate::telemetry::call_stats::CallStats;
 
-/// From the name's lookup to the server's answer to EHLO, TLS included.
+/// Timeout from the DNS lookup to the reply to EHLO, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
-/// For the answer to one command. All of them together stay below the lease of a mail (mail/outbox.rs).
+/// Timeout for the reply to one command. All of them together stay below the lease of a mail (mail/outbox.rs).
 const COMMAND: Duration = Duration::from_secs(15);
-/// A connection that was silent for so long is not used again; SES hangs up after 10 s.
+/// A connection that was idle for this time is not reused. SES closes idle connections after 10 s.
 const IDLE: Duration = Duration::from_secs(5);
-/// Time for a polite end.
+/// Timeout for QUIT.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// See the module.
 pub(super) struct Smtp {
     host: String,
     port: u16,
@@ -43,7 +43,7 @@ pub(super) struct Smtp {
     tls: Arc<ClientConfig>,
     credentials: Option<Credentials>,
     hello: ClientId,
-    /// From one mail to the next.
+    /// Minimum interval between mails.
     pace: Duration,
     call_stats: CallStats,
     kept: Mutex<IdleConnection>,
@@ -56,7 +56,7 @@ struct IdleConnection {
 }
 
 impl Smtp {
-    /// Connects to nothing yet. `domain` is ours: servers ask who greets them.
+    /// Does not connect yet. `domain` is our own domain, sent with EHLO.
     pub(super) fn new(
         server: &config::Smtp,
         ca_file: Option<&Path>,
@@ -89,14 +89,14 @@ impl Smtp {
         format!("{scheme}://{}", authority(&self.host, self.port))
     }
 
-    /// Hands one mail over, not before its turn has come.
+    /// Sends one mail. Waits first if the rate limit requires it.
     pub(super) async fn send(&self, mail: &Message) -> Result<(), DeliveryError> {
         let mut kept = self.kept.lock().await;
         sleep_until(kept.next_mail_at).await;
         let start = Instant::now();
         kept.next_mail_at = start + self.pace;
         let sent = self.send_on(&mut kept, mail).await;
-        // A server that refuses one mail is well.
+        // A server that refuses a single mail is healthy.
         let concerns_mail =
             |error: &&_| matches!(error, DeliveryError::Permanent(_) | DeliveryError::Deferred(_));
         let trouble = sent.as_ref().err().filter(|error| !concerns_mail(error));
@@ -115,7 +115,7 @@ impl Smtp {
             Err(DeliveryError::Permanent(_) | DeliveryError::Deferred(_)) => {
                 reset(&mut connection).await.is_ok()
             }
-            // Whatever the server is in the middle of, the next mail begins anew.
+            // The state of the session is unknown, so the next mail gets a new connection.
             Err(_) => false,
         };
         if is_usable {
@@ -127,7 +127,7 @@ impl Smtp {
         sent
     }
 
-    /// Does what is done for a mail until its recipient would be named, on a connection of its own.
+    /// Does what a delivery does up to MAIL FROM, on a separate connection.
     pub(super) async fn rehearse(&self, mail: &Message) -> Result<(), DeliveryError> {
         let mut connection = self.connect().await?;
         let rehearsed = async {
@@ -139,7 +139,7 @@ impl Smtp {
         rehearsed
     }
 
-    /// Goes all the way in on a connection of its own.
+    /// Connects, logs in and sends NOOP, on a separate connection.
     pub(super) async fn ping(&self) -> Result<(), DeliveryError> {
         let round_trip = async {
             let mut connection = self.connect().await?;
@@ -156,7 +156,7 @@ impl Smtp {
         }
     }
 
-    /// Whatever goes wrong here is no mail's fault.
+    /// Connects and logs in. No error here is specific to a mail.
     async fn connect(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
         let mut connection = answer(CONNECT, self.connect_by_tls()).await.map_err(later)?;
         if let Some(credentials) = &self.credentials
@@ -178,7 +178,7 @@ impl Smtp {
     }
 }
 
-/// The connection of the last mail, if the server still answers on it.
+/// The idle connection, if the server still answers on it.
 async fn still_there(kept: &mut IdleConnection) -> Option<AsyncSmtpConnection> {
     let mut connection = kept.open.take()?;
     if kept.used_at.elapsed() < IDLE && answer(COMMAND, connection.command(Noop)).await.is_ok() {
@@ -199,7 +199,7 @@ async fn hand_over(connection: &mut AsyncSmtpConnection, mail: &Message) -> Resu
     Ok(())
 }
 
-/// All mails have one sender: a server that refuses it takes none of them.
+/// MAIL FROM. All mails have the same sender, so a server that refuses it refuses every mail.
 async fn name_sender(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), DeliveryError> {
     let sender = Mail::new(mail.envelope().from().cloned(), Vec::new());
     answer(COMMAND, connection.command(sender)).await.map_err(session_fault)?;
@@ -211,7 +211,7 @@ async fn reset(connection: &mut AsyncSmtpConnection) -> Result<(), DeliveryError
     Ok(())
 }
 
-/// What went wrong, with the code if the server said one.
+/// An error, with the SMTP reply code if the server sent one.
 struct Fault {
     code: Option<u16>,
     text: String,
@@ -229,7 +229,7 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// Waits for an answer, but not for ever.
+/// Runs `call` with a timeout.
 async fn answer<T, E: Into<Fault>>(
     limit: Duration,
     call: impl Future<Output = Result<T, E>>,
@@ -247,19 +247,20 @@ fn later(fault: Fault) -> DeliveryError {
     DeliveryError::Transient(fault.text)
 }
 
-/// By the answer to a command that concerns all mails.
+/// Classifies a failed command that does not depend on the mail.
 fn session_fault(fault: Fault) -> DeliveryError {
     match fault.code {
-        // "Authentication required" and its kin.
+        // "Authentication required" and related codes (RFC 4954).
         Some(530 | 534 | 535 | 538) => DeliveryError::AuthFailed(fault.text),
         _ => later(fault),
     }
 }
 
-/// By the answer to a command that concerns one mail.
+/// Classifies a failed command that depends on the mail.
 fn mail_fault(fault: Fault) -> DeliveryError {
     match fault.code {
-        // 421: the server closes the connection (RFC 5321). 454: the account has reached its rate or its daily quota (SES).
+        // 421: the server closes the connection (RFC 5321). 454: the account exceeds its sending rate or daily quota
+        // (SES).
         None | Some(421 | 454 | 530 | 534 | 535 | 538) => session_fault(fault),
         Some(500..) => DeliveryError::Permanent(fault.text),
         Some(_) => DeliveryError::Deferred(fault.text),
@@ -267,6 +268,6 @@ fn mail_fault(fault: Fault) -> DeliveryError {
 }
 
 async fn close(mut connection: AsyncSmtpConnection) {
-    // Who does not answer a goodbye is left all the same.
+    // The connection is dropped whether or not the server answers QUIT.
     let _ = timeout(GOODBYE, connection.abort()).await;
 }

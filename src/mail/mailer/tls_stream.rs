@@ -1,8 +1,8 @@
-//! The line to a mail server: encrypted from its first byte, or from STARTTLS on.
+//! The TLS connection to a mail server: implicit TLS or STARTTLS.
 //!
-//! lettre's own STARTTLS goes on reading from the buffer that it had before TLS began: whoever stands in between could put
-//! answers there that are taken for the server's. So what is said in plain text is said here, and read byte by byte: what
-//! follows the answer to STARTTLS is TLS or the end.
+//! lettre's own STARTTLS keeps its read buffer across the TLS handshake, so a man in the middle can inject plain-text
+//! replies that pass for the server's. This module does the plain-text part itself and reads it byte by byte: nothing
+//! that follows the reply to STARTTLS is buffered, so it is TLS or an error.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,19 +21,18 @@ use tokio_rustls::client::TlsStream;
 
 use crate::config::SmtpTls;
 
-/// Longest reply in plain text; those of servers have some hundred bytes.
+/// Maximum length of a plain-text reply; real ones have some hundred bytes.
 const MOST_BYTES: usize = 8 * 1024;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct MailStream {
-    /// Handed out first: lettre waits for a greeting, which servers do not repeat after STARTTLS.
+    /// Read first: lettre expects a greeting, but servers do not repeat it after STARTTLS.
     greeting: &'static [u8],
     stream: TlsStream<TcpStream>,
 }
 
 impl MailStream {
-    /// Connects, and goes no further without TLS.
+    /// Connects, and fails if TLS is not available.
     pub(super) async fn open(
         (host, port): (&str, u16),
         begins: SmtpTls,
@@ -41,7 +40,7 @@ impl MailStream {
         tls: &Arc<ClientConfig>,
     ) -> io::Result<MailStream> {
         let mut stream = TcpStream::connect((host, port)).await?;
-        // lettre sends the final dot of a mail by itself, and the kernel would keep that back for 40 ms (Nagle).
+        // lettre sends the final dot of a mail separately, and Nagle's algorithm would delay it by 40 ms.
         stream.set_nodelay(true)?;
         let greeting: &[u8] = match begins {
             SmtpTls::Implicit => b"",
@@ -70,7 +69,7 @@ async fn ask_for_tls(stream: &mut TcpStream, hello: &ClientId) -> io::Result<()>
     read_reply(stream, "220").await.map(|_| ())
 }
 
-/// Reads one reply, which has to have this code, and not a byte more.
+/// Reads exactly one reply, not a byte more. Fails if it does not have this code.
 async fn read_reply(stream: &mut TcpStream, code: &str) -> io::Result<String> {
     let (mut reply, mut line) = (String::new(), 0);
     while reply.len() < MOST_BYTES {
@@ -78,7 +77,7 @@ async fn read_reply(stream: &mut TcpStream, code: &str) -> io::Result<String> {
         if !reply.ends_with('\n') {
             continue;
         }
-        // A dash after the code says that there is another line (RFC 5321, section 4.2.1).
+        // A dash after the code means that another line follows (RFC 5321, section 4.2.1).
         let is_last = reply.as_bytes().get(line + 3) != Some(&b'-');
         if is_last && reply[line..].starts_with(code) {
             return Ok(reply);

@@ -1,7 +1,7 @@
-//! The certificates that messages name, fetched and kept.
+//! Fetches and caches the signing certificates that messages name.
 //!
-//! Anybody can send a message with an invented address, so such fetches must not delay those of true messages: each address is
-//! fetched by itself, and of many fetches at once the oldest are given up (a true one takes milliseconds).
+//! Anybody can send a message with a forged certificate URL, and such fetches must not delay genuine ones. So each URL
+//! has its own fetch, and beyond a limit the oldest fetches are cancelled (a genuine one takes milliseconds).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 use crate::services::http;
 use crate::services::single_flight::SingleFlight;
 
-/// Fetches under way at most.
+/// Maximum number of concurrent fetches.
 const MAX_FETCHES: u64 = 64;
-/// Certificates kept of each sort. SNS has one for each region, and changes it once a year.
+/// Capacity of each of the two maps. SNS has one certificate per region and replaces it once a year.
 const CAPACITY: usize = 4;
 
 type ByUrl = HashMap<Url, CertificateDer<'static>>;
@@ -28,13 +28,13 @@ pub(super) struct Certificates {
     tls: Arc<ClientConfig>,
     kept: Mutex<Sorts>,
     flights: SingleFlight,
-    /// Fetches begun so far.
+    /// Number of fetches started so far.
     begun: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct Sorts {
-    /// Those that verified a message: the others cannot push them out.
+    /// Certificates that verified a message. Unproven ones cannot evict them.
     proven: ByUrl,
     fetched: ByUrl,
 }
@@ -49,12 +49,11 @@ impl Certificates {
         }
     }
 
-    /// The certificate at this address.
     pub(super) async fn get(&self, url: &Url) -> Result<CertificateDer<'static>> {
         if let Some(known) = self.known(url) {
             return Ok(known);
         }
-        // Who waited in vain for another fetch of this address does not begin one.
+        // The deadline includes the wait for another fetch of this URL, so a caller whose wait timed out starts none.
         let deadline = Instant::now() + http::TIMEOUT;
         let fetch = async {
             if let Some(known) = self.known(url) {
@@ -69,7 +68,7 @@ impl Certificates {
         self.flights.run(url.as_str(), fetch).await
     }
 
-    /// Says that this certificate verified a message.
+    /// Records that this certificate verified a message.
     pub(super) fn prove(&self, url: &Url, certificate: &CertificateDer<'static>) {
         keep(&mut self.lock().proven, url, certificate);
     }
@@ -94,7 +93,7 @@ impl Certificates {
         kept.proven.get(url).or_else(|| kept.fetched.get(url)).cloned()
     }
 
-    /// A panic elsewhere leaves the maps whole: each change of them is one call.
+    /// Ignores poisoning: each change of the maps is a single call, so a panic leaves them consistent.
     fn lock(&self) -> MutexGuard<'_, Sorts> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

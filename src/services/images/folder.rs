@@ -1,4 +1,4 @@
-//! Pictures in a folder, which is made when the first of them comes.
+//! Stores pictures in a folder. The first picture creates the folder.
 
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ impl Folder {
     pub(super) async fn put(&self, key: &str, bytes: &[u8]) -> Result<()> {
         let stored = async {
             tokio::fs::create_dir_all(&self.0).await?;
-            // Under another name until it is whole, so that nobody is served half a picture.
+            // Write under another name and rename, so that nobody is served a partial picture.
             let unfinished = self.unfinished(key);
             tokio::fs::write(&unfinished, bytes).await?;
             tokio::fs::rename(&unfinished, self.0.join(key)).await

@@ -1,4 +1,4 @@
-//! Pictures that were just fetched from a store far away: one that many people look at is fetched once a minute.
+//! A small cache of pictures fetched from S3, so that a popular picture is fetched once a minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,19 +6,18 @@ use std::time::{Duration, Instant};
 
 use actix_web::web::Bytes;
 
-/// What is kept, in bytes of pictures: some hundred of them.
+/// Total size of the cached pictures in bytes; enough for some hundred.
 const CAPACITY: usize = 8 << 20;
-/// Upper bound for how long a picture that another instance deleted is still shown.
+/// Upper bound for how long a picture is still served after another instance deleted it.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
-/// See the module.
 #[derive(Default)]
 pub(super) struct Recent(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     pictures: HashMap<String, Bytes>,
-    /// Oldest first, with when it was fetched and its length.
+    /// Key, fetch time and length in bytes, oldest first.
     order: VecDeque<(String, Instant, usize)>,
     bytes: usize,
 }
@@ -39,7 +38,7 @@ impl Recent {
         }
     }
 
-    /// A picture that is deleted here is gone at once.
+    /// Call it when this instance deletes a picture.
     pub(super) fn remove(&self, key: &str) {
         let mut state = self.lock();
         if state.pictures.remove(key).is_some() {
@@ -50,7 +49,7 @@ impl Recent {
         }
     }
 
-    /// A panic elsewhere leaves the cache as it was before or after.
+    /// Ignores poisoning: a panic leaves the cache as it was before or after the change.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! Pictures in a bucket of S3, or of a store that speaks like it. The bucket stays private: no access list is ever sent, and
-//! the application or CloudFront hands the pictures out.
+//! Stores pictures in an S3 bucket, or in an S3-compatible store. The bucket stays private: requests never contain an
+//! ACL, and the application or CloudFront serves the pictures.
 
 mod client;
 mod fault;
@@ -20,32 +20,32 @@ use super::recent::Recent;
 use crate::error::{Error, Result};
 use crate::models::picture::Format;
 
-/// A key names one content for ever: what CloudFront and browsers are told.
+/// `Cache-Control` for CloudFront and browsers. The content of a key never changes.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
-/// Whatever is asked of the store, its tries and its answer's body included, takes so long at most.
+/// Timeout for a whole operation, including retries and the response body.
 const WHOLE: Duration = Duration::from_secs(12);
-/// Pictures that are fetched at a time.
+/// Maximum number of concurrent reads.
 const READS: usize = 8;
-/// Everything else that is under way at a time; those who only look leave it to those who post.
+/// Maximum number of all other concurrent requests. Separate, so that readers do not block people who post.
 const WRITES: usize = 8;
-/// Who found no place within this time is sent away: with a store that hangs, nobody else should hang.
+/// Upper bound for waiting for a permit, so that a hanging store does not make all requests hang.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
 
 pub(super) struct S3 {
     bucket: String,
-    /// Else the SDK looks for one where it always does: AWS_REGION, the profile, the instance.
+    /// `None`: the SDK's default chain finds it (AWS_REGION, profile, instance metadata).
     region: Option<String>,
-    /// Of a store that is not AWS.
+    /// Only for stores other than AWS.
     endpoint: Option<String>,
     reads: Semaphore,
     writes: Semaphore,
-    /// Whether the last picture was not taken; then being there is not enough for a store to be well.
+    /// Whether the last write failed. If so, [`ping`](Self::ping) also tests writing.
     refused_write: AtomicBool,
     recent: Recent,
     connected: OnceCell<Connected>,
 }
 
-/// What is known once the store was asked for the first time.
+/// Determined by the first request.
 struct Connected {
     client: Client,
     encryption: Option<ServerSideEncryption>,
@@ -133,8 +133,8 @@ impl S3 {
         .await
     }
 
-    /// Asks whether the bucket is there; and after a picture was not taken, puts, reads and deletes an object until that
-    /// works. (Not always: versioned buckets would keep each of them.)
+    /// Checks that the bucket exists. After a failed write it also puts, reads and deletes a test object, until that
+    /// succeeds. It does not always do so, because versioned buckets would keep every test object.
     pub(super) async fn ping(&self) -> Result<()> {
         self.bucket_region().await?;
         if self.refused_write.load(Ordering::Relaxed) {
@@ -155,7 +155,7 @@ impl S3 {
         .await
     }
 
-    /// An answer to HEAD has no body, so it does not say why it is a refusal; one to a listing does.
+    /// Lists the bucket, because a response to HEAD has no body and so does not say why a request is refused.
     pub(super) async fn sign_in(&self) -> Result<()> {
         self.ask(&self.writes, async |store| {
             let list = store.client.list_objects_v2().bucket(&self.bucket).max_keys(1).send().await;
@@ -187,13 +187,13 @@ impl S3 {
         ((READS + WRITES).saturating_sub(free), READS + WRITES)
     }
 
-    /// The region that is asked: the one that was found, as soon as it was looked for.
+    /// The region in use, else the configured one if there was no request yet.
     fn region(&self) -> Option<&str> {
         let found = self.connected.get().and_then(|store| store.client.config().region());
         found.map(|region| region.as_ref()).or(self.region.as_deref())
     }
 
-    /// Asks the store for something, when there is a place, and for so long at most.
+    /// Runs a request with a permit of `places`, within [`WHOLE`].
     async fn ask<T>(
         &self,
         places: &Semaphore,
@@ -215,10 +215,10 @@ impl S3 {
         Ok(Connected { client, encryption })
     }
 
-    /// The header that says how AWS is to encrypt a picture. Some buckets refuse what comes without it, so it is sent; but it
-    /// would also overrule a bucket that has a key of its own (KMS), which is why that one is asked for. Who may not ask (it
-    /// takes s3:GetEncryptionConfiguration) is taken for one that has none. Other stores encrypt, or not, as they are set up:
-    /// MinIO, say, refuses the header where it has no keys.
+    /// The value of the server-side encryption header. Some buckets refuse uploads without it. But it would override a
+    /// bucket's default KMS key, so such buckets get no header. Without the permission s3:GetEncryptionConfiguration,
+    /// this assumes that the bucket has no KMS key. Stores other than AWS get no header: MinIO, for example, refuses it
+    /// if no keys are set up.
     async fn encryption(&self, client: &Client) -> Result<Option<ServerSideEncryption>> {
         if self.endpoint.is_some() {
             return Ok(None);
@@ -244,7 +244,7 @@ impl S3 {
     }
 }
 
-/// Of the answer, if there was one.
+/// The HTTP status, if there was a response.
 fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|answer| answer.status().as_u16())
 }

@@ -1,5 +1,5 @@
-//! Connections to a Redis cluster (ElastiCache: cluster mode enabled). deadpool-redis has a manager for them too, but it
-//! takes neither time-outs nor an authority.
+//! Connections to a Redis cluster (ElastiCache with cluster mode enabled). The manager of deadpool-redis accepts
+//! neither timeouts nor a CA certificate.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use redis::{ConnectionInfo, RedisError, RedisResult, TlsCertificates};
 
 use crate::error::{Error, Result};
 
-/// Makes connections; each leads to all nodes.
+/// Opens connections. Each connection covers all nodes.
 #[derive(Clone)]
 pub(super) struct Clusters(ClusterClient);
 
@@ -24,7 +24,7 @@ impl Clusters {
         let mut builder = ClusterClientBuilder::new([node])
             .connection_timeout(connect)
             .response_timeout(answer)
-            // For a slot that moves; what takes longer is the breaker's business.
+            // For a slot that moves. Longer outages are handled by the circuit breaker.
             .retries(2);
         if let Some(authority) = authority {
             builder = builder.certs(authority);

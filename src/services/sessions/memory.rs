@@ -1,4 +1,4 @@
-//! Sessions in the process: bounded, expiring.
+//! Sessions in process memory, with a bounded number.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use super::{IDLE_LIFETIME, LIFETIME, Session};
 use crate::models::values::token::Digest;
 use crate::telemetry::call_stats::CallStats;
 
-/// Sessions held; some 150 bytes each.
+/// Maximum number of sessions, about 150 bytes each.
 const CAPACITY: usize = 100_000;
 
 struct Entry {
@@ -52,7 +52,7 @@ impl MemorySessions {
         self.lock().remove(digest);
     }
 
-    /// A panic elsewhere leaves the map whole: each change of it is one call.
+    /// Ignores poisoning: each change of the map is a single call, so a panic leaves it consistent.
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,7 +64,7 @@ impl Entry {
     }
 }
 
-/// Drops what is over; if that is not enough, the half that was not used for longest.
+/// Drops expired sessions. If that is not enough, drops the least recently used half.
 fn make_room(entries: &mut HashMap<Digest, Entry>, now: DateTime<Utc>) {
     entries.retain(|_, entry| entry.is_alive(now));
     if entries.len() >= CAPACITY {

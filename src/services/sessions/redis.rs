@@ -1,4 +1,4 @@
-//! Sessions in Redis: one key each, named by the digest of its id, whose time to live is how long it may lie idle.
+//! Sessions in Redis. The key contains the digest of the session id; its time to live is the idle timeout.
 
 use chrono::{DateTime, Utc};
 
@@ -28,7 +28,7 @@ pub(super) async fn find(redis: &Redis, digest: &Digest, now: DateTime<Utc>) -> 
         Some((session, started_at)) if now.timestamp() < started_at + LIFETIME.num_seconds() => {
             Ok(Some(session))
         }
-        // Its whole life is over, or it is none of ours.
+        // The session has reached its maximum lifetime, or the value is invalid.
         _ => end(redis, digest).await.map(|()| None),
     }
 }

@@ -1,4 +1,4 @@
-//! The SDK, set up: where it finds region and credentials, how it speaks TLS, how long it waits.
+//! Configures the AWS SDK: region, credentials, TLS and timeouts.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::error::{Error, Result};
 
-/// Until there is a connection, TLS included.
+/// Timeout for connecting, TLS included.
 const CONNECT: Duration = Duration::from_secs(1);
-/// Until one try is answered; the SDK tries three times.
+/// Timeout for one attempt; the SDK makes up to three.
 const ATTEMPT: Duration = Duration::from_secs(5);
-/// What other stores want a request to be signed for when nobody says anything.
+/// The region that other stores expect in signatures by default.
 const ANY_REGION: &str = "us-east-1";
 
-/// A client for this region and end point. Credentials are those of the SDK's default chain (environment, profile, role of
-/// the instance by IMDSv2) and are looked for when the first request needs them, and again before they end.
+/// Builds a client. Credentials come from the SDK's default chain (environment, profile, instance role by IMDSv2). The
+/// SDK loads them at the first request and renews them before they expire.
 pub(super) async fn build(region: Option<&str>, endpoint: Option<&str>) -> Result<Client> {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(https()?);
     match (region, endpoint) {
         (Some(region), _) => loader = loader.region(Region::new(region.to_owned())),
-        // Outside AWS nobody should wait for the instance's answer.
+        // Without the instance metadata service: outside AWS it does not answer, and the SDK would wait for it.
         (None, Some(_)) => {
             let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                 .or_else(ProfileFileRegionProvider::new())
@@ -48,7 +48,7 @@ pub(super) async fn build(region: Option<&str>, endpoint: Option<&str>) -> Resul
         TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
     let mut config = Builder::from(&shared).timeout_config(timeouts);
     if let Some(endpoint) = endpoint {
-        // Other stores seldom have a name for each bucket, and refuse the checksums that newer SDKs add.
+        // Other stores seldom support virtual-hosted buckets, and refuse the checksums that newer SDKs add.
         config = config
             .endpoint_url(endpoint)
             .force_path_style(true)
@@ -58,9 +58,9 @@ pub(super) async fn build(region: Option<&str>, endpoint: Option<&str>) -> Resul
     Ok(Client::from_conf(config.build()))
 }
 
-/// rustls with ring, as everywhere here, trusting whom the system trusts.
+/// rustls with ring, as everywhere in this application, with the system's root certificates.
 fn https() -> Result<SharedHttpClient> {
-    // A machine without any authorities still speaks to http:// end points; https:// is refused then.
+    // A machine without root certificates can still use http:// endpoints; https:// fails.
     let has_roots = !rustls_native_certs::load_native_certs().certs.is_empty();
     let roots = TrustStore::empty().with_native_roots(has_roots);
     let context = TlsContext::builder().with_trust_store(roots).build().map_err(Error::internal)?;

@@ -1,4 +1,4 @@
-//! What S3 said, in words that tell what to do. Nothing of what was sent is quoted, so no signature and no key is.
+//! Turns S3 errors into texts that say what to do. They quote nothing of the request, so no signature and no key.
 
 use std::error::Error as StdError;
 
@@ -6,16 +6,16 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::error::Error;
 
-/// An answer that is a refusal.
+/// An error response.
 struct Refusal<'a> {
     status: u16,
-    /// Where the bucket is, as S3 says with a refusal.
+    /// The bucket's region; S3 sends it even with errors.
     bucket_region: Option<&'a str>,
     code: Option<&'a str>,
     message: Option<&'a str>,
 }
 
-/// The error of a request about this bucket to this region.
+/// Describes an error of a request for `bucket`, sent to the region `asked_region`.
 pub(super) fn describe<E>(bucket: &str, asked_region: &str, error: &SdkError<E>) -> Error
 where
     E: StdError + ProvideErrorMetadata + 'static,
@@ -34,7 +34,8 @@ where
     })
 }
 
-/// The SDK looks for credentials before each request, and finding none is to it a request that failed on its way.
+/// For requests without a response. The SDK loads credentials before each request, and reports missing ones as a
+/// dispatch failure.
 fn unanswered(why: &str) -> String {
     if why.contains("credential") {
         return format!(
@@ -83,7 +84,7 @@ fn explain(bucket: &str, asked_region: &str, refusal: &Refusal<'_>) -> String {
     }
 }
 
-/// An error and what lies beneath it, each said once.
+/// The texts of an error and its sources, without repetitions.
 fn chain(error: &dyn StdError) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut next = Some(error);
