@@ -1,13 +1,9 @@
-//! JPEG (ITU-T T.81). Two decoders share the work. jpeg-decoder reads every kind, and large ones at a half, a quarter or an
-//! eighth of their size, so that memory does not grow with the pixels. zune-jpeg decodes only whole pictures, and takes a
-//! third of the CPU time for it: it gets the ordinary photos that fit into memory.
+//! JPEG (ITU-T T.81). Large ones are decoded at a half, a quarter or an eighth of their size, which the format makes cheap:
+//! neither memory nor time grow with their pixels then.
 
 use image::metadata::Orientation;
 use image::{GrayImage, RgbImage, RgbaImage};
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::still::{Pixels, Still, fit};
 use super::{Format, MAX_PIXELS, MAX_SIDE, Refusal, check, color, next_bytes, next_slice};
@@ -17,9 +13,6 @@ const MAX_WORK: u64 = 400_000_000;
 
 /// How many passes a JPEG may take. Progressive ones have about ten.
 const MAX_PASSES: u32 = 50;
-
-/// The largest pixels that are decoded whole, in bytes: 16 megapixels with colours.
-const MAX_WHOLE: u64 = 48_000_000;
 
 /// The side at which a JPEG is decoded, at least. Twice what is kept, so that the rest of the way down is smooth.
 const DECODED_SIDE: u16 = 2 * MAX_SIDE as u16;
@@ -45,8 +38,6 @@ pub(super) struct Outline {
     progressive: bool,
     /// Three colours that are not YCbCr.
     is_rgb: bool,
-    /// 8 bits, grey or YCbCr, in one pass, and not too large: what [`decode_whole`] takes.
-    is_plain: bool,
     /// Where the data ends.
     end: usize,
     /// Whether there is an end of image.
@@ -91,14 +82,9 @@ impl Outline {
         }
         jpeg.is_rgb = jpeg.channels == 3 && !jfif && adobe == Some(0);
         let (_, width, height) = decoder(bytes, jpeg.is_rgb)?;
-        let pixels = u64::from(jpeg.width) * u64::from(jpeg.height);
         // The planes of the components, the pixels, and those of ink in sRGB.
         jpeg.memory = jpeg.coefficients + 3 * jpeg.channels * u64::from(width) * u64::from(height);
-        jpeg.is_plain &=
-            jpeg.ended && jpeg.passes == 1 && !jpeg.is_rgb && jpeg.channels * pixels <= MAX_WHOLE;
-        if jpeg.is_plain {
-            jpeg.memory = jpeg.memory.max(jpeg.channels * pixels);
-        }
+        let pixels = u64::from(jpeg.width) * u64::from(jpeg.height);
         check(pixels, MAX_PIXELS, jpeg.memory)?;
         if jpeg.passes > MAX_PASSES || pixels * u64::from(jpeg.passes) > MAX_WORK {
             return Err(Refusal::TooHeavy);
@@ -108,7 +94,7 @@ impl Outline {
 
     /// The frame header (T.81, B.2.2).
     fn frame(&mut self, progressive: bool, mut segment: &[u8]) -> Result<(), Refusal> {
-        let [bits, h1, h2, w1, w2, channels] = next_bytes(&mut segment)?;
+        let [_bits, h1, h2, w1, w2, channels] = next_bytes(&mut segment)?;
         self.width = u16::from_be_bytes([w1, w2]);
         self.height = u16::from_be_bytes([h1, h2]);
         self.progressive = progressive;
@@ -119,9 +105,6 @@ impl Outline {
             components.push((u64::from(sampling >> 4), u64::from(sampling & 15)));
             self.complete.push((id, 0));
         }
-        // Other names of the components may mean other colours than YCbCr.
-        let named = self.complete.iter().map(|(id, _)| *id);
-        self.is_plain = bits == 8 && !progressive && (channels == 1 || named.eq([1, 2, 3]));
         if progressive {
             let blocks =
                 |side: u16, most: Option<u64>| u64::from(side).div_ceil(8 * most.unwrap_or(1).max(1));
@@ -159,48 +142,7 @@ pub(super) fn read(mut bytes: Vec<u8>, outline: &Outline) -> Result<Still, Refus
         while bytes.pop_if(|last| *last == 0xff).is_some() {} // half of the marker that is missing
         bytes.extend(END);
     }
-    let whole = if outline.is_plain { decode_whole(&bytes) } else { None };
-    let decoded = whole.map_or_else(|| decode(&bytes, outline), Ok)?;
-    Ok(Still {
-        pixels: decoded.pixels,
-        fitted: fit(outline.width.into(), outline.height.into()),
-        profile: decoded.icc.and_then(|icc| color::from_icc(&icc)),
-        orientation: decoded
-            .exif
-            .and_then(|exif| Orientation::from_exif_chunk(&exif))
-            .unwrap_or(Orientation::NoTransforms),
-        format: Format::Jpeg,
-    })
-}
-
-struct Decoded {
-    pixels: Pixels,
-    icc: Option<Vec<u8>>,
-    exif: Option<Vec<u8>>,
-}
-
-/// Decodes at the full size; none where [`decode`] has to see whether the file is broken.
-fn decode_whole(bytes: &[u8]) -> Option<Decoded> {
-    let strict = DecoderOptions::default().set_strict_mode(true);
-    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), strict);
-    decoder.decode_headers().ok()?;
-    let (width, height) = decoder.dimensions()?;
-    let (width, height) = (u32::try_from(width).ok()?, u32::try_from(height).ok()?);
-    let is_grey = decoder.input_colorspace()? == ColorSpace::Luma;
-    let colors = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
-    decoder.set_options(strict.jpeg_set_out_colorspace(colors));
-    let decoded = decoder.decode().ok()?;
-    let pixels = if is_grey {
-        GrayImage::from_raw(width, height, decoded)?.into()
-    } else {
-        RgbImage::from_raw(width, height, decoded)?.into()
-    };
-    Some(Decoded { pixels: Pixels::Light(pixels), icc: decoder.icc_profile(), exif: decoder.exif().cloned() })
-}
-
-/// Decodes at the fraction of the size that suffices for [`DECODED_SIDE`].
-fn decode(bytes: &[u8], outline: &Outline) -> Result<Decoded, Refusal> {
-    let (mut decoder, width, height) = decoder(bytes, outline.is_rgb)?;
+    let (mut decoder, width, height) = decoder(&bytes, outline.is_rgb)?;
     let decoded = decoder.decode().map_err(broken)?;
     let (width, height) = (width.into(), height.into());
     let pixels = match decoder.info().map(|info| info.pixel_format) {
@@ -213,8 +155,16 @@ fn decode(bytes: &[u8], outline: &Outline) -> Result<Decoded, Refusal> {
         Some(PixelFormat::CMYK32) => RgbaImage::from_raw(width, height, decoded).map(Pixels::Ink),
         _ => None,
     };
-    let exif = decoder.exif_data().map(<[u8]>::to_vec);
-    Ok(Decoded { pixels: pixels.ok_or(Refusal::Broken)?, icc: decoder.icc_profile(), exif })
+    Ok(Still {
+        pixels: pixels.ok_or(Refusal::Broken)?,
+        fitted: fit(outline.width.into(), outline.height.into()),
+        profile: decoder.icc_profile().and_then(|icc| color::from_icc(&icc)),
+        orientation: decoder
+            .exif_data()
+            .and_then(Orientation::from_exif_chunk)
+            .unwrap_or(Orientation::NoTransforms),
+        format: Format::Jpeg,
+    })
 }
 
 /// The decoder, and the size at which it decodes.
