@@ -1,6 +1,6 @@
-//! JPEG (ITU-T T.81). Two decoders share the work. jpeg-decoder reads every kind, and large ones at a half, a quarter or an
-//! eighth of their size, so that memory does not grow with the pixels. zune-jpeg decodes only whole pictures, and takes a
-//! third of the CPU time for it: it gets the ordinary photos that fit into memory.
+//! JPEG (ITU-T T.81). Two decoders share the work. jpeg-decoder reads every kind, and decodes large ones at a half, a
+//! quarter or an eighth of their size, so that memory does not grow with the pixels. zune-jpeg decodes only at full
+//! size, in a third of the CPU time: it gets the ordinary photos that fit into memory.
 
 use image::metadata::Orientation;
 use image::{GrayImage, RgbImage, RgbaImage};
@@ -12,50 +12,52 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use super::still::{Pixels, Still, fit};
 use super::{Format, MAX_PIXELS, MAX_SIDE, Refusal, check, color, next_bytes, next_slice};
 
-/// How often the decoder may go over all pixels, in pixels.
+/// Limit for pixels times passes.
 const MAX_WORK: u64 = 400_000_000;
 
-/// How many passes a JPEG may take. Progressive ones have about ten.
+/// Progressive JPEGs have about ten passes.
 const MAX_PASSES: u32 = 50;
 
-/// The largest pixels that are decoded whole, in bytes: 16 megapixels with colours.
+/// Largest result of decoding at full size, in bytes: 16 megapixels in colour.
 const MAX_WHOLE: u64 = 48_000_000;
 
-/// The side at which a JPEG is decoded, at least. Twice what is kept, so that the rest of the way down is smooth.
+/// Smallest side at which a JPEG is decoded, in pixels. Twice the stored size, so that the rest of the reduction is
+/// smooth.
 const DECODED_SIDE: u16 = 2 * MAX_SIDE as u16;
 
-/// No code of a JPEG consists of ones only (T.81, annex C): a decoder that needs more data than there are stumbles over
-/// these, and one that does not passes over them (a stuffed 0xff is no marker), to the end of image.
+/// Put at the end of a JPEG that has none. No JPEG code consists of ones only (T.81, annex C): a decoder that needs
+/// more data fails on these bytes, and one that does not skips them (a stuffed 0xff is no marker) up to the end of
+/// image.
 const END: [u8; 18] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0xd9];
 
-/// What a JPEG consists of.
+/// Result of the walk over a JPEG.
 #[derive(Default)]
 pub(super) struct Outline {
-    /// What decoding it takes, in bytes.
+    /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
     width: u16,
     height: u16,
-    /// Of a progressive one, which are kept until the last pass, in bytes.
+    /// Memory for those of a progressive JPEG, which are kept until the last pass, in bytes.
     coefficients: u64,
     channels: u64,
     /// How many times the decoder goes over the picture.
     passes: u32,
-    /// Which of the 64 coefficients of each component have come, to the last bit.
+    /// For each component its id, and a bit set of the 64 coefficients: those that are complete to the last bit.
     complete: Vec<(u8, u64)>,
     progressive: bool,
-    /// Three colours that are not YCbCr.
+    /// Three channels that are RGB instead of YCbCr.
     is_rgb: bool,
-    /// 8 bits, grey or YCbCr, in one pass, and not too large: what [`decode_whole`] takes.
+    /// 8 bits, grey or YCbCr, in one pass, and not too large: suitable for [`decode_whole`].
     is_plain: bool,
-    /// Where the data ends.
+    /// Offset at which the data ends.
     end: usize,
-    /// Whether there is an end of image.
+    /// Whether there is an end-of-image marker.
     ended: bool,
 }
 
 impl Outline {
-    /// Walks over a JPEG to the end of its (first) image. A missing end is no fault, since cameras forget it and browsers
-    /// do not mind, unless data is missing as well.
+    /// Walks over a JPEG to the end of its (first) image. A missing end marker is accepted, since cameras forget it and
+    /// browsers do not need it, unless data is missing as well.
     pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
         let mut jpeg = Outline::default();
         let (mut jfif, mut adobe) = (false, None);
@@ -65,20 +67,20 @@ impl Outline {
             let Some(marker) = next_marker(&mut rest) else { break };
             jpeg.end = bytes.len() - rest.len() - 2;
             match marker {
-                0x00 | 0x01 | 0xd0..=0xd7 => continue, // no segment: an 0xff in the data, restarts
+                0x00 | 0x01 | 0xd0..=0xd7 => continue, // no segment: an 0xff in the data, a restart
                 0xd9 => {
                     jpeg.ended = true;
                     break;
                 }
                 0xc0..=0xfe => {}
-                _ => break, // none that there is
+                _ => break, // not a valid marker
             }
             let Ok(segment) = segment(&mut rest) else { break };
             match marker {
                 0xc0..=0xc2 if jpeg.complete.is_empty() => jpeg.frame(marker == 0xc2, segment)?,
-                // Another picture begins: what follows the first one is somebody else's.
+                // Another picture begins: only the first one counts.
                 0xc0..=0xc2 | 0xd8 => break,
-                // Lossless, differential, arithmetic coding: no browser shows them.
+                // Lossless, differential, arithmetic coding: no browser supports them.
                 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcf if marker != 0xcc => return Err(Refusal::Broken),
                 0xda => jpeg.scan(segment)?,
                 0xe0 => jfif |= segment.starts_with(b"JFIF\0"),
@@ -92,7 +94,7 @@ impl Outline {
         jpeg.is_rgb = jpeg.channels == 3 && !jfif && adobe == Some(0);
         let (_, width, height) = decoder(bytes, jpeg.is_rgb)?;
         let pixels = u64::from(jpeg.width) * u64::from(jpeg.height);
-        // The planes of the components, the pixels, and those of ink in sRGB.
+        // The planes of the components, the pixels, and for CMYK those in sRGB.
         jpeg.memory = jpeg.coefficients + 3 * jpeg.channels * u64::from(width) * u64::from(height);
         jpeg.is_plain &=
             jpeg.ended && jpeg.passes == 1 && !jpeg.is_rgb && jpeg.channels * pixels <= MAX_WHOLE;
@@ -119,7 +121,7 @@ impl Outline {
             components.push((u64::from(sampling >> 4), u64::from(sampling & 15)));
             self.complete.push((id, 0));
         }
-        // Other names of the components may mean other colours than YCbCr.
+        // Other component ids may mean other colours than YCbCr.
         let named = self.complete.iter().map(|(id, _)| *id);
         self.is_plain = bits == 8 && !progressive && (channels == 1 || named.eq([1, 2, 3]));
         if progressive {
@@ -132,7 +134,7 @@ impl Outline {
         Ok(())
     }
 
-    /// The header of a scan (B.2.3): which coefficients of which components come, and to which bit.
+    /// The scan header (B.2.3): which coefficients of which components the scan contains, and down to which bit.
     fn scan(&mut self, mut segment: &[u8]) -> Result<(), Refusal> {
         self.passes += 1;
         let [count] = next_bytes(&mut segment)?;
@@ -152,11 +154,11 @@ impl Outline {
     }
 }
 
-/// Decodes what [`Outline::read`] walked over.
+/// Decodes a file that [`Outline::read`] accepted.
 pub(super) fn read(mut bytes: Vec<u8>, outline: &Outline) -> Result<Still, Refusal> {
     if !outline.ended {
         bytes.truncate(outline.end);
-        while bytes.pop_if(|last| *last == 0xff).is_some() {} // half of the marker that is missing
+        while bytes.pop_if(|last| *last == 0xff).is_some() {} // half of the missing marker
         bytes.extend(END);
     }
     let whole = if outline.is_plain { decode_whole(&bytes) } else { None };
@@ -179,7 +181,7 @@ struct Decoded {
     exif: Option<Vec<u8>>,
 }
 
-/// Decodes at the full size; none where [`decode`] has to see whether the file is broken.
+/// Decodes at full size. `None` if that fails; [`decode`] then finds out whether the file is broken.
 fn decode_whole(bytes: &[u8]) -> Option<Decoded> {
     let strict = DecoderOptions::default().set_strict_mode(true);
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), strict);
@@ -198,7 +200,7 @@ fn decode_whole(bytes: &[u8]) -> Option<Decoded> {
     Some(Decoded { pixels: Pixels::Light(pixels), icc: decoder.icc_profile(), exif: decoder.exif().cloned() })
 }
 
-/// Decodes at the fraction of the size that suffices for [`DECODED_SIDE`].
+/// Decodes at the smallest fraction of the size that suffices for [`DECODED_SIDE`].
 fn decode(bytes: &[u8], outline: &Outline) -> Result<Decoded, Refusal> {
     let (mut decoder, width, height) = decoder(bytes, outline.is_rgb)?;
     let decoded = decoder.decode().map_err(broken)?;
@@ -217,11 +219,11 @@ fn decode(bytes: &[u8], outline: &Outline) -> Result<Decoded, Refusal> {
     Ok(Decoded { pixels: pixels.ok_or(Refusal::Broken)?, icc: decoder.icc_profile(), exif })
 }
 
-/// The decoder, and the size at which it decodes.
+/// The decoder, and the width and height at which it decodes.
 fn decoder(bytes: &[u8], is_rgb: bool) -> Result<(Decoder<&[u8]>, u16, u16), Refusal> {
     let mut decoder = Decoder::new(bytes);
     if is_rgb {
-        // As libjpeg and browsers do; the decoder looks at the names of the components first.
+        // As libjpeg and browsers do; by default the decoder looks at the component ids first.
         decoder.set_color_transform(ColorTransform::RGB);
     }
     let (width, height) = decoder.scale(DECODED_SIDE, DECODED_SIDE).map_err(broken)?;
@@ -232,7 +234,7 @@ fn broken(_: jpeg_decoder::Error) -> Refusal {
     Refusal::Broken
 }
 
-/// Skips to the next marker and past it.
+/// Skips past the next marker and returns it.
 fn next_marker(rest: &mut &[u8]) -> Option<u8> {
     let from = rest.iter().position(|byte| *byte == 0xff)?;
     let fill = rest[from..].iter().position(|byte| *byte != 0xff)?;
