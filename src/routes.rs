@@ -1,4 +1,4 @@
-//! Every address of the application, in the order of the original's routes. tests/app/routes.rs holds it to the list.
+//! Every route, in the order of the Rails sample's routes. tests/app/routes.rs checks the list.
 
 use actix_web::guard;
 use actix_web::http::header::ALLOW;
@@ -16,13 +16,12 @@ use crate::web::form::Form;
 use crate::web::middleware::run_detached::run_detached;
 use crate::web::visitor::Visitor;
 
-/// Writes the table below twice: as data, and as actix's configuration.
+/// Expands the table below twice: to data, and to the configuration of actix.
 macro_rules! routes {
     ($($path:literal => $($verb:ident $handler:path),+;)+) => {
         /// Verb and path of every route.
         pub const TABLE: &[(&str, &str)] = &[$($((stringify!($verb), $path)),+),+];
 
-        /// Tells actix the routes.
         pub fn configure(config: &mut ServiceConfig) {
             $(
                 let resource = web::resource($path)
@@ -95,7 +94,7 @@ routes! {
     "/readyz"                           => GET health::readyz;
 }
 
-/// What answers GET answers HEAD, without the body (RFC 9110, section 9.3.2).
+/// A GET route also answers HEAD, without the body (RFC 9110, section 9.3.2).
 fn route(verb: &'static str) -> Route {
     match verb {
         "GET" => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
@@ -105,7 +104,8 @@ fn route(verb: &'static str) -> Route {
     }
 }
 
-/// Like [`not_found`], asks who is there for the error page alone, which is shown to strangers if that cannot be told.
+/// Like [`not_found`], takes the visitor only for the error page. If identification fails, the page is that for
+/// strangers.
 async fn not_allowed(
     _visitor: Result<Visitor>,
     req: HttpRequest,

@@ -1,5 +1,5 @@
-//! A new address: the link in the mail that went there, its button, and, while it waits, sending the mail again or
-//! withdrawing it.
+//! Changing the e-mail address: the link in the mail to the new address, its page, and, while the change is pending,
+//! sending the mail again or cancelling the change.
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
@@ -22,8 +22,9 @@ use crate::web::roles::CurrentUser;
 use crate::web::sign_in::audit;
 use crate::web::visitor::Visitor;
 
-/// Sends the link for a new address, which counts once that was followed. Who has the address already learns of it, and the
-/// one who asks does not: a link is made either way, but only its recipient ever sees it.
+/// Sends the link for a new address, which takes effect once the link is followed. If an account has the address
+/// already, its owner is informed and the requester is not: a link is created either way, but only its recipient ever
+/// sees it.
 pub async fn send_link(me: &CurrentUser, db: &mut Conn, email: &Email) -> Result<()> {
     let (app, user, now) = (&me.app, &me.me, me.app.clock.now());
     let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;
@@ -35,7 +36,7 @@ pub async fn send_link(me: &CurrentUser, db: &mut Conn, email: &Email) -> Result
     outbox::push(db, &mail, now).await
 }
 
-/// POST /email_changes: sends the mail to the waiting address again.
+/// POST /email_changes: sends the mail to the pending address again.
 pub async fn create(me: CurrentUser) -> Result<HttpResponse> {
     let (app, settings) = (&me.app, format!("/users/{}/edit", me.me.id));
     let now = app.clock.now();
@@ -58,7 +59,7 @@ pub async fn create(me: CurrentUser) -> Result<HttpResponse> {
     )
 }
 
-/// DELETE /email_changes: the present address stays.
+/// DELETE /email_changes: cancels the pending change.
 pub async fn destroy(me: CurrentUser) -> Result<HttpResponse> {
     MailToken::revoke(&mut me.app.db.conn().await?, me.me.id, Purpose::EmailChange).await?;
     let message = "The change of address was cancelled. Your address stays as it is.";
@@ -87,12 +88,12 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     }
 }
 
-/// GET /email_changes/{token}: what is left of a link that was cut in two.
+/// GET /email_changes/{token}: a link that a mail program truncated.
 pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse> {
     mail_link::incomplete(&visitor, Purpose::EmailChange, &token)
 }
 
-/// PATCH /email_changes/{token}. The former address is told, with a link that undoes it.
+/// PATCH /email_changes/{token}. Notifies the former address, with a link that undoes the change.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now) = (&visitor.app, visitor.app.clock.now());
     let email = form.get("email");

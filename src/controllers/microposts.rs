@@ -1,4 +1,4 @@
-//! Posts: writing and deleting one's own.
+//! Posts: creating and deleting one's own.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
@@ -25,7 +25,7 @@ use crate::web::return_to;
 use crate::web::roles::CurrentUser;
 use crate::web::upload::{PostForm, Upload};
 
-/// POST /microposts. Whatever stands in the way, what was typed is read first: it comes back on an error page, and after a
+/// POST /microposts. Reads the text first, whatever fails afterwards: it comes back on an error page, and after a
 /// log-in.
 pub async fn create(me: Result<CurrentUser>, req: HttpRequest, body: Payload) -> Result<HttpResponse> {
     let form = PostForm::read(&req, body, me.is_ok()).await?;
@@ -41,8 +41,8 @@ pub async fn create(me: Result<CurrentUser>, req: HttpRequest, body: Payload) ->
     }
 }
 
-/// The picture is stored before the post is written, so that no post lacks its picture; and before that its deletion is
-/// foreseen, so that no picture lacks its post for longer than a day.
+/// Stores the picture before the post, so that no post lacks its picture. Before that, schedules the deletion of the
+/// picture, so that no picture stays without a post for more than a day.
 async fn post(me: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
     let (app, draft) = (&me.app, form.draft);
     if let Err(Error::TooMany { retry_after }) = me.count(&POST, &me.me.id.to_string()).await {
@@ -117,7 +117,7 @@ async fn post(me: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
         })
         .await;
     if let (Ok(false) | Err(_), Some((.., deletion))) = (&written, stored) {
-        // Whatever becomes of this, the picture goes tomorrow.
+        // Even if this fails, the scheduled deletion removes the picture a day later.
         if let Ok(mut db) = app.db.conn().await
             && deletion.run_now(&mut db, now).await.is_ok()
         {
@@ -129,7 +129,7 @@ async fn post(me: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
     me.redirect_with_flash("/", FlashKind::Success, "Micropost created!")
 }
 
-/// The text is as good as it was: it stays in the form until pictures can be stored again.
+/// The text stays in the form until pictures can be stored again.
 async fn try_again(me: &CurrentUser, draft: Draft) -> Result<HttpResponse> {
     let errors = FieldErrors::one("picture", "cannot be stored at the moment; please try again soon");
     me.unavailable(&Feed::with_rejected_post(me, draft, errors).await?)
@@ -143,14 +143,14 @@ struct Delete {
     return_to: String,
 }
 
-/// GET /microposts/{id}/delete: asks first, where no JavaScript does.
+/// GET /microposts/{id}/delete: the confirmation for browsers without JavaScript.
 pub async fn delete(me: CurrentUser, id: Id) -> Result<HttpResponse> {
     let post = Micropost::find_by(&mut me.app.db.conn().await?, id.0, &me.me).await?;
     let return_to = me.referring_page().unwrap_or_else(|| "/".into());
     me.page(&Delete { layout: me.layout("Delete post"), post, return_to })
 }
 
-/// DELETE /microposts/{id}. Somebody else's is not found.
+/// DELETE /microposts/{id}. 404 for somebody else's post.
 pub async fn destroy(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
     let app = &me.app;
     let (user_id, now) = (me.me.id, app.clock.now());
@@ -160,11 +160,11 @@ pub async fn destroy(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse
     me.redirect_with_flash(&page_it_was_on(&me, from).await?, FlashKind::Success, "Micropost deleted")
 }
 
-/// The page of ours with the button that was pressed; the first one, if the post was the last one there.
+/// The page that the post was deleted from, or the first page of the list if that one is empty now.
 async fn page_it_was_on(me: &CurrentUser, from: Option<String>) -> Result<String> {
     let Some(path) = from else { return Ok("/".into()) };
     let (list, query) = path.split_once('?').unwrap_or((&path, ""));
-    // The home page with a post that was refused, or the page that asked first.
+    // The home page with a rejected post, or the confirmation page.
     if list.starts_with("/microposts") {
         return Ok("/".into());
     }

@@ -1,5 +1,5 @@
-//! Following: who follows whom, follow, unfollow. Where JavaScript runs, the button and the counts change in place: htmx
-//! picks them out of the page that the answer leads to, so there is one answer for all browsers.
+//! Following: the lists, follow, unfollow. With JavaScript, the button and the counts change in place: htmx takes them
+//! from the page that the response redirects to, so all browsers get the same response.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -18,7 +18,7 @@ use crate::web::params::{Id, parse_id};
 use crate::web::return_to;
 use crate::web::roles::CurrentUser;
 
-/// POST /relationships. A log-in that is necessary first leads on to the profile with the button.
+/// POST /relationships. A visitor who has to log in first comes back to the profile with the button.
 pub async fn create(me: Result<CurrentUser>, req: HttpRequest) -> Result<HttpResponse> {
     let form = Form::of(&req);
     let followed_id = form.as_ref().ok().and_then(|form| parse_id(form.get("followed_id")));

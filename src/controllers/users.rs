@@ -1,4 +1,4 @@
-//! People: sign-up, list, profile, settings, and the admin's delete.
+//! Users: sign-up, list, profile, settings, and deletion by an admin.
 
 use actix_web::HttpResponse;
 use askama::Template;
@@ -52,9 +52,9 @@ struct Show {
     layout: Layout,
     user: User,
     microposts: Page<Micropost>,
-    /// Id of the visitor's follow of this person.
+    /// Id of the row by which the visitor follows this user.
     follow: Option<i64>,
-    /// What the visitor was about to post before logging in: one's own profile is where a log-in leads.
+    /// What the visitor was about to post before logging in; a log-in leads to one's own profile.
     draft: Option<Draft>,
     errors: FieldErrors,
 }
@@ -74,7 +74,6 @@ pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpRespo
     visitor.page(&Show { layout, user, microposts, follow, draft, errors })
 }
 
-/// The form for a new account, and the settings.
 #[derive(Template)]
 #[template(path = "users/new.html")]
 struct New {
@@ -90,7 +89,8 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     visitor.page(&New { layout, errors: FieldErrors::default(), name: String::new(), email: String::new() })
 }
 
-/// POST /users. Answers alike whether or not the address has an account (ASVS 6.3.8): only its owner learns, by mail.
+/// POST /users. The response is the same whether or not the address has an account (ASVS 6.3.8): only its owner learns,
+/// by mail.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let (name, email) = (form.get("user[name]"), form.get("user[email]"));
     let mut errors = FieldErrors::default();
@@ -141,7 +141,7 @@ struct Edit {
     errors: FieldErrors,
     name: String,
     email: String,
-    /// The new address that waits for its link to be followed.
+    /// The new address, until its link is followed.
     pending_email: Option<String>,
 }
 
@@ -159,7 +159,7 @@ impl Edit {
         })
     }
 
-    /// The page with what was typed.
+    /// The page with the submitted values.
     async fn filled_in(me: &CurrentUser, form: &Form, errors: FieldErrors) -> Result<Edit> {
         let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
         Ok(Edit { errors, name, email, ..Edit::load(me).await? })
@@ -172,7 +172,7 @@ pub async fn edit(me: CurrentUser, id: Id) -> Result<HttpResponse> {
     me.page(&Edit::load(&me).await?)
 }
 
-/// PATCH /users/{id}. An empty password means "unchanged"; a new password or address asks for the current password.
+/// PATCH /users/{id}. An empty password means "unchanged"; a new password or address requires the current password.
 pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
     only_oneself(&me, id)?;
     let (app, user) = (&me.app, &me.me);
@@ -219,7 +219,7 @@ pub async fn update(me: CurrentUser, id: Id, form: Form) -> Result<HttpResponse>
             }
             if let Some(email) = &new_email {
                 email_changes::send_link(&me, db, email).await?;
-                // The present address is told (ASVS 6.3.7).
+                // Notifies the current address (ASVS 6.3.7).
                 let restore = email_restore::issue(db, user.id, &user.email, now).await?;
                 let mail = messages::email_is_changing(&app.config, user, email.as_str(), &restore)?;
                 outbox::push(db, &mail, now).await?;
@@ -260,7 +260,7 @@ struct Delete {
     user: User,
 }
 
-/// GET /users/{id}/delete: asks first, where no JavaScript does.
+/// GET /users/{id}/delete: the confirmation for browsers without JavaScript.
 pub async fn delete(admin: Admin, id: Id) -> Result<HttpResponse> {
     let user = User::find(&mut admin.app.db.conn().await?, id.0).await?.ok_or(Error::NotFound)?;
     admin.page(&Delete { layout: admin.layout("Delete user"), user })
@@ -281,7 +281,7 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     admin.redirect_with_flash("/users", FlashKind::Success, &format!("User deleted: {}", user.name))
 }
 
-/// Somebody else's settings: home, as in the original.
+/// Somebody else's settings lead to the home page, as in the Rails sample.
 fn only_oneself(me: &CurrentUser, id: Id) -> Result<()> {
     if me.me.is(id.0) { Ok(()) } else { Err(Error::NotAllowed) }
 }

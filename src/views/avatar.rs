@@ -1,4 +1,4 @@
-//! Avatars: drawn from a person's id, so that nobody else learns who visits this site; or Gravatar's.
+//! Avatars: drawn from the user's id, so that no third party learns who visits this site; or from Gravatar.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::models::values::token::hex;
 
-/// Cells a side of the drawing; the right half mirrors the left.
+/// Cells per side of the drawing; the right half mirrors the left.
 const CELLS: usize = 5;
 
 /// A small symmetric pattern in one of many colours, as SVG; always the same for the same id.
@@ -31,7 +31,7 @@ pub fn draw(id: i64) -> String {
     )
 }
 
-/// Address of the picture that somebody has at Gravatar (docs.gravatar.com: SHA-256 of the address).
+/// URL of an avatar at Gravatar (docs.gravatar.com: SHA-256 of the address).
 pub fn gravatar(email: &str) -> String {
     format!("https://secure.gravatar.com/avatar/{}?s=160&d=identicon", hex(&Sha256::digest(email.as_bytes())))
 }

@@ -77,7 +77,7 @@ impl Passwords {
         &self.threads
     }
 
-    /// The PHC string of a password. [`Error::Busy`] if no thread becomes free in time.
+    /// The PHC string of a password. [`Error::Busy`] if the thread pool cannot start the work in time.
     pub async fn hash(&self, password: &NewPassword) -> Result<String> {
         self.hash_unchecked(&password.0).await
     }
@@ -89,7 +89,7 @@ impl Passwords {
     }
 
     /// Whether the password matches the digest. Without a digest it never does, after the same time. [`Error::Busy`] if
-    /// no thread becomes free in time.
+    /// the thread pool cannot start the work in time.
     pub async fn matches(&self, typed: &str, digest: Option<&str>) -> Result<bool> {
         let password = composed(typed);
         if password.chars().count() > MAX {
