@@ -42,7 +42,7 @@ pub async fn create(me: CurrentUser) -> Result<HttpResponse> {
     let now = app.clock.now();
     let pending = MailToken::pending_email(&mut app.db.conn().await?, me.me.id, now).await?;
     let Some(email) = pending.and_then(|email| Email::parse(&email).ok()) else {
-        return me.redirect_with_flash(&settings, FlashKind::Info, "No new address is waiting.");
+        return me.redirect_with_flash(&settings, FlashKind::Info, "There is no new address to confirm.");
     };
     me.count_mail(email.as_str()).await?;
     app.db

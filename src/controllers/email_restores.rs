@@ -103,7 +103,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
 /// The page says what to do first; the link stays valid.
 fn taken(visitor: &Visitor, token: &str, link: MailToken) -> Result<HttpResponse> {
     let mut page = Edit::new(visitor, token, link, FieldErrors::default());
-    let message = "Another account uses this address by now, so it cannot be given back yet. Log in to that account, \
+    let message = "Another account uses this address now, so it cannot be restored yet. Log in to that account, \
                    change its address or have it deleted, then open the link in the mail again.";
     page.layout.flash = Some(Flash::new(FlashKind::Danger, message));
     visitor.render_invalid_form(&page)
