@@ -1,5 +1,5 @@
-//! What a request does, one file a resource. A handler loads, acts, answers; the page that it shows stands right above
-//! it, with its template in templates/, in the folder of the same name.
+//! Request handlers, one file per resource. A handler loads, acts and answers. The struct of a page is right above its
+//! handler; the template is in templates/, in the folder of the same name.
 
 pub mod account_activations;
 pub mod documents;

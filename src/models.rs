@@ -1,4 +1,4 @@
-//! One file a table: its rows, its queries, its rules. Models know nothing of HTTP.
+//! One file per table: rows, queries and rules. Models know nothing about HTTP.
 
 pub mod email_restore;
 pub mod idempotency_key;

@@ -1,4 +1,4 @@
-//! Every address of the application, in the order of the original's routes. tests/app/routes.rs holds it to the list.
+//! Every route, in the order of the Rails sample's routes. tests/app/routes.rs checks the list.
 
 use actix_web::guard;
 use actix_web::http::header::ALLOW;
@@ -26,7 +26,6 @@ macro_rules! routes {
         pub const TABLE: &[(&str, &str)] =
             &[$($((stringify!($verb), $path)),+,)+ $($((stringify!($public_verb), $public_path)),+),+];
 
-        /// Tells actix the routes.
         pub fn configure(config: &mut ServiceConfig) {
             $(
                 let resource = resource!($path => $($verb $handler),+);
@@ -115,7 +114,7 @@ routes! {
     }
 }
 
-/// What answers GET answers HEAD, without the body (RFC 9110, section 9.3.2).
+/// A GET route also answers HEAD, without the body (RFC 9110, section 9.3.2).
 fn route(verb: &'static str) -> Route {
     match verb {
         "GET" => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),

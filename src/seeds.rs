@@ -1,4 +1,4 @@
-//! The people of the tutorial: 100 of them, the first an admin; some post, some follow each other. Always the same.
+//! The users of the tutorial: 100, the first of them an admin; some post, some follow each other. Always the same.
 
 use chrono::TimeDelta;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -13,11 +13,10 @@ use crate::models::values::email::Email;
 use crate::models::values::name::Name;
 use crate::models::values::password::Passwords;
 
-/// The admin's address.
 pub const ADMIN_EMAIL: &str = "example@railstutorial.org";
-/// The admin's password, as in the tutorial.
+/// As in the tutorial.
 pub const ADMIN_PASSWORD: &str = "foobar";
-/// Everybody else's.
+/// The password of everybody else.
 const PASSWORD: &str = "password";
 const PEOPLE: usize = 100;
 const WRITERS: usize = 6;
@@ -41,16 +40,14 @@ const SENTENCES: [&str; 10] = [
     "A small change is a change that I can undo.",
 ];
 
-/// Whether anybody has an account.
+/// Whether there is any account.
 pub async fn has_people(db: &Db) -> Result<bool> {
     let anybody: Option<(i64,)> = fetch_optional!(&mut db.conn().await?, "SELECT id FROM users LIMIT 1")?;
     Ok(anybody.is_some())
 }
 
-/// Makes them, all or none. `false`: they are here already.
-///
-/// # Errors
-/// When somebody else signed up with one of their addresses, or the database does not answer.
+/// Creates all of them or none. `false` if they exist already; an error if somebody else signed up with one of the
+/// addresses.
 pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
     let admin = parsed(Email::parse(ADMIN_EMAIL))?;
     if User::find_by_email(&mut db.conn().await?, &admin).await?.is_some() {
@@ -59,7 +56,7 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
     let passwords = Passwords::new()?;
     let digests =
         (0..PEOPLE).map(|n| passwords.hash_unchecked(if n == 0 { ADMIN_PASSWORD } else { PASSWORD }));
-    // As many at a time as there are threads: a queue of all of them would be refused.
+    // As many at a time as there are threads: the pool refuses a queue of all of them.
     let digests: Vec<String> =
         stream::iter(digests).buffered(passwords.threads().count()).try_collect().await?;
     db.transaction(async |db| {
@@ -74,7 +71,7 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
             ids.push(id);
         }
         User::set_admin(db, ids[0], true).await?;
-        // The original posts round by round, so feeds are mixed; the last round is the newest.
+        // The Rails sample posts round by round, so feeds are mixed; the last round is the newest.
         for round in 0..POSTS_EACH {
             for (n, id) in ids.iter().take(WRITERS).enumerate() {
                 let sentence = SENTENCES[(round as usize * 7 + n * 3) % SENTENCES.len()];
@@ -94,7 +91,7 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
     .await
 }
 
-/// Our own texts fit our own rules; if one does not, that is a fault of ours.
+/// Our own texts fit our own rules; if one does not, that is a bug.
 fn parsed<T>(text: std::result::Result<T, String>) -> Result<T> {
     text.map_err(Error::internal)
 }

@@ -1,4 +1,4 @@
-//! What templates use: the layout around every page, and small helpers. The pages themselves stand beside their
+//! What templates use: the layout around every page, and small helpers. The pages themselves are next to their
 //! handlers, in controllers/.
 
 pub mod assets;
@@ -20,11 +20,11 @@ pub use time_ago::time_ago;
 /// Name of the application, in titles.
 pub const APP_NAME: &str = "Sample App";
 
-/// What surrounds every page.
+/// The layout around every page.
 pub struct Layout {
     /// In the browser's tab: "Help | Sample App".
     pub title: String,
-    /// Who is logged in.
+    /// The logged-in user.
     pub me: Option<Rc<User>>,
     /// A message above the page.
     pub flash: Option<Flash>,
@@ -32,14 +32,14 @@ pub struct Layout {
     pub now: DateTime<Utc>,
     /// Whether mails can be read at /inbox.
     pub inbox: bool,
-    /// Whether this person may look at /stack.
+    /// Whether the visitor may see /stack.
     pub stack: bool,
     avatars: Avatars,
     pictures: String,
 }
 
 impl Layout {
-    /// For one page; an empty title is the home page's.
+    /// The layout of one page. The home page has an empty title.
     pub fn new(app: &App, me: Option<Rc<User>>, title: &str, flash: Option<Flash>) -> Layout {
         Layout {
             title: in_tab(title),
@@ -53,7 +53,7 @@ impl Layout {
         }
     }
 
-    /// For a page that is written once and shown to anybody, whatever the settings.
+    /// For a page that is rendered once and shown to everybody, whatever the settings.
     pub fn for_anybody(title: &str) -> Layout {
         Layout {
             title: in_tab(title),
@@ -67,22 +67,22 @@ impl Layout {
         }
     }
 
-    /// Whether this is the person who looks.
+    /// Whether this is the logged-in user.
     pub fn is_me(&self, id: &i64) -> bool {
         self.me.as_ref().is_some_and(|me| me.id == *id)
     }
 
-    /// Whether an admin looks.
+    /// Whether the visitor is an admin.
     pub fn is_admin(&self) -> bool {
         self.me.as_ref().is_some_and(|me| me.admin)
     }
 
-    /// Address of the picture of a post.
+    /// URL of the picture of a post.
     pub fn picture(&self, key: &str) -> String {
         format!("{}/{key}", self.pictures)
     }
 
-    /// Address of somebody's avatar.
+    /// URL of a user's avatar.
     pub fn avatar(&self, id: &i64, email: &str) -> String {
         match self.avatars {
             Avatars::Drawn => format!("/avatars/{id}"),
@@ -95,7 +95,7 @@ fn in_tab(title: &str) -> String {
     if title.is_empty() { APP_NAME.to_owned() } else { format!("{title} | {APP_NAME}") }
 }
 
-/// A time as HTML takes it (a fraction of a second has at most three digits).
+/// A time in the format of HTML, which allows at most three digits for a fraction of a second.
 pub fn datetime(time: &DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
@@ -105,7 +105,7 @@ pub fn pluralize(count: &i64, one: &str) -> String {
     format!("{count} {}", noun(count, one))
 }
 
-/// "follower", "followers": where the count stands in an element of its own.
+/// "follower", "followers": for a count in an element of its own.
 pub fn noun(count: &i64, one: &str) -> String {
     format!("{one}{}", if *count == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! Activation: the link from the mail, its button, and asking for another mail.
+//! Activation: the link from the mail, its page, and requests for another mail.
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
@@ -34,7 +34,7 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     visitor.render(&New { layout, errors: FieldErrors::default(), email: String::new() })
 }
 
-/// POST /account_activations: sends another mail, and answers alike when there is nothing to activate.
+/// POST /account_activations: sends another mail. The response is the same if there is nothing to activate.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let typed = form.get("account_activation[email]");
     let email = match Email::parse(typed) {
@@ -68,7 +68,7 @@ struct Edit {
     errors: FieldErrors,
     token: String,
     email: String,
-    /// Whether this browser has to show that the account was made by whoever sits before it.
+    /// Whether the visitor must enter the password to prove that they signed up.
     asks_password: bool,
 }
 
@@ -100,13 +100,13 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     }
 }
 
-/// GET /account_activations/{token}: what is left of a link that was cut in two.
+/// GET /account_activations/{token}: a link that a mail program truncated.
 pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse> {
     mail_link::incomplete(&visitor, Purpose::Activation, &token)
 }
 
-/// PATCH /account_activations/{token}. The link shows whose the mailbox is, and the browser or the password who signed up:
-/// it takes both, because anybody can sign up with somebody else's address.
+/// PATCH /account_activations/{token}. The link proves who owns the mailbox, the browser or the password who signed up.
+/// Both proofs are required, because anybody can sign up with somebody else's address.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now) = (&visitor.app, visitor.app.clock.now());
     let email = form.get("email");
@@ -132,7 +132,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     let activated = app
         .db
         .transaction(async |db| {
-            // Of several requests at once, one uses the link; a sign-up in between has ended it.
+            // Of several concurrent requests, one uses the link; a sign-up in between has revoked it.
             if !link.use_activation(db).await? {
                 return Ok(None);
             }

@@ -1,4 +1,4 @@
-//! The project's own documents, as they lie in the repository.
+//! The project's own documents, as they are in the repository.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;

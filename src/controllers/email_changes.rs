@@ -1,5 +1,5 @@
-//! A new address: the link in the mail that went there, its button, and, while it waits, sending the mail again or
-//! withdrawing it.
+//! Changing the e-mail address: the link in the mail to the new address, its page, and, while the change is pending,
+//! sending the mail again or cancelling the change.
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
@@ -92,12 +92,12 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     }
 }
 
-/// GET /email_changes/{token}: what is left of a link that was cut in two.
+/// GET /email_changes/{token}: a link that a mail program truncated.
 pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse> {
     mail_link::incomplete(&visitor, Purpose::EmailChange, &token)
 }
 
-/// PATCH /email_changes/{token}. The former address is told, with a link that undoes it.
+/// PATCH /email_changes/{token}. Notifies the former address, with a link that undoes the change.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now) = (&visitor.app, visitor.app.clock.now());
     let email = form.get("email");

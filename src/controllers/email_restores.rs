@@ -1,4 +1,4 @@
-//! The way back to a former address: the link in the mail that went there, and the new password that goes with it.
+//! Restoring a former address: the link in the mail sent there, and the new password that goes with it.
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
@@ -52,13 +52,13 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     visitor.render(&Edit::new(&visitor, STASHED, link, FieldErrors::default()))
 }
 
-/// GET /email_restores/{token}: what is left of a link that was cut in two.
+/// GET /email_restores/{token}: a link that a mail program truncated.
 pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse> {
     mail_link::incomplete(&visitor, Purpose::EmailRestore, &token)
 }
 
-/// PATCH /email_restores/{token}. Address and password change together: the password is known to whoever changed the
-/// address.
+/// PATCH /email_restores/{token}. Address and password change together, because whoever changed the address knows the
+/// password.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now, email) = (&visitor.app, visitor.app.clock.now(), form.get("email"));
     let mut db = app.db.conn().await?;
@@ -100,10 +100,10 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     }
 }
 
-/// The page says what to do first; the link stays good.
+/// The page says what to do first; the link stays valid.
 fn taken(visitor: &Visitor, token: &str, link: MailToken) -> Result<HttpResponse> {
     let mut page = Edit::new(visitor, token, link, FieldErrors::default());
-    let message = "Another account uses this address by now, so it cannot be given back yet. Log in to that account, \
+    let message = "Another account uses this address now, so it cannot be restored yet. Log in to that account, \
                    change its address or have it deleted, then open the link in the mail again.";
     page.layout.flash = Some(Flash::new(FlashKind::Danger, message));
     visitor.render_invalid_form(&page)

@@ -1,5 +1,5 @@
-//! Addresses that only forms are sent to. The page with a refused form stands there: whoever opens its address again is led to
-//! the form.
+//! Addresses that only receive forms. A page with a rejected form has such an address, so a GET of it redirects to the
+//! form.
 
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::{HttpRequest, HttpResponse};
@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::error::{Error, Result};
 use crate::web::params::parse_id;
 
-/// GET where there is nothing but a form's answer.
+/// GET of an address that only receives forms.
 pub async fn show(req: HttpRequest) -> Result<HttpResponse> {
     if req.match_info().get("id").is_some_and(|id| parse_id(id).is_none()) {
         return Err(Error::NotFound);

@@ -1,4 +1,4 @@
-//! For load balancers and deploys; asks no one who they are and does not mind the Host.
+//! Health checks for load balancers and deployments: no authentication, any Host.
 
 use std::future::Future;
 use std::time::Duration;
@@ -18,8 +18,8 @@ pub async fn livez() -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n")
 }
 
-/// What a call found out about S3, the mail server or Logstash counts for this long: anybody may ask here, as often as they
-/// like, and each of these probes costs a sign-in or a request that is paid for.
+/// How long the result of a call to S3, the mail server or Logstash is reused: anybody may request this page, as often
+/// as they like, and each of these probes costs a log-in or a billed request.
 const FRESH: Duration = Duration::from_secs(10);
 
 #[derive(Serialize)]
@@ -32,11 +32,11 @@ struct Readiness {
     logs: &'static str,
 }
 
-/// GET /readyz: whether to send people here; 503 while the process is on its way out. What stands behind is told in the
-/// body only: the death of one service must not take every instance out.
+/// GET /readyz: whether to send traffic here; 503 while the process shuts down. The state of the services is in the
+/// body only: the failure of one service must not take every instance out of rotation.
 pub async fn readyz(app: Data<App>) -> HttpResponse {
     let ready = !app.is_stopping();
-    // Boxed: the compiler refuses a future in which those of sqlx, redis and the SDK lie this deep.
+    // Boxed: the compiler refuses a future that nests those of sqlx, redis and the AWS SDK this deeply.
     let (database, sessions, pictures, mail, logs) = tokio::join!(
         state(app.db.call_stats(), Duration::ZERO, Box::pin(app.db.ping())),
         state(app.sessions.call_stats(), Duration::ZERO, Box::pin(app.sessions.ping())),

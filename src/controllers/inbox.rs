@@ -1,5 +1,5 @@
-//! /inbox: the mails that did not leave, for who builds on this machine. In development only, and only for a browser on
-//! the same machine that asks for it by a local name: pages elsewhere can neither send people here nor read it.
+//! /inbox: the mails that were not sent, for developers. In development only, and only for a browser on the same
+//! machine that uses a local host name, so that no page elsewhere can read it.
 
 use std::path::Path as FilePath;
 use std::time::SystemTime;
@@ -69,7 +69,7 @@ pub async fn show(visitor: Visitor, req: HttpRequest, name: Path<String>) -> Res
 
 fn folder<'a>(visitor: &'a Visitor, req: &HttpRequest) -> Result<&'a FilePath> {
     let is_here = req.peer_addr().is_some_and(|peer| peer.ip().is_loopback());
-    // The Host as well: a name of somebody else's that resolves to this machine is not local (DNS rebinding).
+    // Checks Host as well: a foreign name that resolves to this machine is not local (DNS rebinding).
     let host = req.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let is_local_name = matches!(name, "localhost" | "127.0.0.1" | "[::1]");

@@ -1,4 +1,4 @@
-//! Figures for Prometheus (text format 0.0.4), on an address of their own: they tell more than visitors should know.
+//! Metrics for Prometheus (text format 0.0.4), on an address of their own: they reveal more than visitors should know.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ pub async fn show(app: Data<App>) -> HttpResponse {
     let (used, most) = app.db.in_use();
     gauge(&mut text, "database_connections_in_use", "Connections of the pool in use.", used);
     gauge(&mut text, "database_connections_max", "Connections that the pool may have.", most);
-    // The database may be away; then these two are missing, which is what Prometheus expects.
+    // While the database is down, these two are missing, which is what Prometheus expects.
     let depth = async { outbox::depth(&mut app.db.conn().await?).await };
     if let Ok((waiting, failed)) = depth.await {
         gauge(&mut text, "outbox_waiting", "Mails that wait to leave.", waiting);
@@ -38,7 +38,7 @@ fn requests(app: &App, text: &mut String) {
     const NAME: &str = "http_request_duration_seconds";
     head(text, NAME, "histogram", "Time from the request's head to its answer, by route and status.");
     for ((route, status), answers) in app.request_metrics.snapshot() {
-        // Patterns of ours: nothing in them needs escaping.
+        // Our own route patterns: nothing in them needs escaping.
         let labels = format!("route=\"{route}\",status=\"{status}\"");
         for (bound, within) in BOUNDS.into_iter().zip(answers.within) {
             let bound = bound as f64 / 1000.0;

@@ -1,4 +1,4 @@
-//! Posts: writing and deleting one's own.
+//! Posts: creating and deleting one's own.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
@@ -25,7 +25,7 @@ use crate::web::return_to;
 use crate::web::roles::CurrentUser;
 use crate::web::upload::{PostForm, Upload};
 
-/// POST /microposts. Whatever stands in the way, what was typed is read first: it comes back on an error page, and after a
+/// POST /microposts. Reads the text first, whatever fails afterwards: it comes back on an error page, and after a
 /// log-in.
 pub async fn create(
     current_user: Result<CurrentUser>,
@@ -127,7 +127,7 @@ async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse
         })
         .await;
     if let (Ok(false) | Err(_), Some((.., deletion))) = (&written, stored) {
-        // Whatever becomes of this, the picture goes tomorrow.
+        // Even if this fails, the scheduled deletion removes the picture a day later.
         if let Ok(mut db) = app.db.conn().await
             && deletion.run_now(&mut db, now).await.is_ok()
         {
@@ -178,7 +178,7 @@ pub async fn destroy(current_user: CurrentUser, id: Id, form: Form) -> Result<Ht
 async fn page_it_was_on(current_user: &CurrentUser, from: Option<String>) -> Result<String> {
     let Some(path) = from else { return Ok("/".into()) };
     let (list, query) = path.split_once('?').unwrap_or((&path, ""));
-    // The home page with a post that was refused, or the page that asked first.
+    // The home page with a rejected post, or the confirmation page.
     if list.starts_with("/microposts") {
         return Ok("/".into());
     }

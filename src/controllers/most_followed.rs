@@ -1,5 +1,5 @@
-//! "Most followed", beside the list of people: the leaderboard's ids, their names from the database, the whole kept for a
-//! few seconds, so that a page costs one look into the cache.
+//! "Most followed", beside the list of users: ids from the leaderboard, names from the database. The result is cached
+//! for a few seconds, so a page costs one cache lookup.
 
 use std::time::Duration;
 
@@ -11,29 +11,23 @@ use crate::models::user::User;
 use crate::services::leaderboard::MEMBERS;
 use crate::views::Layout;
 
-/// How many are shown.
+/// Length of the list.
 const SHOWN: usize = 10;
 const CACHE_KEY: &str = "most_followed";
-/// Other instances' follows are seen after so long at most.
+/// Upper bound on the delay until follows on other instances are shown.
 const TTL: Duration = Duration::from_secs(10);
 
-/// One line of the list.
+/// One entry of the list.
 #[derive(Serialize, Deserialize)]
 pub struct Leader {
-    /// Number in the URLs.
     pub id: i64,
-    /// As they want to be called.
     pub name: String,
-    /// Address of their picture.
+    /// URL of the avatar.
     pub avatar: String,
-    /// How many people follow them.
     pub followers: i64,
 }
 
-/// Those with the most followers.
-///
-/// # Errors
-/// When the database does not answer and the list is not known.
+/// The users with the most followers.
 pub async fn list(app: &App, layout: &Layout) -> Result<Vec<Leader>> {
     let load = async || {
         let ranking = async || User::most_followed(&mut app.db.conn().await?, MEMBERS).await;
@@ -50,9 +44,9 @@ pub async fn list(app: &App, layout: &Layout) -> Result<Vec<Leader>> {
     app.cache.get_or_load(CACHE_KEY, TTL, load).await
 }
 
-/// Somebody was followed or is no longer; call it after the transaction.
+/// Records that a user gained or lost a follower. Call it after the transaction.
 pub async fn note(app: &App, followed_id: i64) -> Result<()> {
-    // A statement of its own: the connection goes back before Redis is asked.
+    // A separate statement, so that the connection returns to the pool before the call to Redis.
     let followed = User::find(&mut app.db.conn().await?, followed_id).await?;
     if let Some(user) = followed {
         app.most_followed.note(user.id, user.followers_count).await;
@@ -61,12 +55,12 @@ pub async fn note(app: &App, followed_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Somebody changed their name.
+/// Refreshes the list after a user changed their name.
 pub async fn renamed(app: &App) {
     app.cache.forget(CACHE_KEY).await;
 }
 
-/// Somebody is gone. Whom they followed has a follower less, which is seen when the list is rebuilt.
+/// Removes a deleted user. Those whom they followed lose a follower, which shows when the list is rebuilt.
 pub async fn deleted(app: &App, id: i64) {
     app.most_followed.remove(id).await;
     app.cache.forget(CACHE_KEY).await;

@@ -1,4 +1,4 @@
-//! Mails on their way, for admins: what waits, what was given up and why, and another attempt.
+//! The outbox, for admins: mails that wait, mails that failed and why, and another attempt.
 
 use actix_web::HttpResponse;
 use askama::Template;
@@ -36,7 +36,7 @@ pub async fn index(admin: Admin, from: PageStart) -> Result<HttpResponse> {
     })
 }
 
-/// PATCH /admin/outbox: all mails that were given up begin anew.
+/// PATCH /admin/outbox: requeues all failed mails.
 pub async fn update_all(admin: Admin) -> Result<HttpResponse> {
     let app = &admin.app;
     let mut db = app.db.conn().await?;
@@ -47,7 +47,7 @@ pub async fn update_all(admin: Admin) -> Result<HttpResponse> {
     admin.redirect_with_flash("/admin/outbox", FlashKind::Success, &format!("Sending again: {mails}."))
 }
 
-/// PATCH /admin/outbox/{id}: a mail that was given up begins anew.
+/// PATCH /admin/outbox/{id}: requeues a failed mail.
 pub async fn update(admin: Admin, id: Id) -> Result<HttpResponse> {
     let app = &admin.app;
     let mut db = app.db.conn().await?;
@@ -58,7 +58,7 @@ pub async fn update(admin: Admin, id: Id) -> Result<HttpResponse> {
             "That mail has already been sent or is being sent again.",
         );
     }
-    // Whoever presses this has put right what was wrong.
+    // Ends the worker's pause after failures: an admin who retries has fixed the cause.
     app.mail_wakeup.wake_now();
     audit_admin("mail_sent_again", id.0, admin.user.id);
     admin.redirect_with_flash("/admin/outbox", FlashKind::Success, "The mail is on its way again.")

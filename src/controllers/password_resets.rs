@@ -1,4 +1,4 @@
-//! Forgotten passwords: asking for the mail, its link, and the new password.
+//! Forgotten passwords: the request for a mail, its link, and the new password.
 
 use actix_web::HttpResponse;
 use actix_web::web::Path;
@@ -36,7 +36,7 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     visitor.render(&New { layout, errors: FieldErrors::default(), email: String::new() })
 }
 
-/// POST /password_resets. Answers alike whether or not the address has an account (OWASP Forgot Password).
+/// POST /password_resets. The response is the same whether or not the address has an account (OWASP Forgot Password).
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let typed = form.get("password_reset[email]");
     let email = match Email::parse(typed) {
@@ -93,12 +93,12 @@ pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result
     }
 }
 
-/// GET /password_resets/{token}: what is left of a link that was cut in two.
+/// GET /password_resets/{token}: a link that a mail program truncated.
 pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse> {
     mail_link::incomplete(&visitor, Purpose::PasswordReset, &token)
 }
 
-/// PATCH /password_resets/{token}. The link shows whose the mailbox is, so it activates as well.
+/// PATCH /password_resets/{token}. The link proves who owns the mailbox, so it activates the account as well.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now) = (&visitor.app, visitor.app.clock.now());
     let email = form.get("email");
@@ -123,7 +123,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     let user = app
         .db
         .transaction(async |db| {
-            // Of several requests at once, one uses the link.
+            // Of several concurrent requests, one uses the link.
             if !link.consume(db).await? {
                 return Ok(None);
             }

@@ -12,8 +12,8 @@ use crate::views::avatar;
 use crate::web::immutable_response::{IMMUTABLE, Immutable};
 use crate::web::params::Id;
 
-/// GET /pictures/{key}. A key names one content for ever, so it is its tag as well: who has it already is told so without
-/// looking whether it is still there.
+/// GET /pictures/{key}. A key always names the same content, so it is the ETag as well: a client that has the picture
+/// gets 304 without a check that it still exists.
 pub async fn show(app: Data<App>, key: Path<String>, req: HttpRequest) -> Result<HttpResponse> {
     if !is_key(&key) {
         return Err(Error::NotFound);

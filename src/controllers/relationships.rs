@@ -1,5 +1,5 @@
-//! Following: who follows whom, follow, unfollow. Where JavaScript runs, the button and the counts change in place: htmx
-//! picks them out of the page that the answer leads to, so there is one answer for all browsers.
+//! Following: the lists, follow, unfollow. With JavaScript, the button and the counts change in place: htmx takes them
+//! from the page that the response redirects to, so all browsers get the same response.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};

@@ -1,4 +1,4 @@
-//! What SES tells, by SNS: bounces and complaints.
+//! Bounces and complaints that SES reports through SNS.
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
@@ -11,10 +11,10 @@ use crate::mail::{ses_events, suppression};
 use crate::web::form;
 use crate::web::sign_in::audit;
 
-/// The largest message of SNS.
+/// Largest SNS message, in bytes.
 const MAX: usize = 256 * 1024;
 
-/// POST /webhooks/ses. Nobody is asked who they are: the message's signature says it. There only with SES_TOPIC_ARN.
+/// POST /webhooks/ses. The signature of the message authenticates it. Available only if SES_TOPIC_ARN is set.
 pub async fn create(app: Data<App>, req: HttpRequest, payload: Payload) -> Result<HttpResponse> {
     let sns = app.sns.as_ref().ok_or(Error::NotFound)?;
     let body = form::body(req.headers(), payload, MAX).await?;
@@ -31,7 +31,7 @@ pub async fn create(app: Data<App>, req: HttpRequest, payload: Payload) -> Resul
         }
         SnsMessage::Notification { text, at } => {
             let Some(unwanted) = ses_events::unwanted(&text) else {
-                tracing::info!("the topic of SES tells something that is neither bounce nor complaint");
+                tracing::info!("SES notification is neither a bounce nor a complaint");
                 return Ok(taken());
             };
             let mut db = app.db.conn().await?;

@@ -17,7 +17,7 @@ use crate::web::sign_in::audit;
 use crate::web::sign_up;
 use crate::web::visitor::Visitor;
 
-/// After a log-out that the server could not note.
+/// Shown after a log-out that could not be recorded everywhere.
 const ONLY_HERE: &str = "You are logged out in this browser, but part of the site did not answer. If somebody else may have \
     used your account here, log in again later and choose “Log out everywhere else” in your settings.";
 
@@ -34,7 +34,7 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     visitor.render(&New { layout: visitor.layout("Log in"), email: String::new(), remember_me: false })
 }
 
-/// POST /login. Takes as long and says the same for an unknown address as for a wrong password (ASVS 6.3.8).
+/// POST /login. An unknown address and a wrong password take the same time and get the same response (ASVS 6.3.8).
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let app = &visitor.app;
     let (typed_email, password) = (form.get("session[email]"), form.get("session[password]"));
@@ -67,7 +67,7 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     };
     if user.activated_at.is_none() {
         audit("log_in_refused", Some(user.id));
-        // The password was right, so this browser may activate the account; the home page offers another mail.
+        // The password is right, so this browser may activate the account; the home page offers another mail.
         sign_up::remember(&visitor, &user.email, &user.password_digest);
         let message = "Account not activated. Check your email for the activation link.";
         return visitor.redirect_with_flash("/", FlashKind::Warning, message);
@@ -82,7 +82,8 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     visitor.redirect(&next)
 }
 
-/// DELETE /logout. Twice in a row is fine: a second window. Works whatever is away, even what says who is here.
+/// DELETE /logout. May be repeated, from a second window. Works whatever service is down, even the one that identifies
+/// the visitor.
 pub async fn destroy(app: Data<App>, req: HttpRequest, known: Result<Visitor>) -> Result<HttpResponse> {
     let visitor = known.unwrap_or_else(|_| Visitor::as_known(app, req));
     visitor.forget_draft();
@@ -92,7 +93,7 @@ pub async fn destroy(app: Data<App>, req: HttpRequest, known: Result<Visitor>) -
     }
     match ended {
         Err(Error::Unavailable(error)) => {
-            tracing::error!(error, "a log-out was not noted by every store");
+            tracing::error!(error, "a log-out was not recorded in every store");
             visitor.redirect_with_flash("/", FlashKind::Warning, ONLY_HERE)
         }
         ended => ended.and_then(|()| visitor.redirect("/")),

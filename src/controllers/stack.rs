@@ -1,5 +1,5 @@
-//! The stack page: each of the five services, where it is, and how it is doing at this moment. Open, it asks again every two
-//! seconds; what other requests noticed is shown at once.
+//! The stack page: each of the five services, its address and its current state. While open, the page refreshes every 2
+//! s; it includes what other requests observed.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::telemetry::call_stats::{CallStats, STEPS, Snapshot};
 use crate::views::{Layout, pluralize};
 use crate::web::roles::Operator;
 
-/// A service that was asked so recently is not asked again.
+/// A service that was called this recently is not probed.
 const FRESH: Duration = Duration::from_millis(1500);
-/// Who does not answer within this time is down, as far as the page is concerned.
+/// Timeout of a probe. The page shows a service that exceeds it as down.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Height of the plot, in its own units; a bar's height goes with the logarithm of the time.
+/// Height of the plot in its own units. The height of a bar is logarithmic in the time.
 const PLOT: u32 = 24;
 
 #[derive(Template)]
@@ -30,22 +30,21 @@ struct Show {
     plot: u32,
 }
 
-/// One service, as the page shows it.
 struct Service {
     role: &'static str,
     kind: &'static str,
     is_remote: bool,
     address: String,
-    /// up, slow, down or idle.
+    /// "up", "slow", "down" or "idle".
     state: &'static str,
     latency: String,
     last_error: Option<(String, String)>,
     bars: Vec<Bar>,
-    /// Pools and queues.
+    /// Fill levels of pools and queues.
     depths: Vec<String>,
 }
 
-/// One step of the plot.
+/// One time step of the plot.
 struct Bar {
     x: usize,
     y: u32,
@@ -67,7 +66,7 @@ pub async fn show(operator: Operator) -> Result<HttpResponse> {
     operator.render(&Show { layout: operator.layout("Stack"), services, steps: STEPS, plot: PLOT })
 }
 
-/// Asks a service, unless somebody did so recently. Its call_stats know what came of it.
+/// Probes a service, unless it was called recently. The result is in its `call_stats`.
 pub(super) async fn probe(call_stats: &CallStats, fresh: Duration, ping: impl Future<Output = Result<()>>) {
     if call_stats.pulse().last_ended.is_some_and(|ended| ended < fresh) {
         return;
@@ -130,7 +129,7 @@ async fn services(app: &App) -> Vec<Service> {
     ]
 }
 
-/// What waits for the mail server stands in the database, which may be away itself.
+/// The outbox is in the database, which may be down itself.
 async fn outbox_depth(app: &App) -> Vec<String> {
     let depth = async { outbox::depth(&mut app.db.conn().await?).await };
     match depth.await {
@@ -145,7 +144,7 @@ fn count(number: u64, one: &str) -> String {
     pluralize(&number.cast_signed(), one)
 }
 
-/// `slow`: milliseconds from which an answer counts as slow.
+/// `slow`: response time in milliseconds from which the service counts as slow.
 fn service(
     role: &'static str,
     kind: &'static str,
@@ -181,7 +180,7 @@ fn milliseconds(time: Duration) -> String {
 fn bars(pulse: &Snapshot) -> Vec<Bar> {
     let seen = pulse.steps.iter().enumerate().filter(|(_, step)| step.answered + step.failed > 0);
     seen.map(|(x, step)| {
-        // 10 us is the lowest bar, every factor of 10 a quarter of the height, 1 s and more the highest.
+        // 10 us or less is the lowest bar, 1 s or more the highest; each factor of 10 adds a fifth of the height.
         let tenths = (step.slowest.as_micros().max(10) as f64 / 10.0).log10() / 5.0;
         let height = ((tenths * f64::from(PLOT)) as u32).clamp(2, PLOT);
         Bar { x, y: PLOT - height, height, failed: step.failed > 0 }

@@ -1,4 +1,4 @@
-//! Style sheets, scripts and drawings, from the binary; compressed, for whoever understands that.
+//! Style sheets, scripts and drawings from the binary, compressed for clients that accept it.
 
 use actix_web::http::header::{AcceptEncoding, CACHE_CONTROL, CONTENT_ENCODING, Encoding, HeaderValue, VARY};
 use actix_web::web::{Header, Path};
@@ -8,11 +8,11 @@ use crate::error::{Error, Result};
 use crate::views::assets;
 use crate::web::immutable_response::IMMUTABLE;
 
-/// For an address with another version than ours, or with none: while a new release is rolled out, a page of the new one
-/// may ask the old one for its files, and these bytes must not stay under that address.
+/// For an address with another version than ours, or with none: during a rolling deployment, a page of the new release
+/// may request its files from the old one, and these bytes must not stay cached under that address.
 const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// These have one address for ever, so browsers ask again after a day.
+/// For files whose address has no version: browsers ask again after a day.
 const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 
 type Accepted = Option<Header<AcceptEncoding>>;
@@ -24,7 +24,7 @@ pub async fn show(req: HttpRequest, name: Path<String>, accepted: Accepted) -> R
     file(&name, cache, accepted)
 }
 
-/// GET /favicon.ico, for browsers that do not ask the page.
+/// GET /favicon.ico, for browsers that ignore the icon link of the page.
 pub async fn favicon(accepted: Accepted) -> Result<HttpResponse> {
     file("icon.svg", FOR_A_DAY, accepted)
 }

@@ -1,4 +1,4 @@
-//! The home page and those that say the same to everybody.
+//! The home page and the static pages.
 
 use actix_web::HttpResponse;
 use askama::Template;
@@ -19,12 +19,12 @@ use crate::web::visitor::Visitor;
 #[template(path = "static_pages/welcome.html")]
 struct Welcome {
     layout: Layout,
-    /// The address of the account that was made in this browser and is not active yet, as far as the browser knows.
+    /// Address of the account that was signed up in this browser and, as far as the browser knows, is not active yet.
     signed_up: Option<String>,
     services: Vec<ServiceName>,
 }
 
-/// The home page of somebody who is logged in.
+/// The home page of a logged-in user.
 #[derive(Template)]
 #[template(path = "static_pages/feed.html")]
 pub struct Feed {

@@ -1,4 +1,4 @@
-//! Addresses that get no mail any more, for admins.
+//! Suppressed addresses, which get no mail any more, for admins.
 
 use actix_web::HttpResponse;
 use askama::Template;

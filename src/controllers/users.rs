@@ -1,4 +1,4 @@
-//! People: sign-up, list, profile, settings, and the admin's delete.
+//! Users: sign-up, list, profile, settings, and deletion by an admin.
 
 use actix_web::HttpResponse;
 use askama::Template;
@@ -52,9 +52,9 @@ struct Show {
     layout: Layout,
     user: User,
     microposts: Page<Micropost>,
-    /// Id of the visitor's follow of this person.
+    /// Id of the row by which the visitor follows this user.
     follow: Option<i64>,
-    /// What the visitor was about to post before logging in: one's own profile is where a log-in leads.
+    /// What the visitor was about to post before logging in; a log-in leads to one's own profile.
     draft: Option<Draft>,
     errors: FieldErrors,
 }
@@ -76,7 +76,6 @@ pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpRespo
     visitor.render(&Show { layout, user, microposts, follow, draft, errors })
 }
 
-/// The form for a new account, and the settings.
 #[derive(Template)]
 #[template(path = "users/new.html")]
 struct New {
@@ -92,7 +91,8 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     visitor.render(&New { layout, errors: FieldErrors::default(), name: String::new(), email: String::new() })
 }
 
-/// POST /users. Answers alike whether or not the address has an account (ASVS 6.3.8): only its owner learns, by mail.
+/// POST /users. The response is the same whether or not the address has an account (ASVS 6.3.8): only its owner learns,
+/// by mail.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let (name, email) = (form.get("user[name]"), form.get("user[email]"));
     let mut errors = FieldErrors::default();
@@ -148,7 +148,7 @@ struct Edit {
     errors: FieldErrors,
     name: String,
     email: String,
-    /// The new address that waits for its link to be followed.
+    /// The new address, until its link is followed.
     pending_email: Option<String>,
 }
 
@@ -268,7 +268,7 @@ struct Delete {
     user: User,
 }
 
-/// GET /users/{id}/delete: asks first, where no JavaScript does.
+/// GET /users/{id}/delete: the confirmation for browsers without JavaScript.
 pub async fn delete(admin: Admin, id: Id) -> Result<HttpResponse> {
     let user = User::find(&mut admin.app.db.conn().await?, id.0).await?.ok_or(Error::NotFound)?;
     admin.render(&Delete { layout: admin.layout("Delete user"), user })

@@ -1,5 +1,5 @@
-//! Links that give an account its former address back. Whoever knows a password can change the address and confirm the new
-//! one, so the former address gets a link that no later change takes away (ASVS 6.3.7).
+//! Links that restore the former address of an account. Anyone who knows the password can change the address and
+//! confirm the new one, so the former address gets a link that no later change revokes (ASVS 6.3.7).
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,20 +10,20 @@ use super::values::token::{Digest, Token};
 use crate::db::{Conn, execute, fetch_optional};
 use crate::error::Result;
 
-/// How long a link is good.
+/// How long a link is valid.
 pub const LIFETIME: TimeDelta = TimeDelta::days(7);
 
-/// What using a link came to.
+/// Result of using a link.
 pub enum Restored {
-    /// The account has its former address, a new password and no session.
+    /// The account has its former address, a new password and no sessions.
     Done,
-    /// The link was used, or one of an earlier address was.
+    /// This link was used already, or one for an earlier address was.
     Used,
-    /// Another account has the address by now. The link is still good.
+    /// Another account has the address now. The link stays valid.
     Taken,
 }
 
-/// Makes a link for the address that somebody has at present.
+/// Creates a link for the current address.
 pub async fn issue(db: &mut Conn, user_id: i64, email: &str, now: DateTime<Utc>) -> Result<Token> {
     let secret = Token::random()?;
     execute!(
@@ -37,7 +37,7 @@ pub async fn issue(db: &mut Conn, user_id: i64, email: &str, now: DateTime<Utc>)
     Ok(secret)
 }
 
-/// Finds the link that somebody followed. It may have expired.
+/// Finds a link, which may have expired.
 pub async fn find(db: &mut Conn, token: &str, email: &str) -> Result<Option<MailToken>> {
     fetch_optional!(
         db,
@@ -47,13 +47,14 @@ pub async fn find(db: &mut Conn, token: &str, email: &str) -> Result<Option<Mail
     )
 }
 
-/// Uses a link: the former address and a new password count, every session ends, and so does every link that went to an
-/// address which the account had later.
+/// Uses a link: restores the address, sets the new password, ends every session, and revokes every link that was sent
+/// to a later address of the account.
 pub async fn apply(db: &mut Conn, link: &MailToken, digest: &str, now: DateTime<Utc>) -> Result<Restored> {
-    // A change of address uses up its link first and then changes the user; here it is the same order, so whichever
-    // comes second sees what the first one did.
+    // A change of address consumes its link first and then updates the user. The same order here lets whichever comes
+    // second see what the first one did.
     MailToken::revoke(db, link.user_id, Purpose::EmailChange).await?;
-    // Of several requests at once, one uses the link. An UPDATE, because the link has to outlast a taken address.
+    // Of several concurrent requests, one uses the link. An UPDATE, because the link stays valid if the address is
+    // taken.
     if execute!(db, "UPDATE email_restores SET user_id = user_id WHERE id = ?", link.id)?.rows == 0 {
         return Ok(Restored::Used);
     }
@@ -71,7 +72,7 @@ pub async fn apply(db: &mut Conn, link: &MailToken, digest: &str, now: DateTime<
     Ok(Restored::Done)
 }
 
-/// Whether another account than this one has the address.
+/// Whether another activated account has the address.
 pub async fn is_taken(db: &mut Conn, link: &MailToken) -> Result<bool> {
     let Ok(email) = Email::parse(&link.email) else { return Ok(false) };
     let owner = User::find_by_email(db, &email).await?;

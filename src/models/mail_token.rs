@@ -1,4 +1,5 @@
-//! Links sent by mail: single use, newest only, they expire (OWASP Forgot Password Cheat Sheet; ASVS 6.4).
+//! Links sent by mail: valid once, only the newest, and for a limited time (OWASP Forgot Password Cheat Sheet; ASVS
+//! 6.4).
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,20 +11,20 @@ use crate::error::Result;
 /// What a link is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Activates an account. Good for 3 days.
+    /// Activates an account. Valid for 3 days.
     Activation,
-    /// Sets a new password. Good for 2 hours.
+    /// Sets a new password. Valid for 2 hours.
     PasswordReset,
-    /// Confirms a new address. Good for 3 days.
+    /// Confirms a new address. Valid for 3 days.
     EmailChange,
-    /// Gives an account its former address back; kept in a table of its own (email_restore.rs).
+    /// Restores the former address of an account. Has its own table (email_restore.rs).
     EmailRestore,
-    /// What an activation link turns into once the account is active, so that following it again can be explained.
+    /// An activation link that was used, kept so that the page can explain why it no longer works.
     UsedActivation,
 }
 
 impl Purpose {
-    /// How long a link is good.
+    /// How long a link is valid.
     pub fn lifetime(self) -> TimeDelta {
         match self {
             Purpose::Activation | Purpose::EmailChange | Purpose::UsedActivation => TimeDelta::days(3),
@@ -32,7 +33,7 @@ impl Purpose {
         }
     }
 
-    /// How it is written in the table, and the first segment of its link.
+    /// The value in the table, and the first path segment of the link.
     pub fn as_str(self) -> &'static str {
         match self {
             Purpose::Activation => "account_activations",
@@ -44,13 +45,12 @@ impl Purpose {
     }
 }
 
-/// A link that was found.
+/// A link found in the database.
 #[derive(Debug, Clone)]
 pub struct MailToken {
     pub(super) id: i64,
-    /// Whose it is.
     pub user_id: i64,
-    /// The address that it went to.
+    /// The address that the link was sent to.
     pub email: String,
     expires_at: DateTime<Utc>,
 }
@@ -58,7 +58,7 @@ pub struct MailToken {
 row!(MailToken { id, user_id, email, expires_at });
 
 impl MailToken {
-    /// Makes a link for somebody; an earlier one of the same kind is good no more.
+    /// Creates a link and revokes an earlier one with the same purpose.
     pub async fn issue(
         db: &mut Conn,
         user_id: i64,
@@ -80,7 +80,7 @@ impl MailToken {
         Ok(secret)
     }
 
-    /// Finds the link that somebody followed: the token and the address in it must fit together. It may have expired.
+    /// Finds the link with this token and this address. It may have expired.
     pub async fn find(
         db: &mut Conn,
         purpose: Purpose,
@@ -99,18 +99,18 @@ impl MailToken {
         )
     }
 
-    /// Uses the link up. Of any number of requests at the same time, one gets `true`.
+    /// Consumes the link. Of several concurrent requests, only one gets `true`.
     pub async fn consume(&self, db: &mut Conn) -> Result<bool> {
         Ok(execute!(db, "DELETE FROM mail_tokens WHERE id = ?", self.id)?.rows == 1)
     }
 
-    /// Ends the link of that kind that somebody may have.
+    /// Revokes the user's link with this purpose, if there is one.
     pub async fn revoke(db: &mut Conn, user_id: i64, purpose: Purpose) -> Result<()> {
         execute!(db, "DELETE FROM mail_tokens WHERE user_id = ? AND purpose = ?", user_id, purpose.as_str())?;
         Ok(())
     }
 
-    /// Ends all links of this table that somebody may have: what they lead to, or where they went, is theirs no more.
+    /// Revokes all links of this table that the user has, except the records of used activations.
     pub async fn revoke_all(db: &mut Conn, user_id: i64) -> Result<()> {
         execute!(
             db,
@@ -121,8 +121,7 @@ impl MailToken {
         Ok(())
     }
 
-    /// Uses an activation link up and remembers that it was used. Of any number of requests at the same time, one gets
-    /// `true`.
+    /// Consumes an activation link and records that it was used. Of several concurrent requests, only one gets `true`.
     pub async fn use_activation(&self, db: &mut Conn) -> Result<bool> {
         let used = execute!(
             db,
@@ -134,7 +133,7 @@ impl MailToken {
         Ok(used.rows == 1)
     }
 
-    /// The new address that somebody asked for and has not confirmed yet.
+    /// The new address that the user requested and has not confirmed yet.
     pub async fn pending_email(db: &mut Conn, user_id: i64, now: DateTime<Utc>) -> Result<Option<String>> {
         let pending: Option<(String,)> = fetch_optional!(
             db,
@@ -146,7 +145,6 @@ impl MailToken {
         Ok(pending.map(|(email,)| email))
     }
 
-    /// Whether its time is over.
     pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
         self.expires_at <= now
     }

@@ -1,4 +1,4 @@
-//! Short texts, with or without a picture: the table `microposts`.
+//! Posts, with or without a picture: the table `microposts`.
 
 use chrono::{DateTime, Utc};
 
@@ -13,25 +13,20 @@ use crate::jobs::picture_deletion;
 /// Longest text, in characters.
 pub const MAX: usize = 140;
 
-/// A post with the name of who wrote it, as lists show it.
+/// A post with its author's name, as lists show it.
 pub struct Micropost {
-    /// Number in the URLs.
     pub id: i64,
-    /// Who wrote it.
     pub user_id: i64,
-    /// Their name.
     pub user_name: String,
-    /// Their address, for those who have their avatar at Gravatar.
+    /// For avatars from Gravatar.
     pub user_email: String,
-    /// The text.
     pub content: String,
     /// Key of the picture in the image store.
     pub picture: Option<String>,
-    /// In pixels, if it was stored together with its size.
+    /// In pixels; `None` if the picture was stored without its size.
     pub picture_width: Option<i32>,
-    /// In pixels, if it was stored together with its size.
+    /// In pixels; `None` if the picture was stored without its size.
     pub picture_height: Option<i32>,
-    /// When it was written.
     pub created_at: DateTime<Utc>,
 }
 
@@ -50,7 +45,6 @@ row!(Micropost {
 /// A picture in the image store, for a new post.
 #[derive(Clone, Copy)]
 pub struct StoredPicture<'a> {
-    /// Its key.
     pub key: &'a str,
     /// In pixels.
     pub width: u32,
@@ -58,7 +52,7 @@ pub struct StoredPicture<'a> {
     pub height: u32,
 }
 
-/// A post whose author is known beforehand.
+/// A post whose author is known already.
 struct Written {
     id: i64,
     content: String,
@@ -86,8 +80,9 @@ impl Written {
     }
 }
 
-/// `SELECT` of [`Micropost`]s. The tables are joined in the order in which they are named (MySQL and MariaDB read the
-/// comment): the first one leads along its index, so that rows come sorted and no more of them are read than are shown.
+/// `SELECT` of [`Micropost`]s. `STRAIGHT_JOIN`, in a comment that MySQL and MariaDB execute, joins the tables in the
+/// order written: the first one is read along its index, so rows come sorted, and no more of them are read than are
+/// shown.
 macro_rules! select_micropost {
     ($($rest:expr),+) => {
         concat!(
@@ -98,7 +93,7 @@ macro_rules! select_micropost {
     };
 }
 
-/// `SELECT` of posts as they were [`Written`].
+/// `SELECT` of [`Written`] posts.
 macro_rules! select_written {
     ($($rest:expr),+) => {
         concat!(
@@ -108,15 +103,13 @@ macro_rules! select_written {
     };
 }
 
-/// A text that fits: 1 to [`MAX`] characters (code points), not blank.
+/// A valid text: 1 to [`MAX`] characters (code points), not blank.
 #[derive(Debug)]
 pub struct Content(String);
 
 impl Content {
-    /// Reads what was typed. A browser sends a line break as two characters; it counts as one.
-    ///
-    /// # Errors
-    /// What is wrong with it, to follow the word "Content".
+    /// Validates user input. A line break counts as one character, although browsers send two (CR LF). An error reads
+    /// as the rest of a sentence that begins with "Content".
     pub fn parse(typed: &str) -> Result<Content, String> {
         let content = typed.replace("\r\n", "\n");
         let content = content.trim();
@@ -132,18 +125,15 @@ impl Content {
         Ok(Content(content.to_owned()))
     }
 
-    /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Micropost {
-    /// Writes a post, and into feeds. The author's count comes first: inserting locks the author's row for reading
-    /// (foreign key), and two posts at once would then wait for each other's lock for ever.
-    ///
-    /// # Errors
-    /// [`Error::LogInFirst`] when the author was deleted meanwhile.
+    /// Stores a post and adds it to feeds. The author's count is updated first: the INSERT takes a shared lock on the
+    /// author's row (foreign key), and two concurrent posts would deadlock when both then update it.
+    /// [`Error::LogInFirst`] if the author was deleted in the meantime.
     pub async fn create(
         db: &mut Conn,
         user_id: i64,
@@ -166,20 +156,15 @@ impl Micropost {
         timeline::add(db, post.id).await
     }
 
-    /// Finds a post of this author.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such post, or it is somebody else's.
+    /// Finds a post of this author. [`Error::NotFound`] if there is no such post, or it belongs to someone else.
     pub async fn find_by(db: &mut Conn, id: i64, author: &User) -> Result<Micropost> {
         let written: Written =
             fetch_one!(db, select_written!("WHERE id = ? AND user_id = ?"), id, author.id)?;
         Ok(written.by(author))
     }
 
-    /// Deletes a post of this author, and has its picture deleted.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such post, or it is somebody else's.
+    /// Deletes a post of this author and schedules the deletion of its picture. [`Error::NotFound`] if there is no such
+    /// post, or it belongs to someone else.
     pub async fn delete(db: &mut Conn, id: i64, user_id: i64, now: DateTime<Utc>) -> Result<()> {
         Self::count(db, user_id, -1).await?;
         let (picture,): (Option<String>,) =
@@ -193,14 +178,14 @@ impl Micropost {
         }
     }
 
-    /// Keeps the author's count, and holds the author until the transaction ends.
+    /// Adjusts the author's count, and thereby locks the author's row until the transaction ends.
     async fn count(db: &mut Conn, user_id: i64, by: i64) -> Result<()> {
         let count =
             "UPDATE users SET microposts_count = microposts_count + ? WHERE id = ? AND deleted_at IS NULL";
         if execute!(db, count, by, user_id)?.rows == 1 { Ok(()) } else { Err(Error::LogInFirst) }
     }
 
-    /// What one person wrote, newest first.
+    /// The posts of one user, newest first.
     pub async fn by(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
         let Key { at, id } = from.newest();
         let rows = fetch_all!(
@@ -221,14 +206,14 @@ impl Micropost {
         Ok(page.map(|written| written.by(user)))
     }
 
-    /// What one person and those whom they follow wrote, newest first. Nearly all of it stands in their timeline; the posts
-    /// of people with very many followers do not (timeline.rs), and those who follow such people have both put together.
-    /// Everybody else is spared the search, which costs the database a third more or worse.
+    /// The posts of a user and of everyone they follow, newest first. Nearly all of them are in the user's timeline;
+    /// those of authors with fan-out on read are not (timeline.rs), so followers of such authors get a union of both.
+    /// Everybody else is spared this search, which costs the database a third more or worse.
     pub async fn feed(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
         let Key { at, id } = from.newest();
         let rows = if user.follows_read_through {
-            // Enough of each for this page, whichever of them it will be made of. UNION and not UNION ALL: what was written
-            // before its author had so many followers is found twice.
+            // Each half yields enough rows to fill this page alone. UNION and not UNION ALL: posts from before their
+            // author used fan-out on read are found twice.
             let most = from.offset() + from.limit();
             fetch_all!(
                 db,

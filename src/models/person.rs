@@ -1,24 +1,22 @@
-//! People as lists show them: the same table `users`, and no more of it than a line of a list says. The digest alone would
-//! double what the database sends for such a page.
+//! Users as lists show them: the table `users`, but only the columns that a line of a list needs. The digest alone
+//! would double what the database sends for such a page.
 
 use super::values::page::{Key, Page, PageStart};
 use crate::db::{Conn, fetch_all, row};
 use crate::error::Result;
 
-/// A line of a list of people.
+/// An entry in a list of users.
 pub struct Person {
-    /// Number in the URLs.
     pub id: i64,
-    /// As they want to be called.
     pub name: String,
-    /// Their address, for those who have their avatar at Gravatar.
+    /// For avatars from Gravatar.
     pub email: String,
 }
 
 row!(Person { id, name, email });
 
 impl Person {
-    /// Everybody activated, a page at a time.
+    /// A page of all activated users, by id.
     pub async fn page(db: &mut Conn, from: PageStart) -> Result<Page<Person>> {
         let rows = fetch_all!(
             db,

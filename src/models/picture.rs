@@ -1,9 +1,9 @@
-//! Turns an uploaded file into a picture that is safe to keep and to show, or says why not.
+//! Turns an uploaded file into a picture that is safe to store and to show, or returns why it cannot.
 //!
-//! What comes in is never what goes out: every picture is decoded, shrunk, converted to sRGB and encoded anew, so that
-//! neither metadata (EXIF with the place where it was taken) nor anything hidden in or behind the picture survives (OWASP
-//! File Upload, "content disarm and reconstruct"; ASVS V5). Before any decoder runs, a walk over the parts of the file,
-//! which costs next to nothing, estimates how much memory and time it takes, and finds what is cut off.
+//! Uploaded bytes are never served. Every picture is decoded, shrunk, converted to sRGB and encoded again, so neither
+//! metadata (EXIF with the location) nor anything hidden in or after the picture survives (OWASP File Upload, "content
+//! disarm and reconstruct"; ASVS V5). Before decoding, a cheap walk over the file's structure estimates the memory and
+//! time needed and detects truncated files.
 
 mod color;
 mod gif;
@@ -19,40 +19,39 @@ use std::io::{self, BufRead, Seek};
 use fast_image_resize::ResizeError;
 use image::{ImageError, ImageFormat, Limits};
 
-/// The longest side of a picture that is kept, in pixels.
+/// Longest side of a stored picture, in pixels.
 pub const MAX_SIDE: u32 = 400;
 
-/// How many pixels a still picture may have: as many as the sensors of phones.
+/// Limit for a still picture: as many pixels as phone sensors have.
 pub const MAX_PIXELS: u64 = 200_000_000;
 
-/// How many pixels all frames of an animation may have together: each frame is decoded, shrunk and encoded again.
+/// Limit for all frames of an animation together: each frame is decoded, shrunk and encoded again.
 pub const MAX_ANIMATION_PIXELS: u64 = 40_000_000;
 
-/// How many frames an animation may have.
+/// Limit for an animation.
 pub const MAX_FRAMES: u32 = 100;
 
-/// What decoding one upload may take, in bytes. A JPEG is decoded at a fraction of its size, so only a progressive one,
-/// whose coefficients are all kept, comes near: at 20 million pixels without chroma subsampling, 40 million with it. A PNG
-/// with 8 bits and transparency reaches it at 32 million pixels, a GIF at 10 in one frame.
+/// Limit for decoding one upload, in bytes. JPEGs are decoded at a fraction of their size, so only a progressive one,
+/// whose coefficients all stay in memory, comes near it: at 20 million pixels without chroma subsampling, at 40 million
+/// with it. An 8-bit PNG with transparency reaches it at 32 million pixels, a GIF of one frame at 10 million.
 pub const MAX_MEMORY: u64 = 130_000_000;
 
-/// The longest side of an upload, in pixels: that of JPEG and GIF, which only a PNG can exceed. For each pixel of a side,
-/// shrinking takes some 40 bytes.
+/// Longest side of an upload, in pixels: the maximum of JPEG and GIF; only a PNG can exceed it. Shrinking takes about
+/// 40 bytes for each pixel of a side.
 const MAX_UPLOAD_SIDE: u32 = 65_535;
 
-/// What a picture is kept as.
+/// Format of a stored picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Photos.
     Jpeg,
-    /// Drawings, with transparency. An animated one becomes its still image.
+    /// Drawings, with transparency. Of an animated PNG, only the still image is kept.
     Png,
     /// Animations, with transparency.
     Gif,
 }
 
 impl Format {
-    /// For the `Content-Type` header.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -61,7 +60,7 @@ impl Format {
         }
     }
 
-    /// For the end of a file name or a key, without the dot.
+    /// Without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Jpeg => "jpg",
@@ -70,7 +69,7 @@ impl Format {
         }
     }
 
-    /// Reads it back from a key that ends in [`Format::extension`].
+    /// The format of a key that ends in [`Format::extension`].
     pub fn of_key(key: &str) -> Self {
         match key.rsplit('.').next() {
             Some("jpg") => Self::Jpeg,
@@ -80,12 +79,12 @@ impl Format {
     }
 }
 
-/// A picture as it is kept: made by us, at most [`MAX_SIDE`] on each side, in sRGB, without metadata.
+/// A picture ready to be stored: encoded by us, at most [`MAX_SIDE`] pixels on each side, in sRGB, without metadata.
 #[derive(Debug)]
 pub struct Picture {
-    /// The whole file.
+    /// The encoded file.
     pub bytes: Vec<u8>,
-    /// What it is: the same as the upload was, and for WebP a PNG if it is transparent, else a JPEG.
+    /// The format of the upload; a WebP becomes a PNG if it is transparent, else a JPEG.
     pub format: Format,
     /// In pixels.
     pub width: u32,
@@ -93,24 +92,24 @@ pub struct Picture {
     pub height: u32,
 }
 
-/// Why an upload is not taken. As text, it follows the word "Picture" in a form.
+/// Why an upload is refused. The text follows the word "Picture" in a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Whatever its name says, it does not start like one of ours.
+    /// Starts like none of the supported formats, whatever its name says.
     #[error("is not a JPEG, PNG, GIF or WebP image")]
     NotAPicture,
-    /// What iPhones and some other phones take, and browsers do not show.
+    /// Used by iPhones and some other phones; most browsers cannot show it.
     #[error(
         "is in the HEIC format, which most browsers cannot show. Please save or share it as JPEG and choose that file. \
          (On an iPhone, Settings > Camera > Formats > Most Compatible takes new photos as JPEG)"
     )]
     Heic,
-    /// Browsers show it; nothing here decodes it.
+    /// Browsers show it, but we have no decoder for it.
     #[error(
         "is in the AVIF format, which cannot be read here. Please save or share it as JPEG and choose that file"
     )]
     Avif,
-    /// It starts like one, but does not decode to the end (or the file could not be read).
+    /// Starts like a supported format but does not decode to the end (or the file could not be read).
     #[error("is broken or cut off")]
     Broken,
     /// More than [`MAX_PIXELS`] or [`MAX_ANIMATION_PIXELS`].
@@ -122,7 +121,7 @@ pub enum Refusal {
     /// More than [`MAX_FRAMES`].
     #[error("has too many frames (at most {})", MAX_FRAMES)]
     TooManyFrames,
-    /// Not too many pixels, yet decoding them would take too much memory or time.
+    /// Within the pixel limits, but decoding would take too much memory or time.
     #[error("takes too much work to read (try a smaller one)")]
     TooHeavy,
 }
@@ -142,14 +141,14 @@ impl From<ImageError> for Refusal {
     }
 }
 
-// For pixels of a kind that it does not know; the decoders give none of those.
+// Means an unsupported pixel type; the decoders return none of these.
 impl From<ResizeError> for Refusal {
     fn from(_: ResizeError) -> Self {
         Self::Broken
     }
 }
 
-/// A file whose parts have been walked over.
+/// A file whose structure has been checked.
 enum Outline {
     Jpeg(jpeg::Outline),
     Png(png::Outline),
@@ -157,11 +156,8 @@ enum Outline {
     WebP(webp::Outline),
 }
 
-/// How many bytes [`read`] will take for this upload, the file itself included; at most [`MAX_MEMORY`] and the file.
-/// Reads the file, but decodes nothing.
-///
-/// # Errors
-/// Why the file is not taken, as far as that is known without decoding it.
+/// How many bytes of memory [`read`] needs for this upload, the file itself included: at most [`MAX_MEMORY`] and the
+/// file. Reads the file but decodes nothing; an error is what can be known without decoding.
 pub fn memory(file: impl BufRead + Seek) -> Result<u64, Refusal> {
     let bytes = load(file)?;
     let decoding = match outline(&bytes)? {
@@ -173,15 +169,12 @@ pub fn memory(file: impl BufRead + Seek) -> Result<u64, Refusal> {
     Ok(decoding + bytes.len() as u64)
 }
 
-/// Reads an upload from its start and makes the picture that is kept: turned upright, fitted into [`MAX_SIDE`] x
-/// [`MAX_SIDE`] with its proportions, never enlarged, in sRGB. An animated GIF keeps its delays and its loop; of other
-/// animations the first frame is kept.
+/// Reads an upload from its start and makes the picture to store: upright, scaled down to fit [`MAX_SIDE`] x
+/// [`MAX_SIDE`] with its aspect ratio, never enlarged, in sRGB. An animated GIF keeps its delays and its loop; of other
+/// animations only the first frame is kept.
 ///
-/// Takes up to [`MAX_MEMORY`] and some seconds: call it on a blocking thread, few at a time. The caller limits the size of
-/// the file.
-///
-/// # Errors
-/// Why the file is not taken.
+/// Takes up to [`MAX_MEMORY`] and some seconds: call it on a blocking thread, few at a time. The caller limits the file
+/// size.
 pub fn read(file: impl BufRead + Seek) -> Result<Picture, Refusal> {
     let bytes = load(file)?;
     match outline(&bytes)? {
@@ -210,7 +203,7 @@ fn outline(bytes: &[u8]) -> Result<Outline, Refusal> {
     Ok(outline)
 }
 
-/// HEIC and AVIF are boxes of ISO 14496-12: the first is `ftyp`, with the name of the format as its brand.
+/// HEIC and AVIF consist of boxes (ISO 14496-12). The first one is `ftyp`, with the name of the format as its brand.
 fn unknown(bytes: &[u8]) -> Refusal {
     match (bytes.get(4..8), bytes.get(8..12)) {
         (Some(b"ftyp"), Some(b"avif" | b"avis")) => Refusal::Avif,
@@ -222,7 +215,7 @@ fn unknown(bytes: &[u8]) -> Refusal {
     }
 }
 
-/// Refuses what has no pixels, too many, or takes too much memory.
+/// Refuses a picture that has no pixels or too many, or needs too much memory.
 fn check(pixels: u64, most: u64, memory: u64) -> Result<(), Refusal> {
     match pixels {
         0 => Err(Refusal::Broken),
@@ -238,14 +231,12 @@ fn limits(bytes: u64) -> Limits {
     limits
 }
 
-/// The next `N` bytes.
 fn next_bytes<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], Refusal> {
     let (taken, rest) = bytes.split_first_chunk().ok_or(Refusal::Broken)?;
     *bytes = rest;
     Ok(*taken)
 }
 
-/// The next so many bytes.
 fn next_slice<'a>(bytes: &mut &'a [u8], length: usize) -> Result<&'a [u8], Refusal> {
     let (taken, rest) = bytes.split_at_checked(length).ok_or(Refusal::Broken)?;
     *bytes = rest;

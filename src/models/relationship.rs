@@ -9,7 +9,7 @@ use super::values::page::{Key, Page, PageStart};
 use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 
-/// The id of the follow of `follower` by `followed`, if there is one.
+/// Id of the row by which the follower follows `followed_id`.
 pub async fn find(db: &mut Conn, follower_id: i64, followed_id: i64) -> Result<Option<i64>> {
     let row: Option<(i64,)> = fetch_optional!(
         db,
@@ -20,10 +20,8 @@ pub async fn find(db: &mut Conn, follower_id: i64, followed_id: i64) -> Result<O
     Ok(row.map(|(id,)| id))
 }
 
-/// Follows somebody; nothing happens when that is already so.
-///
-/// # Errors
-/// [`Error::NotFound`] when there is nobody to be followed; [`Error::BadRequest`] for oneself.
+/// Follows a user; does nothing if the follow exists already. [`Error::NotFound`] if there is no such activated user;
+/// [`Error::BadRequest`] for following oneself.
 pub async fn follow(db: &Db, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
     if follower_id == followed_id {
         return Err(Error::BadRequest("You cannot follow yourself.".into()));
@@ -31,10 +29,8 @@ pub async fn follow(db: &Db, follower_id: i64, followed_id: i64, now: DateTime<U
     db.transaction(async |db| insert(db, follower_id, followed_id, now).await).await
 }
 
-/// Follows somebody as part of a transaction, which has to be undone when this fails.
-///
-/// # Errors
-/// [`Error::NotFound`] when there is nobody to be followed.
+/// Follows a user within a transaction, which must be rolled back on error. [`Error::NotFound`] if there is no such
+/// activated user.
 pub async fn insert(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
     User::find_activated(db, followed_id).await?;
     count(db, follower_id, followed_id, 1).await?;
@@ -47,16 +43,14 @@ pub async fn insert(db: &mut Conn, follower_id: i64, followed_id: i64, now: Date
     );
     match inserted {
         Ok(_) => timeline::follow(db, follower_id, followed_id, now).await,
-        // Already there. Only this statement can say so: what else fails is an error.
+        // The follow exists already. Only a unique violation of this statement means that; other errors are returned.
         Err(error) if error.is_unique_violation() => count(db, follower_id, followed_id, -1).await,
         Err(error) => Err(error),
     }
 }
 
-/// Ends a follow of this person. Gives who was followed.
-///
-/// # Errors
-/// [`Error::NotFound`] when there is no such follow, or it is somebody else's.
+/// Deletes a follow of this follower and returns the id of the followed user. [`Error::NotFound`] if there is no such
+/// follow, or it belongs to someone else.
 pub async fn unfollow(db: &Db, id: i64, follower_id: i64) -> Result<i64> {
     db.transaction(async |db| {
         let (followed_id,): (i64,) = fetch_one!(
@@ -75,8 +69,8 @@ pub async fn unfollow(db: &Db, id: i64, follower_id: i64) -> Result<i64> {
     .await
 }
 
-/// Keeps the counts of both people, neither of whom may be deleted. Always before the follow itself, and the lower id first: that way two transactions
-/// ask for the same locks in the same order.
+/// Adjusts the counts of both users, neither of whom may be deleted. Runs before the follow itself changes, and updates
+/// the lower id first: that way all transactions take the same locks in the same order.
 async fn count(db: &mut Conn, follower_id: i64, followed_id: i64, by: i64) -> Result<()> {
     let following =
         "UPDATE users SET following_count = following_count + ? WHERE id = ? AND deleted_at IS NULL";
@@ -92,9 +86,9 @@ async fn count(db: &mut Conn, follower_id: i64, followed_id: i64, by: i64) -> Re
     Ok(())
 }
 
-/// A page of people, found by their follows, latest first. The follows lead, along one index, so that no more rows are read
-/// than are shown. The index has to be named, in a comment that SQLite does not read: MySQL and MariaDB may otherwise go
-/// through everybody's follows, by their ids, until they have met enough of this person's.
+/// A page of users through their follows, latest first. `STRAIGHT_JOIN` and the index hint make MySQL and MariaDB read
+/// the follows of one user in order, no further than the page needs; without the hint they may scan everybody's follows
+/// by id until they have found enough of this user's. SQLite ignores `/*! */` comments.
 macro_rules! select_follows {
     ($of:literal, $other:literal) => {
         concat!(
@@ -110,7 +104,7 @@ macro_rules! select_follows {
     };
 }
 
-/// Whom somebody follows, latest first.
+/// The users whom `user` follows, latest first.
 pub async fn following(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
@@ -123,7 +117,7 @@ pub async fn following(db: &mut Conn, user: &User, from: PageStart) -> Result<Pa
     Ok(from.of(rows, Follow::key).map(Follow::other))
 }
 
-/// Who follows somebody, latest first.
+/// The followers of `user`, latest first.
 pub async fn followers(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
@@ -136,7 +130,7 @@ pub async fn followers(db: &mut Conn, user: &User, from: PageStart) -> Result<Pa
     Ok(from.of(rows, Follow::key).map(Follow::other))
 }
 
-/// A row of these lists: the follow, and who is at its other end.
+/// A row of these lists: the follow, and the user at its other end.
 struct Follow {
     follow_id: i64,
     id: i64,

@@ -1,8 +1,8 @@
-//! "Remember me": one secret a device, rotated whenever it logs somebody in (ASVS 7.2; OWASP Session Management).
+//! "Remember me": one secret per device, rotated whenever it logs the user in (ASVS 7.2; OWASP Session Management).
 //!
-//! The next secret is derived from the one that was shown, and that one stays valid until the next one was shown. So an
-//! answer that gets lost, or several tabs that reopen at once, all end at the same next secret, whatever the clocks say. A
-//! secret that is shown after its successor was shown has been copied.
+//! The next secret is derived from the one presented, which stays valid until the next one is presented. So a lost
+//! response, or several tabs that reopen at once, all arrive at the same next secret, without relying on clocks. A
+//! secret that is presented after its successor has been copied.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,15 +12,14 @@ use crate::config;
 use crate::db::{Conn, execute, fetch_optional, row};
 use crate::error::{Error, Result};
 
-/// How long a device is remembered after it was last used.
+/// How long a device is remembered after its last use.
 pub const LIFETIME: TimeDelta = TimeDelta::days(30);
 
-/// A device that was found by its cookie.
+/// A device found by its cookie.
 pub struct RememberedDevice {
     id: i64,
-    /// Whose it is.
     pub user_id: i64,
-    /// The owner's `sign_in_epoch` at the moment when the device was found.
+    /// The owner's `sign_in_epoch` when the device was found.
     pub epoch: i64,
     digest: Vec<u8>,
     previous_digest: Option<Vec<u8>>,
@@ -29,24 +28,22 @@ pub struct RememberedDevice {
 
 row!(RememberedDevice { id, user_id, epoch, digest, previous_digest, expires_at });
 
-/// What the cookie of a device is worth.
+/// Result of checking a device cookie.
 pub enum Recognition {
-    /// Logs its owner in; its secret has to be [rotated](RememberedDevice::rotate) then.
+    /// Valid: logs its owner in. The caller must then [rotate](RememberedDevice::rotate) the secret.
     Known(RememberedDevice),
-    /// A secret whose successor is in use: somebody has a copy. The device is forgotten now.
+    /// A secret whose successor is in use, so somebody has a copy. The device has been forgotten.
     Replayed {
-        /// The person's id.
+        /// The owner of the device.
         user_id: i64,
     },
-    /// Not a cookie of ours, or one whose time is over.
+    /// Not a cookie of ours, or an expired one.
     Unknown,
 }
 
 impl RememberedDevice {
-    /// Remembers a device; gives its cookie.
-    ///
-    /// # Errors
-    /// [`Error::LogInFirst`] when the person was logged out everywhere since this log-in was decided.
+    /// Remembers a device and returns its cookie. [`Error::LogInFirst`] if the user was logged out everywhere since
+    /// this log-in was decided.
     pub async fn remember(db: &mut Conn, user: &User, now: DateTime<Utc>) -> Result<String> {
         let selector = random_hex::<16>()?;
         let secret = Token::random()?;
@@ -64,7 +61,7 @@ impl RememberedDevice {
         if inserted.rows == 1 { Ok(cookie(&selector, secret.expose())) } else { Err(Error::LogInFirst) }
     }
 
-    /// Says what a cookie is worth.
+    /// Checks a device cookie. Forgets the device if it has expired or its secret was replayed.
     pub async fn recognize(db: &mut Conn, cookie: &str, now: DateTime<Utc>) -> Result<Recognition> {
         let Some((selector, secret)) = split(cookie) else { return Ok(Recognition::Unknown) };
         let Some(device) = Self::find(db, selector).await? else { return Ok(Recognition::Unknown) };
@@ -90,8 +87,8 @@ impl RememberedDevice {
         )
     }
 
-    /// Replaces the secret in the cookie that was shown. Gives the new cookie; none if the shown secret was replaced by
-    /// another one than its successor: by a version of this program that chose at random, or under another key.
+    /// Replaces the presented secret and returns the new cookie. `None` if the secret was already replaced by one other
+    /// than its derived successor: by a version of this program that chose secrets at random, or under another key.
     pub async fn rotate(
         &self,
         db: &mut Conn,
@@ -118,7 +115,7 @@ impl RememberedDevice {
         Ok((rotated.rows == 1).then(|| cookie(selector, next.expose())))
     }
 
-    /// Forgets the device that a cookie belongs to.
+    /// Forgets the device of this cookie.
     pub async fn forget(db: &mut Conn, cookie: &str) -> Result<()> {
         let Some((selector, _)) = split(cookie) else { return Ok(()) };
         execute!(db, "DELETE FROM remembered_devices WHERE selector = ?", selector)?;
@@ -130,7 +127,8 @@ fn cookie(selector: &str, secret: &str) -> String {
     format!("{selector}.{secret}")
 }
 
-/// Selector and secret of a cookie that may be ours. MySQL refuses to compare an ASCII column with anything else.
+/// Selector and secret of a cookie. The selector must be ASCII: MySQL refuses to compare an ASCII column with other
+/// text.
 fn split(cookie: &str) -> Option<(&str, &str)> {
     cookie.split_once('.').filter(|(selector, _)| selector.is_ascii())
 }

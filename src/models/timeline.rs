@@ -1,15 +1,14 @@
-//! Everybody's feed, written when something is posted: the table `timeline_entries`. [`Micropost::feed`] reads it.
+//! Feeds, filled by fan-out on write: the table `timeline_entries`. [`Micropost::feed`] reads it.
 //!
 //! [`Micropost::feed`]: super::micropost::Micropost::feed
 //!
-//! Reading a feed is one range of an index, however many people somebody follows; the price is paid once by the post, and
-//! two bounds keep it small. Posts of somebody with many followers are written into nobody else's feed: their followers
-//! read them through, together with what is written ([`READ_THROUGH_FROM`]). And a follow brings no more than the newest
-//! posts with it ([`BACKFILL`]).
+//! Reading a feed is one index range, however many people the reader follows. The price is paid once per post, and two
+//! limits keep it small: authors with many followers use fan-out on read instead ([`READ_THROUGH_FROM`]), and a new
+//! follow adds no more than the newest posts ([`BACKFILL`]).
 //!
-//! Whoever writes entries of an author's posts, or takes them out, has changed the author's row of `users` before (a count,
-//! always), and so holds it: a post and a follow of its author come one after the other, and the second sees what the
-//! first did. On MySQL that is because `INSERT .. SELECT` reads what is committed, not the transaction's past.
+//! Every transaction that adds or removes entries of an author's posts first updates the author's row in `users` (a
+//! count, always) and so locks it: a post and a follow of its author are serialized, and the second sees the first. On
+//! MySQL this works because `INSERT .. SELECT` reads committed rows, not the transaction's snapshot.
 
 use chrono::{DateTime, Utc};
 
@@ -17,21 +16,21 @@ use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional};
 use crate::error::{Error, Result};
 use crate::jobs::job::{self, JobKind};
 
-/// From this many followers on, posts are read through. Writing them all would make a post slower than others (a
-/// thousand entries: some milliseconds of MariaDB), and deleting its author; but reading through costs the more, the more
-/// such people there are. The migration that made the table says the same number.
+/// From this many followers on, an author uses fan-out on read. Fan-out on write would make such an author's posts
+/// slower (1,000 entries take some milliseconds on MariaDB), and the deletion of the author; fan-out on read costs more
+/// the more such authors there are. The migration that created the table contains the same number.
 pub const READ_THROUGH_FROM: i64 = 1001;
 
-/// Posts of the past that a follow brings into the feed: 33 pages, were they all of this one author. As many entries as
-/// a post writes at most; older ones are found on the author's profile.
+/// Older posts that a follow adds to the feed: 33 pages if they were all by this author. As many entries as one post
+/// writes at most; the posts before them are on the author's profile.
 const BACKFILL: i64 = 1000;
 
-/// Entries that one statement takes out of a feed that ends, about: those of the same moment go together.
+/// Entries that one statement deletes from a deleted user's feed; more if several have the same timestamp.
 const CLEARED_AT_ONCE: i64 = 1_000;
-/// Followers who learn in one transaction that somebody is read through.
+/// Followers who are marked per transaction when an author changes to fan-out on read.
 const FOLLOWERS_AT_ONCE: i64 = 50;
 
-/// Writes a post into the feeds of its author and of all followers, but for authors who are read through.
+/// Writes a post into the author's feed and, unless the author uses fan-out on read, into those of all followers.
 pub async fn add(db: &mut Conn, micropost_id: i64) -> Result<()> {
     execute!(
         db,
@@ -47,9 +46,9 @@ pub async fn add(db: &mut Conn, micropost_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Brings the posts of somebody who is followed now into the follower's feed. Comes after the counts and the follow itself.
+/// Adds the posts of a newly followed author to the follower's feed. Runs after the counts and the follow are written.
 pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
-    // Not the past, though a SELECT: this transaction has changed the row.
+    // Although a SELECT, this reads the current row and not a snapshot: this transaction has updated it.
     let (followers, read_through): (i64, bool) =
         fetch_one!(db, "SELECT followers_count, read_through FROM users WHERE id = ?", followed_id)?;
     if read_through {
@@ -57,14 +56,14 @@ pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: Date
         return Ok(());
     }
     if followers >= READ_THROUGH_FROM {
-        // A thousand other people's rows change: not while this transaction holds two.
+        // A job, because it updates 1,000 other users' rows, and this transaction holds locks on two.
         job::push(db, JobKind::FanoutOnRead, followed_id, now).await?;
     }
     bring(db, follower_id, followed_id).await
 }
 
-/// Writes the newest posts of one person into the feed of another, unless they are there: the version before timelines may
-/// have left entries (REPLACE is the one word for this that all databases share).
+/// Copies the newest posts of an author into a reader's feed. Some may be there already, left by the version before
+/// timelines; REPLACE is the one statement for this that all databases share.
 pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> {
     execute!(
         db,
@@ -78,9 +77,9 @@ pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> 
     Ok(())
 }
 
-/// Has the posts of somebody read through from now on, a step at a time: first all followers learn of it, in the order of
-/// their follows, then posts are written to them no more. Until then both hold, so no post is missing from any feed.
-/// `after` is the last follow of the step before; gives the last one of this step, or nothing when it is done.
+/// One step of changing an author to fan-out on read. First all followers are marked, in the order of their follows;
+/// then posts are no longer written to them. Until then both apply, so no feed misses a post. `after` is the id of the
+/// last follow of the previous step; returns that of this step, or `None` when all is done.
 pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option<i64>> {
     let next =
         "SELECT id, follower_id FROM relationships WHERE followed_id = ? AND id > ? ORDER BY id LIMIT ?";
@@ -88,7 +87,7 @@ pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option
         fetch_all!(&mut db.conn().await?, next, user_id, after, FOLLOWERS_AT_ONCE)?;
     let Some((last, _)) = follows.last().copied() else {
         let done = db.transaction(async |db| {
-            // Holds the person, whose new followers wait meanwhile; so ids of follows come in the order of their commits.
+            // Locks the author's row, on which new follows wait; so follow ids are in the order of their commits.
             execute!(db, "UPDATE users SET read_through = TRUE WHERE id = ?", user_id)?;
             let late: Vec<(i64, i64)> = fetch_all!(db, next, user_id, after, 1_i64)?;
             if late.is_empty() { Ok(()) } else { Err(Error::unavailable("somebody followed meanwhile")) }
@@ -106,7 +105,7 @@ pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option
     Ok(Some(last))
 }
 
-/// Takes the posts of somebody who is followed no more out of the follower's feed.
+/// Removes the posts of an unfollowed author from the follower's feed.
 pub async fn unfollow(db: &mut Conn, follower_id: i64, followed_id: i64) -> Result<()> {
     execute!(
         db,
@@ -117,8 +116,8 @@ pub async fn unfollow(db: &mut Conn, follower_id: i64, followed_id: i64) -> Resu
     Ok(())
 }
 
-/// Takes some entries out of the feed of somebody who is deleted. (The entries of a post go with the post, by their foreign
-/// key.) `false` when there were none.
+/// Deletes some entries from the feed of a deleted user; `false` if there were none. (The entries of a post are deleted
+/// with the post, by their foreign key.)
 pub async fn clear_some(db: &mut Conn, user_id: i64) -> Result<bool> {
     let oldest =
         "SELECT created_at FROM timeline_entries WHERE user_id = ? ORDER BY created_at LIMIT 1 OFFSET ?";

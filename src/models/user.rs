@@ -1,4 +1,4 @@
-//! People: the table `users`.
+//! Users: the table `users`.
 
 use chrono::{DateTime, Utc};
 
@@ -9,30 +9,25 @@ use crate::db::{Conn, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 use crate::jobs::job::{self, JobKind};
 
-/// A person. The digest never leaves the models and the log-in.
+/// A user. The digest never leaves the models and the log-in.
 #[derive(Clone)]
 pub struct User {
-    /// Number in the URLs.
     pub id: i64,
-    /// As they want to be called.
     pub name: String,
-    /// In its one spelling, see [`Email`].
+    /// In canonical form, see [`Email`].
     pub email: String,
     /// PHC string of the password.
     pub password_digest: String,
-    /// May delete people.
+    /// May delete other users.
     pub admin: bool,
-    /// When the address was confirmed; nobody sees a person without it.
+    /// When the address was confirmed. A user without it is visible to nobody.
     pub activated_at: Option<DateTime<Utc>>,
-    /// Sessions and devices carry it; those with another one are logged out.
+    /// Sessions carry this number; a session with another one is logged out.
     pub sign_in_epoch: i64,
-    /// How many posts they have.
     pub microposts_count: i64,
-    /// How many people they follow.
     pub following_count: i64,
-    /// How many people follow them.
     pub followers_count: i64,
-    /// Whether they ever followed somebody whose posts are in nobody's timeline (timeline.rs).
+    /// Whether they ever followed an author with fan-out on read (timeline.rs).
     pub follows_read_through: bool,
 }
 
@@ -50,8 +45,8 @@ row!(User {
     follows_read_through,
 });
 
-/// `SELECT` of every column of [`User`], named one by one: a newer schema may have more of them. Deleted people, who are
-/// not activated either, must not be among the rows.
+/// `SELECT` of every column of [`User`], by name because a newer schema may have more of them. The condition must
+/// exclude deleted users; they are not activated either.
 macro_rules! select_user {
     ($rest:literal) => {
         concat!(
@@ -62,36 +57,34 @@ macro_rules! select_user {
     };
 }
 
-/// What became of a sign-up.
+/// Result of a sign-up.
 pub enum SignedUp {
-    /// The account is there and waits for its activation; it has this id.
+    /// The account with this id exists and waits for its activation.
     Waiting(i64),
-    /// The address has an activated account already.
+    /// An activated account has the address.
     Taken,
-    /// Somebody signs up with this address at this very moment; their mail is on its way.
+    /// A concurrent sign-up took this address; its mail is on its way.
     Racing,
 }
 
 impl User {
-    /// Finds anybody who is not deleted.
+    /// Finds a user who is not deleted.
     pub async fn find(db: &mut Conn, id: i64) -> Result<Option<User>> {
         fetch_optional!(db, select_user!("WHERE id = ? AND deleted_at IS NULL"), id)
     }
 
-    /// Finds somebody whom others may see.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such person, or not yet.
+    /// Finds an activated user, whom others may see; [`Error::NotFound`] if there is none.
     pub async fn find_activated(db: &mut Conn, id: i64) -> Result<User> {
         fetch_one!(db, select_user!("WHERE id = ? AND activated_at IS NOT NULL"), id)
     }
 
-    /// Finds anybody by their address.
+    /// Finds a user by address, activated or not.
     pub async fn find_by_email(db: &mut Conn, email: &Email) -> Result<Option<User>> {
         fetch_optional!(db, select_user!("WHERE email = ?"), email.as_str())
     }
 
-    /// Ids of those with the most followers and how many these are, most first. Looks at everybody: not for every page.
+    /// Ids and follower counts of the users with the most followers, most first. Scans all users: not for every page
+    /// view.
     pub async fn most_followed(db: &mut Conn, most: i64) -> Result<Vec<(i64, i64)>> {
         fetch_all!(
             db,
@@ -101,8 +94,8 @@ impl User {
         )
     }
 
-    /// Signs somebody up. An account that was never activated is taken over: the last to sign up before the link is
-    /// followed decides the password, and earlier links die.
+    /// Signs a user up. An account that was never activated is taken over: the last sign-up before the link is followed
+    /// decides the password, and earlier links end.
     pub async fn sign_up(
         db: &mut Conn,
         name: &Name,
@@ -128,7 +121,7 @@ impl User {
             name.as_str(),
             email.as_str(),
             password_digest,
-            // Not 0: MySQL 5.7 may give the id of somebody who was deleted, whose sessions must not count for this person.
+            // Not 0: MySQL 5.7 may reuse the id of a deleted user, whose sessions must not be valid for the new one.
             now.timestamp_micros(),
             now,
             now,
@@ -140,7 +133,6 @@ impl User {
         }
     }
 
-    /// Makes an account visible and usable.
     pub async fn activate(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -152,7 +144,6 @@ impl User {
         Ok(())
     }
 
-    /// Changes the name.
     pub async fn rename(db: &mut Conn, id: i64, name: &Name, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -164,8 +155,8 @@ impl User {
         Ok(())
     }
 
-    /// Changes the address, which was shown to be theirs: a sign-up with it that was never activated gives way, and links
-    /// that went to the old address end. `false`: somebody else has it by now.
+    /// Changes the address, which the user has confirmed. Deletes an account with this address that was never
+    /// activated, and revokes links sent to the old address. `false` if another account has the address now.
     pub async fn change_email(db: &mut Conn, id: i64, email: &str, now: DateTime<Utc>) -> Result<bool> {
         MailToken::revoke_all(db, id).await?;
         execute!(db, "DELETE FROM users WHERE email = ? AND activated_at IS NULL", email)?;
@@ -183,8 +174,8 @@ impl User {
         }
     }
 
-    /// Changes the password and logs the person out everywhere (ASVS 7.4.3). Their links end as well: a change of address
-    /// that somebody else asked for must not outlast the new password.
+    /// Changes the password and logs the user out everywhere (ASVS 7.4.3). Revokes mail links as well: a change of
+    /// address that somebody else requested must not outlast the new password.
     pub async fn change_password(db: &mut Conn, id: i64, digest: &str, now: DateTime<Utc>) -> Result<()> {
         execute!(
             db,
@@ -197,7 +188,7 @@ impl User {
         Self::log_out_everywhere(db, id).await
     }
 
-    /// Renews the digest of an unchanged password, with today's parameters.
+    /// Replaces the digest of an unchanged password by one with current parameters.
     pub async fn renew_digest(db: &mut Conn, id: i64, old: &str, new: &str) -> Result<()> {
         execute!(
             db,
@@ -209,10 +200,8 @@ impl User {
         Ok(())
     }
 
-    /// Locks a person's row until the transaction ends, for a change that was decided on what was read of it before.
-    ///
-    /// # Errors
-    /// [`Error::LogInFirst`] when the person was logged out everywhere since, by a new password for example.
+    /// Locks the user's row until the transaction ends, before a change that relies on data read earlier.
+    /// [`Error::LogInFirst`] if the user was logged out everywhere in between, for example by a new password.
     pub async fn lock_current(db: &mut Conn, user: &User) -> Result<()> {
         let locked = execute!(
             db,
@@ -223,20 +212,18 @@ impl User {
         if locked.rows == 1 { Ok(()) } else { Err(Error::LogInFirst) }
     }
 
-    /// Ends every session and remembered device of a person.
+    /// Ends every session and remembered device of a user.
     pub async fn log_out_everywhere(db: &mut Conn, id: i64) -> Result<()> {
         execute!(db, "UPDATE users SET sign_in_epoch = sign_in_epoch + 1 WHERE id = ?", id)?;
         execute!(db, "DELETE FROM remembered_devices WHERE user_id = ?", id)?;
         Ok(())
     }
 
-    /// Marks a person as deleted: nobody sees them any more, their sessions are over and their address is free. What is
-    /// theirs goes afterwards, by a job (jobs/user_deletion.rs). `false`: that is the last admin, who stays.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] when there is no such person.
+    /// Marks a user as deleted: nobody sees them any more, their sessions end and their address is free. A job deletes
+    /// their data afterwards (jobs/user_deletion.rs). `false` if this is the last admin, who stays. [`Error::NotFound`]
+    /// if there is no such user.
     pub async fn delete(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
-        // Holds the person: what somebody writes for them at this moment comes before the mark, or not at all.
+        // Locks the row: a concurrent write for this user comes before the mark, or not at all.
         if execute!(db, "UPDATE users SET updated_at = ? WHERE id = ? AND deleted_at IS NULL", now, id)?.rows
             == 0
         {
@@ -246,7 +233,7 @@ impl User {
         if user.admin && !Self::has_other_admin(db, id).await? {
             return Ok(false);
         }
-        // The version before does not know `deleted_at`; to it this is an account that was never activated.
+        // The previous version does not know `deleted_at`; to it this is an account that was never activated.
         execute!(
             db,
             "UPDATE users SET deleted_at = ?, activated_at = NULL, admin = FALSE, name = '', email = ?, \
@@ -260,7 +247,7 @@ impl User {
         Ok(true)
     }
 
-    /// Makes somebody an admin, or an ordinary person again. `false`: that is the last admin, who stays one.
+    /// Grants or revokes admin rights. `false` if this is the last admin, who keeps them.
     pub async fn set_admin(db: &mut Conn, id: i64, admin: bool) -> Result<bool> {
         if !admin && !Self::has_other_admin(db, id).await? {
             return Ok(false);
@@ -269,15 +256,14 @@ impl User {
         Ok(true)
     }
 
-    /// Whether there is an admin besides this one. Holds the others until the transaction ends, so that two requests
-    /// cannot each take the other's admin for the one who stays; an UPDATE because a SELECT would see a past state.
+    /// Whether there is an admin besides this one. Locks the others until the transaction ends, so that two requests
+    /// cannot each rely on the admin that the other one removes. An UPDATE, because a SELECT would read a snapshot.
     async fn has_other_admin(db: &mut Conn, id: i64) -> Result<bool> {
         let others =
             execute!(db, "UPDATE users SET updated_at = updated_at WHERE admin = TRUE AND id <> ?", id)?;
         Ok(others.rows > 0)
     }
 
-    /// Whether this is the same person.
     pub fn is(&self, id: i64) -> bool {
         self.id == id
     }

@@ -1,4 +1,4 @@
-//! Plain values with rules of their own: they are checked when they are made, and know no table.
+//! Value types that check their own rules when they are constructed. They know nothing about tables.
 
 pub mod email;
 pub mod name;

@@ -1,4 +1,4 @@
-//! The files of static/, which are part of the binary, and the addresses under which browsers may keep them for ever.
+//! The files of static/, embedded in the binary, and the addresses under which browsers may cache them for ever.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,11 +18,8 @@ use rust_embed::RustEmbed;
 #[exclude = "*.md"]
 struct Files;
 
-/// Writes every file and its compressed forms as HASH/static/NAME into a folder, for a proxy to hand out. It only adds:
-/// an older program beside this one has addresses of its own, and the files for them.
-///
-/// # Errors
-/// When the folder cannot be written to.
+/// Writes every file and its compressed forms as HASH/static/NAME into a folder, for a proxy to serve. Deletes nothing:
+/// an older release that runs beside this one has other addresses and needs its own files.
 pub fn write_to(folder: &Path) -> io::Result<()> {
     for (name, asset) in ASSETS.iter() {
         let file = folder.join(&asset.version).join("static").join(name.as_ref());
@@ -34,10 +31,7 @@ pub fn write_to(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file that may be read at the same time: it is there as a whole, or as it was.
-///
-/// # Errors
-/// When it cannot be written.
+/// Writes a file atomically: a concurrent reader gets the old content or the new one.
 pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
@@ -47,37 +41,35 @@ pub fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A file and what it is. Nothing of it is copied for an answer.
+/// A file of static/. Responses share its bytes.
 pub struct Asset {
-    /// Begin of the content's hash.
+    /// The first 6 bytes of the content's SHA-256, in hexadecimal.
     version: String,
-    /// Where browsers find it: the version is in it, so a changed file has another address.
+    /// The URL; it contains the version, so a changed file has another URL.
     address: String,
-    /// For the header `Content-Type`.
     pub content_type: &'static str,
-    /// Its bytes as they are, and smaller for those who understand brotli or gzip (scripts/precompress made these).
+    /// The bytes as they are, and compressed for clients that accept brotli or gzip (scripts/precompress makes these).
     pub forms: Vec<(Encoding, Bytes)>,
 }
 
-/// How they are compressed, and what a file is called that is.
+/// The compressed encodings and their file extensions.
 static COMPRESSED: LazyLock<[(Encoding, &str); 2]> =
     LazyLock::new(|| [(Encoding::brotli(), "br"), (Encoding::gzip(), "gz")]);
 
 static ASSETS: LazyLock<HashMap<Cow<'static, str>, Asset>> =
     LazyLock::new(|| Files::iter().filter_map(|name| Some((name.clone(), Asset::load(&name)?))).collect());
 
-/// Address of a file of static/. Templates name only files that exist; a test follows every link of every page.
+/// URL of a file of static/. Templates name only files that exist; a test follows every link of every page.
 pub fn asset(name: &str) -> &'static str {
     ASSETS.get(name).map_or("/static/missing", |asset| asset.address.as_str())
 }
 
-/// A file of static/ by its name.
 pub fn find(name: &str) -> Option<&'static Asset> {
     ASSETS.get(name)
 }
 
 impl Asset {
-    /// Nothing for what is no file of its own, but the compressed form of one.
+    /// `None` for the compressed form of another file.
     fn load(name: &str) -> Option<Asset> {
         let content_type = match name.rsplit_once('.')?.1 {
             "css" => "text/css; charset=utf-8",

@@ -1,4 +1,4 @@
-//! Avatars: drawn from a person's id, so that nobody else learns who visits this site; or Gravatar's.
+//! Avatars: drawn from the user's id, so that no third party learns who visits this site; or from Gravatar.
 
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ pub fn draw(id: i64) -> String {
     )
 }
 
-/// Address of the picture that somebody has at Gravatar (docs.gravatar.com: SHA-256 of the address).
+/// URL of an avatar at Gravatar (docs.gravatar.com: SHA-256 of the address).
 pub fn gravatar(email: &str) -> String {
     format!(
         "https://secure.gravatar.com/avatar/{}?s=160&d=identicon",

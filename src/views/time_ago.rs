@@ -1,4 +1,4 @@
-//! "5 minutes ago", in the words and steps of the original.
+//! "5 minutes ago", in the words and steps of the Rails sample.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,4 @@
-//! Colours of all kinds become sRGB, which is what a picture without a profile means.
+//! Converts all colour spaces to sRGB, which a picture without a profile is taken to be in.
 
 use image::{DynamicImage, RgbImage, RgbaImage};
 use moxcms::{
@@ -6,12 +6,12 @@ use moxcms::{
     ToneReprCurve, TransferCharacteristics, TransformOptions,
 };
 
-/// The largest colour profile that is read, in bytes: those of printers have half a megabyte.
+/// Largest colour profile that is read, in bytes. Those of printers have half a megabyte.
 const MAX_PROFILE: usize = 4 << 20;
-/// The largest table in it, in entries; they take four bytes each.
+/// Largest lookup table in a profile, in entries of 4 bytes.
 const MAX_TABLE: usize = 2_000_000;
 
-/// Reads an ICC profile; one that is broken or huge counts as none, as in browsers.
+/// Parses an ICC profile. A broken or huge one is ignored, as in browsers.
 pub(super) fn from_icc(bytes: &[u8]) -> Option<ColorProfile> {
     let options = ParsingOptions {
         max_profile_size: MAX_PROFILE,
@@ -21,8 +21,8 @@ pub(super) fn from_icc(bytes: &[u8]) -> Option<ColorProfile> {
     ColorProfile::new_from_slice_with_options(bytes, options).ok()
 }
 
-/// Reads the four numbers of a cICP chunk (ITU-T H.273). HDR (PQ and HLG) would have to be mapped to what screens show; it
-/// counts as none.
+/// Parses the four numbers of a cICP chunk (ITU-T H.273). HDR (PQ and HLG) is ignored: it would have to be mapped to
+/// what screens show.
 pub(super) fn from_cicp([primaries, transfer, matrix, range]: [u8; 4]) -> Option<ColorProfile> {
     let cicp = CicpProfile {
         color_primaries: primaries.try_into().ok()?,
@@ -38,7 +38,7 @@ pub(super) fn from_cicp([primaries, transfer, matrix, range]: [u8; 4]) -> Option
     profile.red_trc.is_some().then_some(profile)
 }
 
-/// The profile of a PNG's gAMA and cHRM chunks, for pictures with colours. What is not said is that of sRGB.
+/// The profile of a PNG's gAMA and cHRM chunks, for colour pictures. A missing chunk means the value of sRGB.
 pub(super) fn from_gamma(gamma: Option<f32>, chromaticities: Option<[f32; 8]>) -> Option<ColorProfile> {
     if gamma.is_none() && chromaticities.is_none() {
         return None;
@@ -62,7 +62,8 @@ pub(super) fn from_gamma(gamma: Option<f32>, chromaticities: Option<[f32; 8]>) -
     Some(profile)
 }
 
-/// A picture of 8 bits for each channel, in sRGB. A profile of another kind than the picture counts as none.
+/// Converts a picture with 8 bits per channel to sRGB. A profile for another colour space than the picture's is
+/// ignored.
 pub(super) fn to_srgb(mut image: DynamicImage, profile: Option<&ColorProfile>) -> DynamicImage {
     let Some(profile) = profile else { return image };
     match (&mut image, profile.color_space) {
@@ -97,7 +98,7 @@ pub(super) fn to_srgb(mut image: DynamicImage, profile: Option<&ColorProfile>) -
     image
 }
 
-/// Ink on paper, as the profile of the printer says, or else as browsers show it without one.
+/// Converts CMYK by the printer's profile, or without one as browsers do.
 pub(super) fn ink_to_srgb(image: &RgbaImage, profile: Option<&ColorProfile>) -> DynamicImage {
     let printed = profile
         .filter(|profile| profile.color_space == DataColorSpace::Cmyk)
@@ -114,7 +115,7 @@ pub(super) fn ink_to_srgb(image: &RgbaImage, profile: Option<&ColorProfile>) -> 
     image.into()
 }
 
-/// Pixels of this profile in sRGB, unless the profile turns out to be of no use.
+/// Converts pixels from this profile to sRGB; `None` if the profile is unusable.
 fn transform(profile: &ColorProfile, pixels: &[u8], from: Layout, to: Layout) -> Option<Vec<u8>> {
     let options = TransformOptions::default();
     let transform = profile.create_transform_8bit(from, &ColorProfile::new_srgb(), to, options).ok()?;

@@ -11,32 +11,32 @@ use super::{
     next_slice,
 };
 
-/// How large an animation may become, in bytes. Each frame is kept whole, so that one which was packed well grows.
+/// Largest result, in bytes. Each frame is stored whole, so a well compressed animation grows.
 const MAX_GIF: usize = 10 << 20;
 
-/// How coarsely the 256 colours of a GIF are chosen, from 1 (slow) to 30.
+/// How coarsely the encoder chooses the 256 colours, from 1 (slow) to 30.
 const SPEED: i32 = 30;
 
-/// For each pixel, in bytes: its palette index, its colour, the canvas before it and after it.
+/// Memory for decoding a frame: palette index, colour, the canvas before and after it.
 const BYTES_PER_PIXEL: u64 = 1 + 4 + 4 + 4;
 
-/// What a GIF consists of.
+/// Result of the walk over a GIF.
 #[derive(Default)]
 pub(super) struct Outline {
-    /// What decoding it takes, in bytes.
+    /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
-    /// The GIF without what no decoder knows, and with an end.
+    /// The GIF without the bytes that the decoder does not accept, and with a trailer.
     clean: Vec<u8>,
     frames: u32,
-    /// Of all frames together. The decoder makes each as large as the canvas, or larger if the frame itself is.
+    /// Total of all frames. The decoder makes each as large as the canvas, or larger if the frame itself is.
     pixels: u64,
-    /// How often an animation starts again, if it does. The decoder does not tell "never" from "always".
+    /// How often an animation repeats, if it does. The decoder does not distinguish "never" from "forever".
     repeat: Option<Repeat>,
 }
 
 impl Outline {
-    /// Walks over a GIF to its end: that is the trailer, or else where the file ends between two blocks, or where something
-    /// begins that is no block. Browsers show all of these, and pass over zeros between blocks.
+    /// Walks over a GIF to its end: the trailer, or else the end of the file between two blocks, or a byte that begins
+    /// no block. Browsers show all of these, and skip zeros between blocks.
     pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
         let mut gif = Outline::default();
         let mut rest = bytes;
@@ -61,7 +61,7 @@ impl Outline {
                     let [_] = next_bytes(&mut rest)?;
                     while !block(&mut rest)?.is_empty() {}
                 }
-                // An extension; the one that matters is named like this.
+                // An extension; only NETSCAPE2.0 matters, which holds the loop count.
                 Ok([0x21]) => {
                     let [_label] = next_bytes(&mut rest)?;
                     let mut looping = false;
@@ -94,24 +94,24 @@ impl Outline {
     }
 }
 
-/// Decodes and encodes what [`Outline::read`] walked over.
+/// Decodes a file that [`Outline::read`] accepted, and encodes it again.
 pub(super) fn read(outline: &Outline) -> Result<Picture, Refusal> {
     let mut decoder = GifDecoder::new(Cursor::new(&outline.clean))?;
-    decoder.set_limits(limits(MAX_MEMORY))?; // in case that it sees more than the walk did
+    decoder.set_limits(limits(MAX_MEMORY))?; // in case it finds more than the walk did
     let (width, height) = fit(decoder.dimensions().0, decoder.dimensions().1);
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new_with_speed(&mut bytes, SPEED);
     if let Some(repeat) = outline.repeat {
         encoder.set_repeat(repeat)?;
     }
-    // One by one: a hundred decoded frames would not fit the memory.
+    // One by one: 100 decoded frames would exceed the memory limit.
     for frame in decoder.into_frames() {
         let frame = frame?;
         let delay = frame.delay();
         let whole = frame.into_buffer();
         let size = fit(whole.width(), whole.height());
         let mut pixels = shrink(whole.into(), size, true)?.into_rgba8();
-        // A GIF knows no half-transparent pixels, which shrinking makes at every edge.
+        // GIF has no partial transparency, which shrinking produces at every edge.
         for pixel in pixels.pixels_mut() {
             if pixel.0[3] < 128 {
                 *pixel = Rgba([0; 4]);
@@ -119,7 +119,7 @@ pub(super) fn read(outline: &Outline) -> Result<Picture, Refusal> {
         }
         encoder.encode_frame(Frame::from_parts(pixels, 0, 0, delay))?;
     }
-    drop(encoder); // writes the end
+    drop(encoder); // writes the trailer
     if bytes.len() > MAX_GIF {
         return Err(Refusal::TooHeavy);
     }
@@ -138,7 +138,7 @@ fn skip_palette(rest: &mut &[u8], flags: u8) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// One block of data, at most 255 bytes; the empty one is the last.
+/// One data sub-block of at most 255 bytes; an empty one is the last.
 fn block<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], Refusal> {
     let [length] = next_bytes(rest)?;
     next_slice(rest, length.into())

@@ -8,45 +8,46 @@ use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 use super::still::{Pixels, Still, fit};
 use super::{Format, MAX_PIXELS, MAX_SIDE, Refusal, check, color, next_bytes, next_slice};
 
-/// How often the decoder may go over all pixels, in pixels.
+/// Limit for pixels times passes.
 const MAX_WORK: u64 = 400_000_000;
 
-/// How many passes a JPEG may take. Progressive ones have about ten.
+/// Progressive JPEGs have about ten passes.
 const MAX_PASSES: u32 = 50;
 
 /// The side at which a JPEG is decoded, at least. Twice what is kept, so that the rest of the way down is smooth.
 const DECODED_SIDE: u16 = 2 * MAX_SIDE as u16;
 
-/// No code of a JPEG consists of ones only (T.81, annex C): a decoder that needs more data than there are stumbles over
-/// these, and one that does not passes over them (a stuffed 0xff is no marker), to the end of image.
+/// Put at the end of a JPEG that has none. No JPEG code consists of ones only (T.81, annex C): a decoder that needs
+/// more data fails on these bytes, and one that does not skips them (a stuffed 0xff is no marker) up to the end of
+/// image.
 const END: [u8; 18] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0xd9];
 
-/// What a JPEG consists of.
+/// Result of the walk over a JPEG.
 #[derive(Default)]
 pub(super) struct Outline {
-    /// What decoding it takes, in bytes.
+    /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
     width: u16,
     height: u16,
-    /// Of a progressive one, which are kept until the last pass, in bytes.
+    /// Memory for those of a progressive JPEG, which are kept until the last pass, in bytes.
     coefficients: u64,
     channels: u64,
     /// How many times the decoder goes over the picture.
     passes: u32,
-    /// Which of the 64 coefficients of each component have come, to the last bit.
+    /// For each component its id, and a bit set of the 64 coefficients: those that are complete to the last bit.
     complete: Vec<(u8, u64)>,
     progressive: bool,
-    /// Three colours that are not YCbCr.
+    /// Three channels that are RGB instead of YCbCr.
     is_rgb: bool,
     /// Where the data ends.
     end: usize,
-    /// Whether there is an end of image.
+    /// Whether there is an end-of-image marker.
     ended: bool,
 }
 
 impl Outline {
-    /// Walks over a JPEG to the end of its (first) image. A missing end is no fault, since cameras forget it and browsers
-    /// do not mind, unless data is missing as well.
+    /// Walks over a JPEG to the end of its (first) image. A missing end marker is accepted, since cameras forget it and
+    /// browsers do not need it, unless data is missing as well.
     pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
         let mut jpeg = Outline::default();
         let (mut jfif, mut adobe) = (false, None);
@@ -56,20 +57,20 @@ impl Outline {
             let Some(marker) = next_marker(&mut rest) else { break };
             jpeg.end = bytes.len() - rest.len() - 2;
             match marker {
-                0x00 | 0x01 | 0xd0..=0xd7 => continue, // no segment: an 0xff in the data, restarts
+                0x00 | 0x01 | 0xd0..=0xd7 => continue, // no segment: an 0xff in the data, a restart
                 0xd9 => {
                     jpeg.ended = true;
                     break;
                 }
                 0xc0..=0xfe => {}
-                _ => break, // none that there is
+                _ => break, // not a valid marker
             }
             let Ok(segment) = segment(&mut rest) else { break };
             match marker {
                 0xc0..=0xc2 if jpeg.complete.is_empty() => jpeg.frame(marker == 0xc2, segment)?,
-                // Another picture begins: what follows the first one is somebody else's.
+                // Another picture begins: only the first one counts.
                 0xc0..=0xc2 | 0xd8 => break,
-                // Lossless, differential, arithmetic coding: no browser shows them.
+                // Lossless, differential, arithmetic coding: no browser supports them.
                 0xc3 | 0xc5..=0xc7 | 0xc9..=0xcf if marker != 0xcc => return Err(Refusal::Broken),
                 0xda => jpeg.scan(segment)?,
                 0xe0 => jfif |= segment.starts_with(b"JFIF\0"),
@@ -115,7 +116,7 @@ impl Outline {
         Ok(())
     }
 
-    /// The header of a scan (B.2.3): which coefficients of which components come, and to which bit.
+    /// The scan header (B.2.3): which coefficients of which components the scan contains, and down to which bit.
     fn scan(&mut self, mut segment: &[u8]) -> Result<(), Refusal> {
         self.passes += 1;
         let [count] = next_bytes(&mut segment)?;
@@ -135,11 +136,11 @@ impl Outline {
     }
 }
 
-/// Decodes what [`Outline::read`] walked over.
+/// Decodes a file that [`Outline::read`] accepted.
 pub(super) fn read(mut bytes: Vec<u8>, outline: &Outline) -> Result<Still, Refusal> {
     if !outline.ended {
         bytes.truncate(outline.end);
-        while bytes.pop_if(|last| *last == 0xff).is_some() {} // half of the marker that is missing
+        while bytes.pop_if(|last| *last == 0xff).is_some() {} // half of the missing marker
         bytes.extend(END);
     }
     let (mut decoder, width, height) = decoder(&bytes, outline.is_rgb)?;
@@ -167,11 +168,11 @@ pub(super) fn read(mut bytes: Vec<u8>, outline: &Outline) -> Result<Still, Refus
     })
 }
 
-/// The decoder, and the size at which it decodes.
+/// The decoder, and the width and height at which it decodes.
 fn decoder(bytes: &[u8], is_rgb: bool) -> Result<(Decoder<&[u8]>, u16, u16), Refusal> {
     let mut decoder = Decoder::new(bytes);
     if is_rgb {
-        // As libjpeg and browsers do; the decoder looks at the names of the components first.
+        // As libjpeg and browsers do; by default the decoder looks at the component ids first.
         decoder.set_color_transform(ColorTransform::RGB);
     }
     let (width, height) = decoder.scale(DECODED_SIDE, DECODED_SIDE).map_err(broken)?;
@@ -182,7 +183,7 @@ fn broken(_: jpeg_decoder::Error) -> Refusal {
     Refusal::Broken
 }
 
-/// Skips to the next marker and past it.
+/// Skips past the next marker and returns it.
 fn next_marker(rest: &mut &[u8]) -> Option<u8> {
     let from = rest.iter().position(|byte| *byte == 0xff)?;
     let fill = rest[from..].iter().position(|byte| *byte != 0xff)?;

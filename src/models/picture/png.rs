@@ -9,15 +9,15 @@ use moxcms::ColorProfile;
 use super::still::{Still, check_sides};
 use super::{Format, MAX_PIXELS, Refusal, check, color, limits, next_bytes, next_slice};
 
-/// What a PNG may take besides its pixels, in bytes. Colour profiles are unpacked while the header is read: without
-/// a limit, 4 MB unpack to 4 GB. (Texts are not unpacked.)
+/// Memory limit of the decoder besides the pixels, in bytes. It unpacks colour profiles while it reads the header:
+/// without a limit, 4 MB unpack to 4 GB. (It does not unpack texts.)
 const MAX_HEADER: u64 = 16 << 20;
 
-/// What a PNG consists of.
+/// Result of the walk over a PNG.
 pub(super) struct Outline {
-    /// What decoding it takes, in bytes.
+    /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
-    /// What chunks say about the colours.
+    /// Whether there is an sRGB chunk.
     srgb: bool,
     cicp: Option<[u8; 4]>,
     gamma: Option<f32>,
@@ -25,7 +25,7 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// Walks over a PNG to its last chunk, which the decoder does not read.
+    /// Walks over a PNG up to its last chunk; the decoder does not read that far.
     pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
         let mut png = Outline { memory: 0, srgb: false, cicp: None, gamma: None, chromaticities: None };
         let mut rest = bytes.get(8..).unwrap_or_default();
@@ -47,7 +47,7 @@ impl Outline {
         let (width, height) = decoder.dimensions();
         let pixels = u64::from(width) * u64::from(height);
         let color = decoder.color_type();
-        // Shrinking makes 8-bit RGBA of it: for a moment, there are both.
+        // Shrinking converts to 8-bit RGBA: for a moment, there are both.
         let extra = if color.has_alpha() && color != ColorType::Rgba8 { 4 } else { 0 };
         png.memory = decoder.total_bytes().saturating_add(extra * pixels);
         check(pixels, MAX_PIXELS, png.memory)?;
@@ -55,7 +55,7 @@ impl Outline {
         Ok(png)
     }
 
-    /// Of what a PNG says about its colours, the first of these counts (PNG 4.3).
+    /// The first of the colour chunks that is present, in the order of precedence of PNG 4.3.
     fn profile(&self, icc: Option<Vec<u8>>) -> Option<ColorProfile> {
         if let Some(profile) = self.cicp.and_then(color::from_cicp) {
             return Some(profile);
@@ -67,7 +67,7 @@ impl Outline {
     }
 }
 
-/// Decodes what [`Outline::read`] walked over.
+/// Decodes a file that [`Outline::read`] accepted.
 pub(super) fn read(bytes: &[u8], outline: &Outline) -> Result<Still, Refusal> {
     let mut decoder = decoder(bytes)?;
     let profile = outline.profile(decoder.icc_profile()?);
@@ -78,7 +78,7 @@ fn decoder(bytes: &[u8]) -> Result<PngDecoder<Cursor<&[u8]>>, Refusal> {
     Ok(PngDecoder::with_limits(Cursor::new(bytes), limits(MAX_HEADER))?)
 }
 
-/// Positive numbers in hundred thousandths.
+/// Positive numbers, stored as integers in units of 1/100,000.
 fn numbers<const N: usize>(mut data: &[u8]) -> Option<[f32; N]> {
     let mut numbers = [0.0; N];
     for number in &mut numbers {

@@ -9,30 +9,31 @@ use moxcms::ColorProfile;
 
 use super::{Format, MAX_SIDE, MAX_UPLOAD_SIDE, Picture, Refusal, color};
 
-/// JPEG quality of what is kept, in percent.
+/// Quality of stored JPEGs, in percent.
 const JPEG_QUALITY: u8 = 85;
 
-/// Decoded; perhaps large.
+/// A decoded picture, perhaps large.
 pub(super) struct Still {
     pub(super) pixels: Pixels,
-    /// What fits into [`MAX_SIDE`], which a JPEG of a fraction of its size does not know.
+    /// The size that fits into [`MAX_SIDE`]. Computed from the size of the file: a JPEG may be decoded at a fraction of
+    /// it.
     pub(super) fitted: (u32, u32),
-    /// Of the colours; sRGB if there is none.
+    /// Colour profile; sRGB if there is none.
     pub(super) profile: Option<ColorProfile>,
     /// How the camera was held.
     pub(super) orientation: Orientation,
     pub(super) format: Format,
 }
 
-/// In the colours of the file.
+/// Pixels in the colour space of the file.
 pub(super) enum Pixels {
     Light(DynamicImage),
-    /// Cyan, magenta, yellow and black; 255 is all of it.
+    /// Cyan, magenta, yellow and black; 255 is full ink.
     Ink(RgbaImage),
 }
 
 impl Still {
-    /// Decodes with one of the library's decoders.
+    /// Decodes with a decoder of the `image` crate.
     pub(super) fn decode(
         mut decoder: impl ImageDecoder,
         profile: Option<ColorProfile>,
@@ -44,7 +45,7 @@ impl Still {
         Ok(Still { pixels, fitted: fit(width, height), profile, orientation, format })
     }
 
-    /// Shrinks it, and then makes it 8-bit, sRGB and upright, which is cheap for so few pixels.
+    /// Shrinks the picture and then makes it 8-bit, sRGB and upright, which is cheap for so few pixels.
     pub(super) fn encode(self) -> Result<Picture, Refusal> {
         let profile = self.profile.as_ref();
         let mut image = match self.pixels {
@@ -86,8 +87,8 @@ pub(super) fn shrink(
     if (width, height) == (image.width(), image.height()) {
         return Ok(image);
     }
-    // Transparent pixels have a colour, too: unless it is weighed by how visible it is, it shines through the edges.
-    // In place, which the resizer would not do.
+    // Premultiplied alpha: transparent pixels have a colour, too, which would otherwise show at the edges. In place,
+    // which the resizer would not do.
     let alpha = alpha && image.color().has_alpha();
     let mut image = if alpha { image.into_rgba8().into() } else { image };
     if alpha {
@@ -102,14 +103,14 @@ pub(super) fn shrink(
     Ok(small)
 }
 
-/// The size of a picture after fitting into [`MAX_SIDE`]: a side never becomes 0.
+/// The size of a picture scaled down to fit [`MAX_SIDE`]. A side never becomes 0.
 pub(super) fn fit(width: u32, height: u32) -> (u32, u32) {
     let longest = u64::from(width.max(height).max(MAX_SIDE));
     let scale = |side: u32| ((u64::from(side) * u64::from(MAX_SIDE) + longest / 2) / longest).max(1) as u32;
     if longest == u64::from(MAX_SIDE) { (width, height) } else { (scale(width), scale(height)) }
 }
 
-/// Refuses what is so long that shrinking it takes much memory.
+/// Refuses a picture so long that shrinking it takes too much memory.
 pub(super) fn check_sides(width: u32, height: u32) -> Result<(), Refusal> {
     if width.max(height) > MAX_UPLOAD_SIDE { Err(Refusal::TooHeavy) } else { Ok(()) }
 }

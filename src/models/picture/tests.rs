@@ -142,7 +142,7 @@ fn sixteen_bits_and_grey_become_eight_bits() {
 
 #[test]
 fn jpegs_of_one_and_four_colours_are_read() {
-    // Of 8x8 pixels: one block for each component, two bits for each block. Padding is ones.
+    // 8x8 pixels: one block per component, two bits per block, padded with ones.
     for (components, data, grey) in [(1, 0b0011_1111, 128), (3, 0b0000_0011, 128), (4, 0, 64)] {
         let image = decoded(&take(&jpeg(0xc0, 8, 8, components, 1, &[data]))).into_rgba8();
         let pixel = image.get_pixel(4, 4).0;
@@ -203,8 +203,8 @@ fn file(name: &str) -> Vec<u8> {
     std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/pictures/").to_owned() + name).unwrap()
 }
 
-/// The colours are those of LittleCMS 2.19 (Pillow 13: `ImageCms.profileToProfile` to sRGB, perceptual), in the middle of
-/// four patches.
+/// The expected colours come from LittleCMS 2.19 (Pillow 13: `ImageCms.profileToProfile` to sRGB, perceptual), in the
+/// middle of four patches.
 #[test]
 fn colour_profiles_are_converted_to_srgb() {
     for name in ["adobergb.jpg", "p3.jpg", "p3.png", "prophoto.jpg"] {
@@ -224,14 +224,14 @@ fn colour_profiles_are_converted_to_srgb() {
 
 #[test]
 fn a_png_may_say_its_colours_without_a_profile() {
-    // Display P3 by numbers (ITU-T H.273): primaries 12, the transfer of sRGB 13.
+    // Display P3 in the numbers of ITU-T H.273: primaries 12, transfer function of sRGB 13.
     let p3 = encode(image::load_from_memory(&file("p3.png")).unwrap(), ImageFormat::Png);
     let image = decoded(&take(&with_chunk(&p3, b"cICP", &[12, 13, 0, 1]))).into_rgb8();
     let wanted = decoded(&take(&file("p3.png"))).into_rgb8();
     let off = image.as_raw().iter().zip(wanted.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(off <= Some(2), "{off:?}");
 
-    // Linear light: half of it is 188 of 255 in sRGB.
+    // Linear light: half intensity is 188 of 255 in sRGB.
     let half = encode(image::RgbImage::from_pixel(4, 4, Rgb([128; 3])), ImageFormat::Png);
     let image = decoded(&take(&with_chunk(&half, b"gAMA", &100_000_u32.to_be_bytes()))).into_rgb8();
     assert!(

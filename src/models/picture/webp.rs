@@ -9,12 +9,12 @@ use image_webp::{DecodingError, WebPDecoder};
 use super::still::{Pixels, Still, fit};
 use super::{Format, MAX_PIXELS, Refusal, check, color, next_bytes, next_slice};
 
-/// What a WebP consists of.
+/// Result of the walk over a WebP.
 #[derive(Default)]
 pub(super) struct Outline {
-    /// What decoding it takes, in bytes.
+    /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
-    /// Of the canvas, or of a frame that says to be larger.
+    /// Pixels of the canvas, or of a frame that claims to be larger.
     largest: u64,
     animated: bool,
     lossless: bool,
@@ -22,12 +22,12 @@ pub(super) struct Outline {
 }
 
 impl Outline {
-    /// Walks over all chunks. Each has its own idea of the size, and the decoder believes some of them at first.
+    /// Walks over all chunks. Each states a size of its own, and the decoder trusts some of them at first.
     pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
         let mut webp = Outline::default();
         webp.chunks(bytes.get(12..).unwrap_or_default())?;
-        // Lossy: the planes and the pixels; lossless: RGBA and the pixels; transparency: planes of its own, decoded like a
-        // lossless picture; an animation: the canvas besides.
+        // In bytes. Lossy: the planes and the pixels. Lossless: RGBA and the pixels. Transparency: planes of its own,
+        // decoded like a lossless picture. An animation: the canvas as well.
         let per_pixel = match (webp.animated, webp.alpha, webp.lossless) {
             (true, ..) => 18,
             (_, true, false) => 12,
@@ -42,7 +42,7 @@ impl Outline {
     fn chunks(&mut self, mut rest: &[u8]) -> Result<(), Refusal> {
         while let Ok(kind) = next_bytes::<4>(&mut rest) {
             let length = u32::from_le_bytes(next_bytes(&mut rest)?) as usize;
-            // What is said about the picture may be cut off, the picture may not.
+            // Metadata may be cut off, the picture may not.
             if length > rest.len() && matches!(&kind, b"EXIF" | b"XMP ") {
                 break;
             }
@@ -94,11 +94,11 @@ impl Outline {
     }
 }
 
-/// Decodes what [`Outline::read`] walked over. What is transparent becomes a PNG, the rest a JPEG: not every program that
-/// shows a picture shows WebP.
+/// Decodes a file that [`Outline::read`] accepted. A transparent picture becomes a PNG, any other a JPEG: not every
+/// program that shows pictures supports WebP.
 pub(super) fn read(bytes: &[u8]) -> Result<Still, Refusal> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(broken)?;
-    decoder.set_memory_limit(bytes.len()); // of one chunk, whose length is only promised
+    decoder.set_memory_limit(bytes.len()); // per chunk, since the stated length may be wrong
     let (width, height) = decoder.dimensions();
     let mut pixels = vec![0; decoder.output_buffer_size().ok_or(Refusal::TooHeavy)?];
     decoder.read_image(&mut pixels).map_err(broken)?;

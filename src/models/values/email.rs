@@ -1,4 +1,4 @@
-//! E-mail addresses: one way to write each.
+//! E-mail addresses in a canonical form.
 
 use idna::AsciiDenyList;
 use unicode_normalization::UnicodeNormalization;
@@ -8,21 +8,18 @@ use super::validation::{BLANK, too_long};
 /// Longest address, in characters.
 pub const MAX: usize = 255;
 
-/// An address in its one spelling: NFC, lower-case, the domain in ASCII (IDNA 2008 as browsers do it, UTS 46).
+/// An address in canonical form: NFC, lower case, the domain in ASCII (IDNA 2008 as browsers do it, UTS 46).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// Reads what was typed.
-    ///
-    /// # Errors
-    /// What is wrong with it, to follow the word "Email".
+    /// Validates user input. An error reads as the rest of a sentence that begins with "Email".
     pub fn parse(typed: &str) -> Result<Email, String> {
         let typed = typed.trim();
         if typed.is_empty() {
             return Err(BLANK.into());
         }
-        // Longer than any spelling of an address that fits; keeps the work below small.
+        // No spelling of a valid address is longer. Bounds the work below.
         if typed.chars().count() > MAX {
             return Err(too_long(MAX));
         }
@@ -33,13 +30,12 @@ impl Email {
         Ok(Email(email))
     }
 
-    /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// An address as it may be shown and logged: `a***@example.com`.
+/// An address masked for pages and logs: `a***@example.com`.
 pub fn masked(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) => {
@@ -49,7 +45,7 @@ pub fn masked(address: &str) -> String {
     }
 }
 
-/// A text from elsewhere with every address in it masked: mail servers like to quote them.
+/// Masks every address in a text from outside: mail servers quote addresses in their replies.
 pub fn without_addresses(text: &str) -> String {
     let is_end = |c: char| c.is_whitespace() || "<>()[],;:\"'`".contains(c);
     let mask = |word: &str| {
@@ -66,7 +62,7 @@ fn normalize(typed: &str) -> Option<String> {
     (is_local(local) && is_domain(&domain)).then(|| format!("{}@{domain}", local.to_ascii_lowercase()))
 }
 
-/// The dot-string of RFC 5321, section 4.1.2, at most 64 octets. ASCII only: SES takes no other.
+/// The dot-string of RFC 5321, section 4.1.2, at most 64 octets. ASCII only: SES accepts no other.
 fn is_local(local: &str) -> bool {
     let is_atom = |atom: &str| {
         !atom.is_empty()
@@ -75,7 +71,7 @@ fn is_local(local: &str) -> bool {
     local.len() <= 64 && local.split('.').all(is_atom)
 }
 
-/// A host name with a top-level domain, which has no digits unless it is an internationalised one.
+/// A host name with a top-level domain of letters only, or an internationalised one (`xn--`).
 fn is_domain(domain: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())

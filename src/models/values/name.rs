@@ -1,4 +1,4 @@
-//! A person's name.
+//! User names.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -7,15 +7,12 @@ use super::validation::{BLANK, UNUSABLE, has_unusable_characters, is_blank, too_
 /// Longest name, in characters.
 pub const MAX: usize = 50;
 
-/// A name fit to be shown: trimmed, NFC, 1 to [`MAX`] characters, none of them a control or direction character.
+/// A name that is safe to show: trimmed, NFC, 1 to [`MAX`] characters, none of them a control or direction character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
 impl Name {
-    /// Reads what was typed.
-    ///
-    /// # Errors
-    /// What is wrong with it, to follow the word "Name".
+    /// Validates user input. An error reads as the rest of a sentence that begins with "Name".
     pub fn parse(typed: &str) -> Result<Name, String> {
         let name: String = typed.trim().nfc().collect();
         if is_blank(&name) {
@@ -30,7 +27,6 @@ impl Name {
         Ok(Name(name))
     }
 
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

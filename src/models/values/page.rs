@@ -1,55 +1,51 @@
-//! A page of a long list. It begins at a key, which the page before it names in its link: the query seeks that key in an
-//! index, so every page costs what the first one does, and rows that come or go in front of it move nothing.
+//! Keyset pagination. A page starts at a key, which the link on the previous page names. The query seeks that key in an
+//! index, so every page costs as much as the first one, and rows added or removed before it shift nothing.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-/// Rows a page.
+/// Rows per page.
 pub const PER_PAGE: usize = 30;
-/// Pages that can be asked for by their number, as in `?page=2`: the rows before them are counted (`OFFSET`).
+/// Pages that can be requested by number (`?page=2`); they skip the rows before them with `OFFSET`.
 pub const NUMBERED_PAGES: u32 = 3;
 
-/// What a list is ordered by: an id, in lists of posts after the time. Others leave the time alone.
+/// The sort key of a list: time and id in lists of posts, the id alone (at the Unix epoch) in all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// When it was written.
     pub at: DateTime<Utc>,
-    /// What makes it unique.
     pub id: i64,
 }
 
-/// Where a page begins. `WHERE id <= ? ORDER BY id DESC LIMIT ? OFFSET ?` with [`id_or`](Self::id_or), `limit` and
-/// `offset` is that page; lists of posts compare with [`newest`](Self::newest). The comparison includes the first row,
-/// and does without it once it is deleted.
+/// Where a page starts. `WHERE id <= ? ORDER BY id DESC LIMIT ? OFFSET ?` with [`id_or`](Self::id_or), `limit` and
+/// `offset` selects that page; lists of posts compare with [`newest`](Self::newest). `<=` includes the start row and
+/// still works after that row is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageStart {
-    /// At the first row, after so many pages.
+    /// At the first row after this many pages.
     After(u32),
-    /// At this key.
+    /// At this key, inclusive.
     At(Key),
 }
 
-/// One page of a list and what is around it.
+/// One page of a list.
 pub struct Page<T> {
-    /// The rows.
     pub rows: Vec<T>,
-    /// Whether the list begins here.
     pub is_first: bool,
-    /// Where the page after it begins, if there is one.
+    /// Where the next page starts.
     pub next: Option<Key>,
 }
 
 impl Key {
-    /// Behind the times of all posts. MariaDB 10.11 takes no parameter from after this second.
+    /// Later than all posts. MariaDB 10.11 accepts no parameter after this second (2038-01-19T03:14:07Z).
     pub const LATEST: Key = Key { at: latest(), id: i64::MAX };
 
-    /// For a list that is ordered by ids alone.
+    /// For a list that is ordered by id alone.
     pub const fn from_id(id: i64) -> Key {
         Key { at: DateTime::UNIX_EPOCH, id }
     }
 
-    /// Reads what `Display` wrote.
+    /// Parses the output of `Display`.
     pub fn parse(text: &str) -> Option<Key> {
         let number = |text: &str| {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -77,8 +73,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// For `WHERE` in lists that begin with what is newest: `(at, id) <= (?, ?)`, in words by which MySQL and MariaDB seek.
-/// Binds the time of [`PageStart::newest`] twice and its id.
+/// `(at, id) <= (?, ?)` for `WHERE` in newest-first lists, written so that MySQL and MariaDB seek in the index. Binds
+/// the time of [`PageStart::newest`] twice, then its id.
 macro_rules! from_newest {
     ($at:literal, $id:literal) => {
         concat!($at, " <= ? AND (", $at, " < ? OR ", $id, " <= ?)")
@@ -87,10 +83,9 @@ macro_rules! from_newest {
 pub(crate) use from_newest;
 
 impl PageStart {
-    /// The first page.
     pub const FIRST: PageStart = PageStart::After(0);
 
-    /// For `WHERE`: the id that the page begins at; on numbered pages `first`, which is before all ids.
+    /// For `WHERE`: the id at which the page starts; on numbered pages `first`, which must sort before all ids.
     pub fn id_or(self, first: i64) -> i64 {
         match self {
             PageStart::After(_) => first,
@@ -98,7 +93,7 @@ impl PageStart {
         }
     }
 
-    /// For `WHERE` in lists that begin with what is newest.
+    /// For `WHERE` in newest-first lists: the key at which the page starts.
     pub fn newest(self) -> Key {
         match self {
             PageStart::After(_) => Key::LATEST,
@@ -106,12 +101,11 @@ impl PageStart {
         }
     }
 
-    /// For `LIMIT`: the row after the page tells where the next one begins.
+    /// For `LIMIT`: one row more than the page, to learn where the next one starts.
     pub fn limit(self) -> i64 {
         PER_PAGE as i64 + 1
     }
 
-    /// For `OFFSET`.
     pub fn offset(self) -> i64 {
         match self {
             PageStart::After(pages) => i64::from(pages) * PER_PAGE as i64,
@@ -119,7 +113,7 @@ impl PageStart {
         }
     }
 
-    /// Makes the page from the rows that the query gave.
+    /// Builds the page from the rows of the query.
     pub fn of<T>(self, mut rows: Vec<T>, key: impl Fn(&T) -> Key) -> Page<T> {
         let next = rows.get(PER_PAGE).map(key);
         rows.truncate(PER_PAGE);
@@ -128,17 +122,16 @@ impl PageStart {
 }
 
 impl<T> Page<T> {
-    /// Whether the list has other pages than this one.
+    /// Whether the list has more pages than this one.
     pub fn has_others(&self) -> bool {
         self.next.is_some() || !self.is_first
     }
 
-    /// Whether a page was asked for that the list does not have.
+    /// Whether the list is shorter than the requested page.
     pub fn is_past_the_end(&self) -> bool {
         self.rows.is_empty() && !self.is_first
     }
 
-    /// The same page with other rows.
     pub fn map<R>(self, change: impl FnMut(T) -> R) -> Page<R> {
         Page { rows: self.rows.into_iter().map(change).collect(), is_first: self.is_first, next: self.next }
     }

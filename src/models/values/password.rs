@@ -1,4 +1,4 @@
-//! Passwords: which ones are taken (ASVS 6.2), and Argon2id on a bounded number of threads (OWASP Password Storage).
+//! Passwords: which ones are accepted (ASVS 6.2), and Argon2id on a bounded number of threads (OWASP Password Storage).
 
 mod hasher;
 
@@ -15,23 +15,23 @@ use super::validation::{BLANK, FieldErrors, UNUSABLE, has_unusable_characters, t
 use crate::cpu_pool::CpuPool;
 use crate::error::{Error, Result};
 
-/// Shortest and longest password, in characters. The longest bounds the work; nothing is cut off.
+/// Shortest password, in characters.
 pub const MIN: usize = 8;
-/// See [`MIN`].
+/// Longest password, in characters. Bounds the work; nothing is truncated.
 pub const MAX: usize = 128;
 
-/// Upper bound for waiting for a thread.
+/// Longest wait for a free thread.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// The 3,000 most common passwords of [`MIN`] characters and more; origin in static/vendor/LICENSES.md.
+/// The 3,000 most common passwords of at least [`MIN`] characters; source: static/vendor/LICENSES.md.
 static COMMON: LazyLock<HashSet<&str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
-/// A password that somebody chose, checked against the rules and composed.
+/// A new password that passed the rules, in NFC.
 pub struct NewPassword(String);
 
 impl NewPassword {
-    /// Reads what was typed twice; adds what is wrong with it to `errors`.
+    /// Validates a password and its confirmation; adds problems to `errors`.
     pub fn parse(typed: &str, confirmation: &str, errors: &mut FieldErrors) -> Option<NewPassword> {
         let password = composed(typed);
         let length = password.chars().count();
@@ -54,20 +54,17 @@ impl NewPassword {
     }
 }
 
-/// Hashes and compares passwords, each for some 20 ms and 19 MiB; clones share the bound on how many at a time.
+/// Hashes and verifies passwords, each in about 20 ms and 19 MiB. Clones share the bound on concurrent work.
 #[derive(Clone)]
 pub struct Passwords {
     threads: CpuPool,
     hasher: Hasher,
-    /// Compared with when there is no account, so that an unknown address takes as long as a wrong password.
+    /// Verified against when there is no account, so that an unknown address takes as long as a wrong password.
     nobody: Arc<str>,
 }
 
 impl Passwords {
     /// Argon2id with 19 MiB, 2 passes, 1 lane: the first choice of the OWASP Password Storage Cheat Sheet.
-    ///
-    /// # Errors
-    /// When the parameters or the system's random numbers are refused.
     pub fn new() -> Result<Passwords> {
         let params = Params::new(19 * 1024, 2, 1, None)
             .map_err(|error| Error::internal(format!("argon2: {error}")))?;
@@ -76,32 +73,23 @@ impl Passwords {
         Ok(Passwords { threads: CpuPool::new(MAX_WAIT)?, hasher, nobody })
     }
 
-    /// The threads that hash.
     pub fn threads(&self) -> &CpuPool {
         &self.threads
     }
 
-    /// The PHC string of a password.
-    ///
-    /// # Errors
-    /// [`Error::Busy`], or when hashing fails, which it does not for want of a good password.
+    /// The PHC string of a password. [`Error::Busy`] if the thread pool cannot start the work in time.
     pub async fn hash(&self, password: &NewPassword) -> Result<String> {
         self.hash_unchecked(&password.0).await
     }
 
-    /// The same for a password that was not chosen in a form: the seeds'.
-    ///
-    /// # Errors
-    /// As [`hash`](Self::hash).
+    /// Like [`hash`](Self::hash), for a password that was not chosen in a form (the seeds' passwords).
     pub async fn hash_unchecked(&self, password: &str) -> Result<String> {
         let (hasher, password) = (self.hasher.clone(), password.to_owned());
         self.threads.run(move || hasher.hash(&password)).await?
     }
 
-    /// Whether the password fits the digest. Without a digest it never does, and takes as long to say so.
-    ///
-    /// # Errors
-    /// [`Error::Busy`], or when the thread fails.
+    /// Whether the password matches the digest. Without a digest it never does, after the same time. [`Error::Busy`] if
+    /// the thread pool cannot start the work in time.
     pub async fn matches(&self, typed: &str, digest: Option<&str>) -> Result<bool> {
         let password = composed(typed);
         if password.chars().count() > MAX {
@@ -120,10 +108,7 @@ impl Passwords {
         Ok(fits && known)
     }
 
-    /// The digest of a password that was just found right, if the stored one was made with other parameters.
-    ///
-    /// # Errors
-    /// As [`hash`](Self::hash).
+    /// A new digest for a password that was just verified, if the stored one was made with other parameters.
     pub async fn renew(&self, password: &str, digest: &str) -> Result<Option<String>> {
         let current = PasswordHash::new(digest).is_ok_and(|digest| {
             digest.algorithm == Algorithm::Argon2id.ident()
@@ -136,7 +121,7 @@ impl Passwords {
     }
 }
 
-/// A password as it is hashed and counted: composed (NFC), so that every keyboard types the same.
+/// The form that is hashed and counted: NFC, because keyboards differ in how they compose characters.
 fn composed(typed: &str) -> String {
     typed.nfc().collect()
 }

@@ -1,12 +1,12 @@
-//! Secrets that travel to a browser or by mail: 256 random bits in the cookie or link, only their SHA-256 on our side,
-//! so that who reads the database or the session store can log in nowhere.
+//! Secrets for cookies and mail links: the browser or the mail holds 256 random bits, the server only their SHA-256, so
+//! nobody can log in with what they read in the database or the session store.
 
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
-/// A random secret, as 64 hexadecimal digits. It has no `Display` or `Debug`: it must not get into a log.
+/// A random secret of 64 hexadecimal digits. It has no `Display` or `Debug`, so that it cannot get into a log.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -15,40 +15,40 @@ pub struct Token(String);
 pub struct Digest([u8; 32]);
 
 impl Token {
-    /// A new one, from the operating system's generator.
+    /// A new secret from the operating system's generator.
     pub fn random() -> Result<Token> {
         Ok(Token(random_hex::<32>()?))
     }
 
-    /// The secret that follows from a text: the same one each time, and unknown without the key (HMAC, RFC 2104).
+    /// Derives a secret from a text: always the same one, and unpredictable without the key (HMAC, RFC 2104).
     pub fn derived(key: &str, text: &str) -> Token {
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
         Token(hex::encode(hmac::sign(&key, text.as_bytes())))
     }
 
-    /// Whether a text has the form of a secret; others need not be looked for.
+    /// Whether a text has the format of a secret; others need no lookup.
     pub fn is_like(text: &str) -> bool {
         text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     }
 
-    /// The text that travels.
+    /// The secret itself, for a cookie or a link.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What is kept of it.
+    /// What the server stores.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 }
 
 impl Digest {
-    /// Digest of what arrived. Looking a digest up leaks no timing of use: it is not the secret that is compared.
+    /// Digest of a received secret. The timing of a lookup leaks nothing useful: the secret itself is not compared.
     pub fn of(text: &str) -> Digest {
         Digest(Sha256::digest(text.as_bytes()).into())
     }
 
-    /// Digest of what arrived piece by piece.
+    /// Digest of data that was hashed in pieces.
     pub fn finish(hasher: Sha256) -> Digest {
         Digest(hasher.finalize().into())
     }

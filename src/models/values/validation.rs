@@ -1,42 +1,39 @@
-//! What is wrong with a form, field by field, in the sentences of the original.
+//! Validation errors of a form, field by field, worded as in the Rails sample application.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::DefaultIgnorableCodePoint;
 
-/// FieldErrors of a form, in the order of its fields.
+/// Errors of a form, in the order of its fields.
 #[derive(Debug, Default, Clone)]
 pub struct FieldErrors(Vec<(&'static str, String)>);
 
 impl FieldErrors {
-    /// FieldErrors with one entry.
     pub fn one(field: &'static str, message: impl Into<String>) -> FieldErrors {
         let mut errors = FieldErrors::default();
         errors.add(field, message);
         errors
     }
 
-    /// Adds what is wrong with a field: `("password", "is too short")`, or in a sentence of its own, which begins with a
-    /// capital: `("current_password", "That is not your current password")`.
+    /// Adds an error: either the rest of a sentence (`("password", "is too short")`) or a whole one, which begins with
+    /// a capital (`("current_password", "That is not your current password")`).
     pub fn add(&mut self, field: &'static str, message: impl Into<String>) {
         self.0.push((field, message.into()));
     }
 
-    /// Gives the value of a check that succeeded, or keeps what it found.
+    /// Returns the value of a successful check, or records its error.
     pub fn check<T>(&mut self, field: &'static str, checked: Result<T, impl Into<String>>) -> Option<T> {
         checked.map_err(|message| self.add(field, message)).ok()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether this field is in error.
+    /// Whether this field has an error.
     pub fn on(&self, field: &str) -> bool {
         self.0.iter().any(|(name, _)| *name == field)
     }
@@ -46,14 +43,13 @@ impl FieldErrors {
         self.0.iter().map(|(field, message)| sentence(field, message))
     }
 
-    /// The sentences of one field.
     pub fn sentences_on(&self, field: &str) -> impl Iterator<Item = String> {
         let of_field = self.0.iter().filter(move |(name, _)| *name == field);
         of_field.map(|(name, message)| sentence(name, message))
     }
 }
 
-/// In place of a field, for what concerns the whole form.
+/// Used instead of a field name for errors that concern the whole form.
 pub const BASE: &str = "base";
 
 fn sentence(field: &str, message: &str) -> String {
@@ -70,22 +66,22 @@ fn humanize(field: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Whether a text shows nothing: white space, what Unicode says is to be ignored in display (Default_Ignorable_Code_Point:
-/// zero-width spaces, soft hyphens, Hangul fillers, tags; joiners and variation selectors count as nothing only if they are
-/// alone), and the few characters that are drawn as nothing without being either.
+/// Whether a text is invisible: white space, code points that Unicode ignores in display (Default_Ignorable_Code_Point:
+/// zero-width spaces, soft hyphens, Hangul fillers, tags; joiners and variation selectors when they are alone), and the
+/// few characters that are drawn as nothing without being either.
 pub fn is_blank(text: &str) -> bool {
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     text.chars().all(|c| {
         c.is_whitespace()
             || ignorable.contains(c)
-            // Braille blank, interlinear annotation, null notehead, Khitan filler, blanks of Egyptian hieroglyphs.
+            // Braille blank, interlinear annotation, null notehead, Khitan filler, Egyptian hieroglyph blanks.
             || matches!(c, '\u{2800}' | '\u{FFF9}'..='\u{FFFB}' | '\u{1D159}' | '\u{16FE4}' | '\u{13441}' | '\u{13442}')
     })
 }
 
-/// Whether a text holds what nobody types: control characters (line breaks and tabs where `multiline`), characters that
-/// turn the direction of what follows (Unicode TR 9, UTS 39), and the replacement character, which is what invalid
-/// UTF-8 became when it was read.
+/// Whether a text contains characters that nobody types: control characters, U+2028, U+2029 and the replacement
+/// character, to which invalid UTF-8 was decoded. Unless `multiline`, also line breaks, tabs and characters that change
+/// the text direction (Unicode TR 9, UTS 39).
 pub fn has_unusable_characters(text: &str, multiline: bool) -> bool {
     text.chars().any(|c| match c {
         '\n' | '\t' => !multiline,
@@ -97,12 +93,9 @@ pub fn has_unusable_characters(text: &str, multiline: bool) -> bool {
     })
 }
 
-/// The message for such a text.
 pub const UNUSABLE: &str = "contains characters that cannot be used";
-/// The message for an empty field.
 pub const BLANK: &str = "can't be blank";
 
-/// "is too long (maximum is 50 characters)".
 pub fn too_long(maximum: usize) -> String {
     format!("is too long (maximum is {maximum} characters)")
 }

@@ -1,4 +1,4 @@
-//! What must not survive, what is broken, and what is made to break something.
+//! Hidden data that must not survive, broken files, and malicious ones.
 
 use std::io::Cursor;
 
@@ -65,7 +65,7 @@ fn whatever_is_cut_off_is_refused() {
     ];
     for file in files {
         take(&file);
-        // The end itself may be missing, and what decoders do not need of the last bytes.
+        // The end marker may be missing, and the last bytes, which decoders do not need.
         for length in 12..file.len() - 6 {
             assert_eq!(refuse(&file[..length]), Refusal::Broken, "{length} of {}", file.len());
         }
@@ -79,7 +79,7 @@ fn an_animation_that_is_cut_off_between_two_frames_keeps_those_before() {
     let taken =
         (12..file.len() - 1).filter_map(|length| super::super::read(Cursor::new(&file[..length])).ok());
     let counts: Vec<_> = taken.map(|picture| frames(&picture).len()).collect();
-    // Cut off before the second frame's extension, and behind it.
+    // Cut off before the second frame's extension, and after it.
     assert_eq!(counts, [1, 1]);
 }
 
@@ -90,7 +90,7 @@ fn whatever_is_damaged_is_refused() {
     png[data] ^= 0xff;
     assert_eq!(refuse(&png), Refusal::Broken);
 
-    // Frames that claim more pixels than they have; none at all; a block that does not exist.
+    // A frame that claims more pixels than it has; no frames; an empty canvas; an unknown block.
     assert_eq!(refuse(&gif([2, 2], [2, 2], 1)), Refusal::Broken);
     assert_eq!(refuse(&gif([1, 1], [1, 1], 0)), Refusal::Broken);
     assert_eq!(refuse(&gif([0, 1], [1, 1], 1)), Refusal::Broken);
@@ -98,9 +98,9 @@ fn whatever_is_damaged_is_refused() {
     take(&gif);
     let end = gif.len() - 1;
     gif[end] = 0x42;
-    take(&gif); // what follows is no part of it
+    take(&gif); // an unknown block ends the file
 
-    // Without a side; of a kind that nobody uses (arithmetic coding).
+    // A side of 0; arithmetic coding, which no browser supports.
     assert_eq!(refuse(&jpeg(0xc0, 8, 0, 1, 1, &[0x3f])), Refusal::Broken);
     assert_eq!(refuse(&jpeg(0xc9, 8, 8, 1, 1, &[0x3f])), Refusal::Broken);
 }
@@ -112,7 +112,7 @@ fn too_many_pixels_are_refused_unread() {
         jpeg(0xc0, 65_535, 65_535, 3, 1, &[0]),
         gif([65_535, 8191], [1, 1], 1),
         gif([1, 1], [65_535, 65_535], 1),
-        gif([700, 700], [1, 1], 100), // 49 million, all frames together
+        gif([700, 700], [1, 1], 100), // 49 million pixels in all frames together
         gif([1, 1], [700, 700], 100),
     ] {
         assert_eq!(refuse(&file), Refusal::TooManyPixels);
@@ -166,7 +166,7 @@ fn packed_texts_and_profiles_stay_packed() {
         let picture = take(&with_chunk(&small, kind, &[start, &bomb].concat()));
         assert!(picture.bytes.len() < 200 && !contains(&picture.bytes, kind));
     }
-    // More data than pixels: the rest is not unpacked either.
+    // More data than pixels: the surplus is not unpacked either.
     let picture = take(&png(1, 1, 8, 0, &bomb));
     assert_eq!(decoded(&picture).width(), 1);
 }

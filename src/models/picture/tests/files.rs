@@ -1,4 +1,4 @@
-//! Files for the tests: by the encoders of the library, and by hand what no encoder writes.
+//! Files for the tests: written by the encoders of the `image` crate, or by hand where no encoder can write them.
 
 use std::io::Cursor;
 
@@ -15,7 +15,7 @@ pub(super) const RED: [u8; 4] = [255, 0, 0, 255];
 pub(super) const BLUE: [u8; 4] = [0, 0, 255, 255];
 pub(super) const UNSEEN_GREEN: [u8; 4] = [0, 255, 0, 0];
 
-/// What stands for anything that must not come out.
+/// Stands for any data that must not survive.
 pub(super) const SECRET: &[u8] = b"<script>52.5163 N 13.3777 E</script>";
 
 pub(super) fn take(file: &[u8]) -> Picture {
@@ -34,7 +34,7 @@ pub(super) fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// Is each channel about what it should be?
+/// Whether each channel is approximately as expected.
 pub(super) fn near(a: [u8; 4], b: [u8; 4]) -> bool {
     a.into_iter().zip(b).all(|(a, b)| a.abs_diff(b) < 16)
 }
@@ -45,7 +45,7 @@ pub(super) fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec
     file.into_inner()
 }
 
-/// The left half has one colour, the right half the other.
+/// Left half in one colour, right half in the other.
 pub(super) fn halves(width: u32, height: u32, left: [u8; 4], right: [u8; 4]) -> RgbaImage {
     RgbaImage::from_fn(width, height, |x, _| Rgba(if x < width / 2 { left } else { right }))
 }
@@ -71,8 +71,8 @@ pub(super) fn jpeg(
     sampled_jpeg(frame, width, height, &[0x11, 0x11, 0x11, 0x11][..components], scans, scan)
 }
 
-/// A grey JPEG whose every coefficient is a 0 of one bit. `sampling` is that of each component, across and down, `scan` the
-/// data of each scan, enough or not.
+/// A grey JPEG: all coefficients are 0, and every Huffman code is one bit. `sampling` has the factors of each
+/// component, across and down; `scan` is the data of each scan, sufficient or not.
 pub(super) fn sampled_jpeg(
     frame: u8,
     width: u16,
@@ -105,9 +105,9 @@ pub(super) fn sampled_jpeg(
     [start, [header, scan.to_vec()].concat().repeat(scans), vec![0xff, 0xd9]].concat()
 }
 
-/// EXIF: how the camera was held, and where.
+/// EXIF with the camera's orientation and position.
 pub(super) fn exif(orientation: u8) -> Vec<u8> {
-    let orientation = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0]; // a short
+    let orientation = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0]; // type SHORT
     let place = [0x88, 0x25, 0, 4, 0, 0, 0, 1, 0, 0, 0, 38]; // the GPS block's offset
     let latitude = [0, 1, 0, 1, 0, 2, 0, 0, 0, 2, b'N', 0, 0, 0, 0, 0, 0, 0];
     [&b"MM\0*\0\0\0\x08\0\x02"[..], &orientation, &place, &[0; 4], &latitude, SECRET].concat()
@@ -125,20 +125,20 @@ pub(super) fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&u32::try_from(data.len()).unwrap().to_be_bytes()[..], &body, &checksum.to_be_bytes()].concat()
 }
 
-/// A PNG of this size with no matter which data.
+/// A PNG of this size with any data.
 pub(super) fn png(width: u32, height: u32, bits: u8, color: u8, data: &[u8]) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[bits, color, 0, 0, 0]].concat();
     let chunks = [png_chunk(b"IHDR", &header), png_chunk(b"IDAT", data), png_chunk(b"IEND", b"")].concat();
     [&b"\x89PNG\r\n\x1a\n"[..], &chunks].concat()
 }
 
-/// Puts a chunk behind the header.
+/// Inserts a chunk after the header.
 pub(super) fn with_chunk(png: &[u8], kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let (header, rest) = png.split_at(8 + 25);
     [header, &png_chunk(kind, data), rest].concat()
 }
 
-/// 64 MB of zeros, packed as PNG packs: from the data of a black picture.
+/// 64 MB of zeros, compressed as in a PNG: taken from the data of a black picture.
 pub(super) fn bomb() -> Vec<u8> {
     let mut file = Vec::new();
     let black = vec![0; 8192 * 8192];
@@ -149,7 +149,7 @@ pub(super) fn bomb() -> Vec<u8> {
     file[start + 4..start + 4 + length as usize].to_vec()
 }
 
-/// A GIF with frames of one black pixel, whatever size they claim.
+/// A GIF whose frames have one black pixel each, whatever size they claim.
 pub(super) fn gif(canvas: [u16; 2], frame: [u16; 2], frames: usize) -> Vec<u8> {
     let size = |[width, height]: [u16; 2]| [width.to_le_bytes(), height.to_le_bytes()].concat();
     let start = [b"GIF89a", &size(canvas)[..], &[0x80, 0, 0, 0, 0, 0, 255, 255, 255]].concat();

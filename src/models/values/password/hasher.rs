@@ -1,5 +1,5 @@
-//! Argon2id, with its working memory kept for the next password. Freed and asked for anew each time, these 19 MiB leave
-//! holes in which smaller things settle, so that the heap has to grow for the next: 200 log-ins at once took a gigabyte.
+//! Argon2id with reused working memory. Allocating and freeing 19 MiB for each password leaves gaps that small
+//! allocations fill, so the heap grows for the next password: 200 concurrent log-ins took 1 GB.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,14 +9,14 @@ use argon2::{Algorithm, Argon2, Block, CustomizedPasswordHasher, Params, Version
 
 use crate::error::{Error, Result};
 
-/// Bytes of salt, as RFC 9106 recommends.
+/// Length of the salt in bytes, as RFC 9106 recommends.
 const SALT: usize = 16;
 
-/// Hashes; through it the trait `PasswordVerifier` compares, in constant time. Clones share the memory.
+/// Hashes; its blanket `PasswordVerifier` implementation compares in constant time. Clones share the memory.
 #[derive(Clone)]
 pub(super) struct Hasher {
     params: Params,
-    /// Pieces that nobody works with: as many as there ever were threads at work at a time.
+    /// Buffers not in use. There are as many buffers as threads ever hashed at the same time.
     spare: Arc<Mutex<Vec<Vec<Block>>>>,
 }
 
