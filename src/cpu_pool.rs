@@ -46,7 +46,7 @@ impl CpuPool {
         let count = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         for _ in 0..count {
             let take = take.clone();
-            let named = thread::Builder::new().name("busy".into());
+            let named = thread::Builder::new().name("cpu-pool".into());
             named
                 .spawn(move || {
                     while let Some(work) = next(&take) {
@@ -89,6 +89,14 @@ impl CpuPool {
         // Omits the panic message, as web/middleware/run_detached.rs does.
         let panicked = || Error::internal("work on a thread of its own panicked");
         answered.await.map_err(Error::internal)?.map_err(|_panic| panicked())
+    }
+
+    /// Refuses at once when the queue is full, so that a caller saves what it would do before [`run`](Self::run).
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub fn check_capacity(&self) -> Result<()> {
+        if self.places.available_permits() == 0 { Err(Error::Busy) } else { Ok(()) }
     }
 
     /// Number of threads.

@@ -40,6 +40,8 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let (typed_email, password) = (form.get("session[email]"), form.get("session[password]"));
     let remember_me = form.is_ticked("session[remember_me]")?;
     let parsed_email = Email::parse(typed_email).ok();
+    // Before any query: in a flood of log-ins, most requests end here.
+    app.passwords.threads().check_capacity()?;
     let counted = match &parsed_email {
         Some(email) => visitor.count_log_in(email.as_str()).await,
         None => visitor.count_client(&LOG_IN).await,
