@@ -44,7 +44,7 @@ impl Failure {
             | 3101 | 1180
             // The table definition changed; the statement must be prepared again.
             | 1412 | 1615 => Failure::LockConflict,
-            // read_only, a read-only transaction, read-only mode, innodb_read_only: an Aurora reader, a demoted primary.
+            // read_only, read-only transaction, read-only mode, innodb_read_only: an Aurora reader, a demoted primary.
             1290 | 1792 | 1836 | 1874
             // A Galera node without quorum.
             | 1047
