@@ -45,7 +45,7 @@ impl TestApp {
         }
     }
 
-    /// The newest mail to an address. Waits until there are at least `number`.
+    /// Waits for exactly `number` mails to an address and returns the newest.
     pub async fn mail_to(&self, address: &str, number: usize) -> Mail {
         let mails = self.mails_to(address, number).await;
         assert_eq!(mails.len(), number, "mails to {address}");
