@@ -28,7 +28,7 @@ async fn only_a_certificate_that_can_be_verified_will_do() {
     }
 }
 
-/// The connection is verified to be encrypted by asking the server.
+/// Asks the server whether the verified connection is encrypted.
 #[actix_web::test]
 async fn the_connection_is_encrypted() {
     let Ok(right) = std::env::var("TEST_DATABASE_CA_FILE") else {
