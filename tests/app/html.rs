@@ -11,8 +11,8 @@ use crate::support::server::tool;
 use crate::support::table::{filled, gets};
 use crate::support::{Browser, Page, TestApp};
 
-/// Two false positives: each page has exactly one h1, wherever it is; and HTML now allows an address as
-/// autocomplete="username".
+/// Two false positives: each page has exactly one h1, at any depth; and HTML now allows autocomplete="username" on an
+/// email field, which this version of the checker rejects.
 const IGNORED: [&str; 2] =
     ["Consider using the “h1” element as a top-level", "autofill field name “username” is not"];
 
