@@ -33,9 +33,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the application (what happens when no command is named)
+    /// Serve the application (the default command)
     Serve,
-    /// Bring the database up to date; development does it by itself
+    /// Apply pending database migrations; in development, serve does so at start
     Migrate,
     /// Fill the database with 100 people who post and follow each other; their passwords are public
     Seed {
@@ -43,16 +43,16 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Look at database, sessions, pictures, mail and logs one by one, and say what to do about each that fails
+    /// Check database, sessions, pictures, mail and logs one by one, and print advice for each that fails
     Doctor,
     /// Print a new value for SECRET_KEY_BASE
     Secret,
-    /// Write style sheets, scripts and error pages into a folder, for nginx to hand out; what is there stays
+    /// Write style sheets, scripts and error pages into a folder, for nginx to serve; existing files stay
     Assets {
-        /// Where to: made if it is not there
+        /// The folder; created if it does not exist
         folder: PathBuf,
     },
-    /// Make somebody an admin, or an ordinary person again
+    /// Grant or revoke admin rights
     Admin {
         #[command(subcommand)]
         change: AdminChange,
@@ -61,12 +61,12 @@ enum Command {
 
 #[derive(Subcommand)]
 enum AdminChange {
-    /// Make this person an admin
+    /// Make this user an admin
     Grant {
         /// Address of an activated account
         email: String,
     },
-    /// Make this person an ordinary one again; the last admin stays
+    /// Revoke this user's admin rights; the last admin keeps them
     Revoke {
         /// Address of an admin
         email: String,
