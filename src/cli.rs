@@ -35,7 +35,7 @@ struct Cli {
 enum Command {
     /// Serve the application (the default command)
     Serve,
-    /// Apply pending database migrations; in development, serve does so at start
+    /// Apply pending database migrations (automatic in development)
     Migrate,
     /// Fill the database with 100 people who post and follow each other; their passwords are public
     Seed {
