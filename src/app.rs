@@ -1,4 +1,4 @@
-//! Puts the application together from its settings.
+//! Builds the application's shared state from its settings.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,66 +24,50 @@ use crate::telemetry::request_metrics::RequestMetrics;
 use crate::web::cookies::Cookies;
 use crate::web::middleware::security_headers::Headers;
 
-/// Everything that a handler may need.
+/// The shared state of all handlers and workers.
 pub struct App {
-    /// The settings.
     pub config: Config,
-    /// The time.
     pub clock: Clock,
-    /// The database.
     pub db: Db,
-    /// Sessions of people who are logged in.
+    /// Sessions of logged-in users.
     pub sessions: Sessions,
-    /// How often is too often.
+    /// Rate limits.
     pub limits: Limits,
-    /// Answers that are kept for a while.
+    /// Cached query results, in Redis or in memory.
     pub cache: Cache,
-    /// Requests, counted.
     pub request_metrics: RequestMetrics,
-    /// Ids of the people who have the most followers.
+    /// Ids of the users who have the most followers.
     pub most_followed: Leaderboard,
-    /// Pictures of posts.
+    /// Store for pictures of posts.
     pub images: Images,
-    /// The way out for mails.
     pub mailer: Mailer,
-    /// What the program has to say.
     pub logs: Logs,
-    /// Wakes the worker that delivers mails.
     pub mail_wakeup: Wakeup,
-    /// Wakes the worker that does jobs: deletions of people, clean-up.
+    /// Wakes the worker for jobs/job.rs: user deletions, clean-up.
     pub jobs_wakeup: Wakeup,
-    /// Wakes the worker that answers requests for a mail.
+    /// Wakes the worker that turns visitors' mail requests into mails.
     pub mail_request_wakeup: Wakeup,
-    /// Wakes the worker that deletes pictures.
     pub picture_deletion_wakeup: Wakeup,
-    /// What SES tells, if it tells us.
+    /// Verifies SNS messages from SES; `None` without SES_TOPIC_ARN.
     pub sns: Option<Sns>,
-    /// Hashes passwords.
     pub passwords: Passwords,
-    /// Decodes uploaded pictures.
     pub picture_decoder: PictureDecoder,
-    /// Reads and writes cookies.
     pub cookies: Cookies,
-    /// Security headers.
     pub headers: Headers,
     stopping: AtomicBool,
 }
 
-/// A service as the welcome page names it.
+/// A row in the table of services on the welcome page.
 pub struct ServiceName {
-    /// What it is for.
     pub role: &'static str,
-    /// What does it here.
+    /// The implementation in use.
     pub here: &'static str,
-    /// What does it on AWS.
+    /// Its counterpart on AWS.
     pub aws: &'static str,
 }
 
 impl App {
-    /// Puts the application together. Connects to nothing yet.
-    ///
-    /// # Errors
-    /// When a setting leads to something that cannot be used here.
+    /// Builds the state without connecting to any service.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
         tls::install();
         let redis = Redis::from_config(&config)?;
@@ -112,22 +96,21 @@ impl App {
         })
     }
 
-    /// Says from now on that people should be sent elsewhere (/readyz).
+    /// Makes /readyz answer 503 from now on, so that load balancers send visitors elsewhere.
     pub(crate) fn begin_stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the process is on its way out.
+    /// Whether shutdown has begun.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// The folder whose mails /inbox shows.
+    /// The mail folder that /inbox shows, in development only.
     pub fn inbox(&self) -> Option<&Path> {
         self.mailer.folder().filter(|_| self.config.env == AppEnv::Development)
     }
 
-    /// What does what, here and on AWS.
     pub fn service_names(&self) -> Vec<ServiceName> {
         let name = |role, here, aws| ServiceName { role, here, aws };
         vec![

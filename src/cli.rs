@@ -1,4 +1,4 @@
-//! The commands: serve (when none is named), migrate, seed, secret, admin, doctor.
+//! The commands: serve (the default), migrate, seed, doctor, secret, assets, admin.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,9 +33,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the application (what happens when no command is named)
+    /// Serve the application (the default command)
     Serve,
-    /// Bring the database up to date; development does it by itself
+    /// Apply pending database migrations (automatic in development)
     Migrate,
     /// Fill the database with 100 people who post and follow each other; their passwords are public
     Seed {
@@ -43,16 +43,16 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
-    /// Look at database, sessions, pictures, mail and logs one by one, and say what to do about each that fails
+    /// Check database, sessions, pictures, mail and logs one by one, and print advice for each that fails
     Doctor,
     /// Print a new value for SECRET_KEY_BASE
     Secret,
-    /// Write style sheets, scripts and error pages into a folder, for nginx to hand out; what is there stays
+    /// Write style sheets, scripts and error pages into a folder, for nginx to serve; existing files stay
     Assets {
-        /// Where to: made if it is not there
+        /// The folder; created if it does not exist
         folder: PathBuf,
     },
-    /// Make somebody an admin, or an ordinary person again
+    /// Grant or revoke admin rights
     Admin {
         #[command(subcommand)]
         change: AdminChange,
@@ -61,19 +61,19 @@ enum Command {
 
 #[derive(Subcommand)]
 enum AdminChange {
-    /// Make this person an admin
+    /// Make this user an admin
     Grant {
         /// Address of an activated account
         email: String,
     },
-    /// Make this person an ordinary one again; the last admin stays
+    /// Revoke this user's admin rights; the last admin keeps them
     Revoke {
         /// Address of an admin
         email: String,
     },
 }
 
-/// Does what the command line says.
+/// Parses the command line and runs the command.
 pub async fn run() -> ExitCode {
     match execute(Cli::parse().command.unwrap_or(Command::Serve)).await {
         Ok(code) => code,
@@ -85,7 +85,7 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
-    // These ask for no setting.
+    // These commands read no settings.
     match &command {
         Command::Secret => {
             println!("{}", random_hex::<64>().map_err(say)?);
@@ -107,7 +107,7 @@ async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
         Command::Seed { force } => seed(&config, force).await,
         Command::Admin { change: AdminChange::Grant { email } } => set_admin(&config, &email, true).await,
         Command::Admin { change: AdminChange::Revoke { email } } => set_admin(&config, &email, false).await,
-        // What there is to say it has said, line by line.
+        // It has printed its findings already.
         Command::Doctor if !doctor::examine(&config).await => return Ok(ExitCode::FAILURE),
         Command::Doctor | Command::Secret | Command::Assets { .. } => Ok(()),
     };
@@ -125,13 +125,13 @@ async fn serve(config: Config) -> Result<()> {
 
 async fn serve_app(app: App) -> Result<()> {
     match prepare_schema(&app.config, &app.db).await {
-        // People get a 503 until it is back; that needs no restart.
+        // Visitors get a 503 until the database is back; no restart is needed.
         Err(error @ Error::Unavailable(_)) if app.config.env == AppEnv::Production => {
             tracing::warn!(%error, "the database does not answer yet");
         }
         prepared => prepared?,
     }
-    // Before the first request, so that no signal is missed in between.
+    // Install the handlers before serving starts, so that no signal is missed.
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let running = server::start(app).await?;
@@ -151,7 +151,8 @@ async fn serve_app(app: App) -> Result<()> {
     Ok(())
 }
 
-/// Development migrates by itself; production is migrated by the deploy, once, and must not start without.
+/// In development, migrates. In production the deploy migrates once, and a process must not start with migrations
+/// pending.
 async fn prepare_schema(config: &Config, db: &Db) -> Result<()> {
     if config.env == AppEnv::Development {
         return db.migrate().await.map(|_| ());
@@ -164,7 +165,7 @@ async fn prepare_schema(config: &Config, db: &Db) -> Result<()> {
     }
 }
 
-/// Says where to go. Production writes nothing but JSON to stdout.
+/// Prints the address. Production writes only JSON lines to stdout.
 async fn greet(running: &Running) {
     let app = &running.app;
     let (url, listening) = (app.config.app_url.origin(), running.listening());
@@ -220,10 +221,10 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
 }
 
 async fn set_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
-    // Without a spool: run as root, it would leave files that the service cannot open.
+    // No spool: when this runs as root, it would leave files that the service cannot open.
     let logs = Logs::new(&Config { logstash_spool_mb: 0, ..config.clone() })?;
     if config.env == AppEnv::Production {
-        // For the audit event; in development what is printed says the same.
+        // For the audit event; in development the printed message is enough.
         logs.start()?;
     }
     let changed = change_admin(config, email, admin).await;
@@ -264,11 +265,11 @@ async fn change_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
     }
 }
 
-/// Without the word that sorts it: who reads this sits at a terminal.
+/// The error for a terminal, without its category.
 fn say(error: Error) -> String {
     match error {
         Error::Internal(source) => source.to_string(),
-        // Only the database stands behind a command that is not serving.
+        // The only service that these commands use is the database.
         Error::Unavailable(source) => format!("the database cannot be used now: {source}"),
         other => other.to_string(),
     }

@@ -1,7 +1,7 @@
-//! The database: SQLite or MySQL behind one type, one set of queries for both.
+//! The database: SQLite and MySQL behind one type, with one set of queries for both.
 //!
-//! A model asks for a [`Conn`] and runs its SQL through [`on!`], which writes the same query once per database. Work
-//! that belongs together goes through [`Db::transaction`]. Nothing outside this module knows which database there is.
+//! A model takes a [`Conn`] and runs its SQL through [`on!`], which expands the same query once per backend. Statements
+//! that must succeed or fail together go through [`Db::transaction`]. Models do not know which backend is in use.
 
 mod conn;
 mod migrate;
@@ -22,11 +22,11 @@ use crate::thread_local_pool::ThreadLocalPool;
 use deadpool::Status;
 use pool::{MYSQL_PER_THREAD, MySqlConnections, Pool, Renewal, SqliteConnections};
 
-/// A connection is there within this time or not at all: with a server that is frozen, every idle one takes a second to
-/// be found dead, and nobody waits for all of them.
+/// Upper bound for a checkout. Each idle connection to a frozen server takes 1 s to fail its ping; without a bound, one
+/// checkout could wait for all of them in turn.
 const CHECKOUT: Duration = Duration::from_millis(2700);
 
-/// The pools of connections. Clones share them.
+/// The connection pools. Clones share them.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
 
@@ -38,17 +38,14 @@ struct Inner {
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
 enum Backend {
-    /// A file. For development and for a single small instance.
+    /// A file, for development and for a single small instance.
     Sqlite(Pool<SqliteConnections>),
     /// MySQL or MariaDB: RDS, Aurora.
     MySql { pools: ThreadLocalPool<MySqlConnections>, renewal: Arc<Renewal> },
 }
 
 impl Db {
-    /// Prepares the pool; connections are made when they are asked for, so this succeeds while the database is down.
-    ///
-    /// # Errors
-    /// When the folder of the SQLite file cannot be made, or the runtime refuses the pool's parameters.
+    /// Prepares the pools. Connections are opened on first use, so this succeeds while the database is down.
     pub fn open(config: &config::Database) -> Result<Db> {
         let (backend, address) = match config {
             config::Database::Sqlite(path) => {
@@ -63,7 +60,7 @@ impl Db {
         Ok(Db(Arc::new(Inner { backend, call_stats: CallStats::default(), address })))
     }
 
-    /// What it is, in a word.
+    /// The product name, for messages.
     pub fn kind(&self) -> &'static str {
         match &self.0.backend {
             Backend::Sqlite(_) => "SQLite",
@@ -71,29 +68,25 @@ impl Db {
         }
     }
 
-    /// How it is doing: every statement, and every connection that could not be had.
+    /// Statistics of all statements and of failed checkouts.
     pub fn call_stats(&self) -> &CallStats {
         &self.0.call_stats
     }
 
-    /// Where it is, without user and password.
+    /// The file path or the URL, without user and password.
     pub fn address(&self) -> String {
         self.0.address.clone()
     }
 
-    /// Writes to no row: a server that has become a reader, or a file that has, answers questions only.
-    ///
-    /// # Errors
-    /// When it does not answer, or takes no writes.
+    /// Checks that the database accepts writes. The UPDATE matches no row; a SELECT would succeed on a demoted primary
+    /// or a read-only file.
     pub async fn ping(&self) -> Result<()> {
         execute!(&mut self.conn().await?, "UPDATE jobs SET attempts = attempts WHERE id = 0")?;
         Ok(())
     }
 
-    /// Takes a connection out of the pool; dropping it gives it back.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when none is free or can be made in time.
+    /// Checks a connection out of the pool; dropping it returns it. Fails with [`Error::Unavailable`] if no connection
+    /// is free or can be opened in time.
     pub async fn conn(&self) -> Result<Conn> {
         let start = Instant::now();
         let conn = self.checkout().await;
@@ -117,21 +110,15 @@ impl Db {
         tokio::time::timeout(CHECKOUT, checkout).await.unwrap_or_else(late)
     }
 
-    /// The same pool, once it has a connection.
-    ///
-    /// # Errors
-    /// As [`conn`](Self::conn).
+    /// Opens a connection now, so that an unusable database is an error here and not at the first query.
     pub async fn with_connection(self) -> Result<Db> {
         self.conn().await?;
         Ok(self)
     }
 
-    /// Runs `work` in one transaction: all of it happens or nothing. Where the database gives way to another transaction,
-    /// or the connection leads to a server that takes no writes, the whole of `work` runs again (error/failure.rs), as a
-    /// single statement does; so `work` must do nothing but talk to the database.
-    ///
-    /// # Errors
-    /// What `work` answers, or what the database says; nothing is changed then.
+    /// Runs `work` in one transaction and rolls back if it fails. After a lock conflict, or on a connection whose
+    /// server takes no writes, all of `work` runs again (error/failure.rs), so `work` must have no effects outside the
+    /// database.
     pub async fn transaction<T>(&self, work: impl AsyncFn(&mut Conn) -> Result<T>) -> Result<T> {
         let mut attempts = 0;
         loop {
@@ -143,7 +130,7 @@ impl Db {
             let done = match done {
                 Ok(value) => conn.commit().await.map(|()| value),
                 Err(error) => {
-                    // A connection that cannot roll back is closed when it is dropped, which rolls back as well.
+                    // A connection that cannot roll back is closed on drop, and the server then rolls back.
                     let _ = conn.rollback().await;
                     Err(error)
                 }
@@ -156,15 +143,15 @@ impl Db {
         }
     }
 
-    /// Every connection is replaced before its next use: one of them led to a server that takes no writes any more, and a
-    /// new one may lead to its successor.
+    /// Replaces every MySQL connection before its next use: one of them leads to a server that no longer takes writes,
+    /// and a new connection may reach the new primary.
     fn renew_connections(&self) {
         if let Backend::MySql { renewal, .. } = &self.0.backend {
             renewal.begin();
         }
     }
 
-    /// Connections in use and the most there can be, as many threads as ask now.
+    /// Connections in use, and the maximum for all threads that have a pool so far.
     pub fn in_use(&self) -> (usize, usize) {
         let pools: Vec<Status> = match &self.0.backend {
             Backend::Sqlite(pool) => vec![pool.status()],
@@ -174,7 +161,7 @@ impl Db {
         (pools.iter().map(in_use).sum(), pools.iter().map(|pool| pool.max_size).sum())
     }
 
-    /// The most connections that one thread can hold.
+    /// Maximum number of connections that one thread can hold.
     pub fn most_here(&self) -> usize {
         match &self.0.backend {
             Backend::Sqlite(pool) => pool.status().max_size,

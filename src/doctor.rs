@@ -1,5 +1,5 @@
-//! `sample-app doctor`: goes towards each of the five services step by step, the way the application does, and says what to
-//! do where it does not get on. Leaves nothing behind, sends no mail, prints no secret and logs nothing.
+//! `sample-app doctor`: connects to each of the five services step by step, as the application does, and prints advice
+//! for the first step that fails. Leaves nothing behind, sends no mail, prints no secret and logs nothing.
 
 mod certificate;
 mod database;
@@ -21,23 +21,23 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::error::Error;
 
-/// `println!`, except that it does not mind when nobody reads on (`| head`).
+/// `println!` that ignores a closed pipe (`| head`).
 macro_rules! say {
     ($($text:tt)*) => {{
         let _ = writeln!(std::io::stdout(), $($text)*);
     }};
 }
 
-/// A step may take so long.
+/// Time-out for a step.
 const LIMIT: Duration = Duration::from_secs(5);
 const SILENCE: &str = "whatever is there takes connections and then says nothing: look whether it is the right port, and how \
     the server is doing";
-/// Columns of a terminal that lines keep to.
+/// Maximum line width in columns.
 const WIDTH: usize = 110;
 
-/// Looks at all services, one after the other, and prints what it finds. Whether all is well.
+/// Checks all services, one after the other, and prints the findings. Returns whether all checks passed.
 pub async fn examine(config: &Config) -> bool {
-    // On the heap, as the compiler asks for: all of what sqlx, redis and the SDK do lies beneath.
+    // Boxed, as the compiler demands: these futures contain those of sqlx, redis and the AWS SDK.
     let all = [
         Box::pin(database::examine(config)).await,
         Box::pin(redis::examine(config)).await,
@@ -56,22 +56,21 @@ pub async fn examine(config: &Config) -> bool {
     ill.is_empty()
 }
 
-/// What is found out about one service, printed line by line as it is.
+/// The check of one service. Each step is printed as soon as it is done.
 struct Check {
     service: &'static str,
-    /// Steps that are still to be taken.
+    /// Steps not done yet.
     ahead: Vec<&'static str>,
     ok: usize,
     failed: bool,
 }
 
-/// A step failed, and has been printed.
+/// Marks that a step failed; its problem has been printed.
 struct Failed;
 
-/// What a step found: something for the next one, and a text.
+/// The result of a step: a value for later steps, and the text to print.
 type Found<T> = Result<(T, String), Problem>;
 
-/// What is wrong and what to do.
 struct Problem {
     what: String,
     advice: String,
@@ -82,7 +81,7 @@ impl Problem {
         Problem { what: what.to_string(), advice: advice.into() }
     }
 
-    /// Errors here say what is wrong and, behind a semicolon, what to do; `advice` is for those that do not.
+    /// Splits an error of the form `what is wrong; what to do`. `advice` is for errors without the second part.
     fn of(error: &Error, advice: &str) -> Problem {
         let text = said(error);
         match text.split_once("; ") {
@@ -92,7 +91,7 @@ impl Problem {
     }
 }
 
-/// A file of authorities that cannot be used, and what would be in a good one.
+/// Problem for a CA file that cannot be used; `authorities` says what it should contain.
 fn bad_file(error: &Error, authorities: &str) -> Problem {
     let trouble = Problem::of(error, "name a file that can be read");
     Problem { advice: format!("{}: {authorities}", trouble.advice), ..trouble }
@@ -104,7 +103,7 @@ impl Check {
         Check { service, ahead: steps.to_vec(), ok: 0, failed: false }
     }
 
-    /// Takes a step, within the usual time.
+    /// Runs a step with the default time-out.
     async fn step<T>(
         &mut self,
         name: &'static str,
@@ -113,7 +112,7 @@ impl Check {
         self.step_within(LIMIT, name, SILENCE, look).await
     }
 
-    /// The same with a time of its own, and advice of its own for a server that keeps silent.
+    /// Runs a step with its own time-out, and with its own advice for a server that does not answer.
     async fn step_within<T>(
         &mut self,
         limit: Duration,
@@ -139,7 +138,7 @@ impl Check {
         }
     }
 
-    /// A step that cannot be taken, without anything being wrong.
+    /// Marks a step that cannot run although nothing is wrong.
     fn skip(&mut self, name: &'static str, why: &str) {
         self.ahead.retain(|ahead| *ahead != name);
         print("skipped", name, why);
@@ -153,7 +152,8 @@ impl Check {
     }
 }
 
-/// One line, or several with the text below itself. What servers say may hold anything: none of it moves the cursor.
+/// Prints one step and wraps its text. Control characters in a server's reply become blanks, so that none reaches the
+/// terminal.
 fn print(outcome: &str, name: &str, text: &str) {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let first = format!("  {outcome:<7} {name:<10} ");
@@ -163,7 +163,7 @@ fn print(outcome: &str, name: &str, text: &str) {
     say!("{}", if text.trim().is_empty() { first.trim_end() } else { &wrapped });
 }
 
-/// An error without the word that sorts it.
+/// The error's text, without its category.
 fn said(error: &Error) -> String {
     match error {
         Error::Unavailable(source) | Error::Internal(source) => source.to_string(),
@@ -175,7 +175,7 @@ fn milliseconds(since: Instant) -> String {
     format!("{} ms", since.elapsed().as_millis())
 }
 
-/// Whether files can be written, read and removed in this folder, which is made if it is not there.
+/// Writes, reads and removes a file in this folder, which is created if it does not exist.
 async fn folder(folder: &Path, setting: &str) -> Found<()> {
     let (place, path) = (folder.display().to_string(), folder.to_owned());
     let tried = tokio::task::spawn_blocking(move || {

@@ -1,5 +1,5 @@
-//! One error for everything that a request can run into, and the one `Result`. The log gets the detail; the visitor
-//! gets the page that web/middleware/error_pages.rs makes of it.
+//! The error type of the application and its `Result`. The log gets the details; the visitor gets the page that
+//! web/middleware/error_pages.rs renders.
 
 mod failure;
 
@@ -12,68 +12,65 @@ pub use failure::Failure;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 
-/// `Result` of nearly everything here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Anything underneath an [`Error`].
+/// The cause of an [`Error`].
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// What went wrong, by what the visitor is to be told.
+/// Errors, grouped by what the visitor is told.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The page or row is not there, or not for this visitor to know of.
+    /// The page or row does not exist, or this visitor may not know that it does.
     #[error("not found")]
     NotFound,
-    /// The request cannot be understood; the sentence says why, for the visitor.
+    /// The request is malformed; the text tells the visitor why.
     #[error("bad request: {0}")]
     BadRequest(Cow<'static, str>),
-    /// The request comes from where it must not; the sentence says why, for the visitor.
+    /// The request comes from another site; the text tells the visitor why.
     #[error("forbidden: {0}")]
     Forbidden(Cow<'static, str>),
-    /// A page that needs a log-in.
+    /// The page needs a log-in.
     #[error("not logged in")]
     LogInFirst,
-    /// Somebody else's settings, or an admin's action: back to the home page, as in the original.
+    /// Another user's settings, or an action for admins. Redirects to the home page, as the Rails sample does.
     #[error("not allowed")]
     NotAllowed,
-    /// More than is taken in; the sentence says how much is.
+    /// The body is too large; the text tells the visitor the limit.
     #[error("too large: {0}")]
     TooLarge(Cow<'static, str>),
-    /// Body did not arrive in time.
+    /// The body did not arrive in time.
     #[error("the request took too long to arrive")]
     TooSlow,
-    /// Too often; may be tried again after so many seconds.
+    /// A rate limit was exceeded.
     #[error("too many requests")]
     TooMany {
-        /// For the header `Retry-After`.
+        /// Seconds, for the header `Retry-After`.
         retry_after: u64,
     },
-    /// There is too much to do at the moment.
+    /// A queue is full at the moment.
     #[error("too busy")]
     Busy,
-    /// A service behind the application does not answer.
+    /// A service that the application depends on does not answer.
     #[error("unavailable: {0}")]
     Unavailable(Source),
-    /// The database refused.
+    /// The database rejected a statement.
     #[error("database: {0}")]
     Database(sqlx::Error),
-    /// A fault of ours.
+    /// A fault of the program or of its configuration.
     #[error("internal: {0}")]
     Internal(Source),
 }
 
 impl Error {
-    /// A service that does not answer, with what is known of it.
     pub fn unavailable(source: impl Into<Source>) -> Error {
         Error::Unavailable(source.into())
     }
 
-    /// A fault of ours, with what is known of it.
     pub fn internal(source: impl Into<Source>) -> Error {
         Error::Internal(source.into())
     }
 
-    /// A fault of ours, with the setting that it comes from.
+    /// Prefixes an internal error with the name of the setting that caused it.
     pub fn about(self, setting: &str) -> Error {
         match self {
             Error::Internal(source) => Error::internal(format!("{setting}: {source}")),
@@ -81,7 +78,6 @@ impl Error {
         }
     }
 
-    /// Whether a unique key was violated: the database says "taken".
     pub fn is_unique_violation(&self) -> bool {
         self.database().is_some_and(|error| error.is_unique_violation())
     }
@@ -91,7 +87,7 @@ impl Error {
         self.failure() == Failure::LockConflict
     }
 
-    /// What this means for the statement or transaction that met it.
+    /// What this error means for the statement or transaction that met it.
     pub fn failure(&self) -> Failure {
         match self {
             Error::Database(error) => Failure::of(error),
@@ -112,16 +108,16 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Error {
         match error {
             sqlx::Error::RowNotFound => Error::NotFound,
-            // What a new row belongs to was deleted at this very moment.
+            // The row that a new row refers to was deleted concurrently.
             sqlx::Error::Database(ref e) if e.is_foreign_key_violation() => Error::NotFound,
             other if Failure::of(&other) == Failure::Fault => Error::Database(other),
-            // Never a 500, wherever it comes from.
+            // Always a 503, never a 500.
             other => Error::unavailable(other),
         }
     }
 }
 
-/// What is wrong with a file or folder: its path, and the setting that it comes from.
+/// Message for a file or folder that cannot be used, with its path and its setting.
 pub fn unusable(path: &Path, setting: &str, error: impl Display) -> String {
     format!(
         "{}: {error}; let the user who runs the program read and write there, or set another path in {setting}",
@@ -144,7 +140,7 @@ impl ResponseError for Error {
         }
     }
 
-    /// A bare answer; web/middleware/error_pages.rs dresses it.
+    /// An empty response; web/middleware/error_pages.rs renders the page.
     fn error_response(&self) -> HttpResponse {
         HttpResponse::new(self.status_code())
     }

@@ -1,4 +1,4 @@
-//! Serves the application: where it listens, what surrounds every request, the workers beside it, and how it ends.
+//! The HTTP server: listeners, middleware stack, background workers and graceful shutdown.
 
 mod connection;
 mod listener;
@@ -25,26 +25,26 @@ use crate::mail;
 use crate::web::middleware::{error_pages, host_mismatch, request_log, same_origin, security_headers};
 use crate::web::{cookies, form};
 
-/// A request's head has to arrive within this time (slow senders).
+/// Time-out for a request's head, against slow senders.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than nginx keeps its connections, and that longer than the load balancer's 60 s: whoever is in front closes first.
+/// Keep-alive time-outs grow from front to back (load balancer 60 s, then nginx, then this), so that the client side
+/// closes first and no request meets a connection that is being closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// From the last connection that is taken to the shutdown. actix drops what it has taken and not looked at yet, and closes
-/// idle connections while whoever is in front may be sending on them: here they get an answer, and that it is the last.
+/// Pause between closing the listener and shutting down. At shutdown actix drops accepted connections that it has not
+/// read from, and closes idle ones on which a proxy may be sending. During the pause both get a last response.
 const LEAVE_TAKING: Duration = Duration::from_millis(500);
-/// What is under way at shutdown may take so long.
+/// Time-out at shutdown for requests in progress, and then again for the mail workers.
 const DRAIN_SECONDS: u64 = 30;
-/// What the service manager has to allow for a stop: the longest SHUTDOWN_DELAY, what is under way, the mail in hand, and the
-/// last log lines.
+/// Stop time-out that the service manager has to allow: the longest SHUTDOWN_DELAY, requests in progress, mails in
+/// progress, and 10 s for the last log lines.
 pub const MAX_STOP: Duration = Duration::from_secs(MAX_SHUTDOWN_DELAY + 2 * DRAIN_SECONDS + 10);
 
-/// The application while it serves.
+/// A running server.
 pub struct Running {
-    /// The application.
     pub app: Data<App>,
-    /// Where it listens, by TCP.
+    /// TCP addresses that the server listens on; empty for a Unix socket.
     pub addresses: Vec<SocketAddr>,
-    /// Where it tells Prometheus its figures.
+    /// Address of the Prometheus endpoint `/metrics`, if METRICS_LISTEN is set.
     pub metrics_address: Option<SocketAddr>,
     server: ServerHandle,
     metrics: Option<ServerHandle>,
@@ -56,10 +56,7 @@ pub struct Running {
     job_worker: JoinHandle<()>,
 }
 
-/// Starts serving.
-///
-/// # Errors
-/// When the address cannot be listened on.
+/// Binds the listeners, then starts the server and its workers.
 pub async fn start(app: App) -> Result<Running> {
     let app = Data::new(app);
     let (server, addresses) = listener::listen(&app, Server::build()).map_err(|error| {
@@ -69,7 +66,7 @@ pub async fn start(app: App) -> Result<Running> {
         ))
     })?;
     let (metrics, metrics_address) = serve_metrics(&app)?.unzip();
-    // Not before all addresses are bound: a start that fails leaves nothing running.
+    // Workers start only after all addresses are bound, so that a failed start leaves nothing running.
     let (stop_workers, stopped) = watch::channel(false);
     let picture_deletion_worker = rt::spawn(jobs::picture_deletion_worker::run(
         app.db.clone(),
@@ -109,7 +106,7 @@ pub async fn start(app: App) -> Result<Running> {
     })
 }
 
-/// Figures for Prometheus, where METRICS_LISTEN says and nowhere else.
+/// Serves metrics for Prometheus on METRICS_LISTEN only, never on the public listener.
 fn serve_metrics(app: &Data<App>) -> Result<Option<(ServerHandle, SocketAddr)>> {
     let Some((host, port)) = &app.config.metrics_listen else { return Ok(None) };
     let data = app.clone();
@@ -125,7 +122,7 @@ fn serve_metrics(app: &Data<App>) -> Result<Option<(ServerHandle, SocketAddr)>> 
     Ok(address.map(|address| (handle, address)))
 }
 
-/// What surrounds every request, around these routes: ours, and in a test one that panics.
+/// Wraps the middleware stack around `routes`: the application's own, or in a test one that panics.
 pub fn around(
     app: Data<App>,
     routes: impl FnOnce(&mut ServiceConfig),
@@ -138,7 +135,7 @@ pub fn around(
         InitError = (),
     >,
 > {
-    // The last one wrapped is the first to see a request.
+    // The middleware that is wrapped last sees a request first.
     actix_web::App::new()
         .app_data(app)
         .configure(routes)
@@ -152,7 +149,7 @@ pub fn around(
 }
 
 impl Running {
-    /// Where it listens, for people.
+    /// The listen addresses, for messages.
     pub fn listening(&self) -> String {
         match &self.app.config.listen {
             Listen::Tcp { .. } => {
@@ -162,11 +159,11 @@ impl Running {
         }
     }
 
-    /// Says at /readyz that people should go elsewhere, waits until that is noticed, or until `hurry`; then takes no new
-    /// requests, finishes what is under way and delivers the mail in hand.
+    /// Shuts down gracefully: /readyz answers 503 for SHUTDOWN_DELAY or until `hurry` completes; then the server
+    /// accepts no connections, finishes requests in progress and delivers the mails in progress.
     pub async fn stop(self, hurry: impl Future<Output = ()>) {
         self.app.begin_stopping();
-        // Whichever is first.
+        // Ends at whichever comes first.
         let _ = tokio::time::timeout(self.app.config.shutdown_delay, hurry).await;
         self.server.pause().await;
         tokio::time::sleep(LEAVE_TAKING).await;
@@ -174,9 +171,9 @@ impl Running {
         if let Some(metrics) = &self.metrics {
             metrics.stop(false).await;
         }
-        // The receivers are gone only if the workers are.
+        // This fails only if all workers have ended.
         let _ = self.stop_workers.send(true);
-        // A mail server that does not answer is not waited for; the mail in hand goes to the next worker.
+        // With a mail server that does not answer, this times out; another worker delivers the mail later.
         let mailing = async { (self.mail_request_worker.await, self.mail_worker.await) };
         let _ = tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS), mailing).await;
         let _ = self.picture_deletion_worker.await;

@@ -1,4 +1,4 @@
-//! Which database, from one URL or from the families of names that the tutorials and Elastic Beanstalk export.
+//! The database settings: one URL, or the groups of variables that the tutorials and Elastic Beanstalk export.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,53 +7,49 @@ use super::reader::{Given, Reader};
 use super::values::{Fault, ServiceUrl, authority, path_of};
 use super::{AppEnv, Secret};
 
-/// Where users, microposts and all other rows are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
-    /// In a file.
     Sqlite(PathBuf),
-    /// On a server: RDS, Aurora, MariaDB.
+    /// A server: RDS, Aurora, MariaDB.
     MySql(MySql),
 }
 
-/// A connection to MySQL.
+/// Address and account of a MySQL database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MySql {
-    /// A host name or an IP address, IPv6 without brackets.
+    /// Host name or IP address; IPv6 without brackets.
     pub host: String,
-    /// 3306 unless said otherwise.
+    /// Default: 3306.
     pub port: u16,
-    /// The database user.
     pub user: String,
-    /// Its password; empty where a URL gives none.
+    /// Empty if DATABASE_URL contains none.
     pub password: Secret,
-    /// The name of the database.
+    /// Database name.
     pub database: String,
-    /// How much of TLS is insisted on.
     pub ssl_mode: SslMode,
-    /// The authorities that may have signed the server's certificate, as a PEM file; else the system's.
+    /// PEM file of the authorities that sign the server's certificate. Default: the system's.
     pub ca_file: Option<PathBuf>,
 }
 
 impl fmt::Display for MySql {
-    /// Where it is, without user and password.
+    /// The URL without user and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "mysql://{}/{}", authority(&self.host, self.port), self.database)
     }
 }
 
-/// How much of TLS is insisted on, in MySQL's own words.
+/// The TLS mode, by MySQL's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SslMode {
-    /// Plain text.
+    /// No TLS.
     Disabled,
-    /// TLS where the server offers it, else plain text.
+    /// TLS if the server offers it, else plain text.
     Preferred,
-    /// TLS, with whatever certificate.
+    /// TLS with any certificate.
     Required,
-    /// TLS, with a certificate that a known authority signed.
+    /// TLS with a certificate that a trusted authority signed.
     VerifyCa,
-    /// And that names this host.
+    /// As `VerifyCa`, and the certificate must name the host.
     VerifyIdentity,
 }
 
@@ -63,7 +59,7 @@ const FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]/DATABA
 const FIX: &str = "set mysql://USER:PASSWORD@HOST/DATABASE, or one family of its other names (`sample-app --help`), or \
     sqlite:PATH";
 
-/// A connection as one source describes it, each part with the name that gave it.
+/// Address and account from one source; each part remembers the variable that set it.
 struct Account {
     host: Given<String>,
     port: Given<u16>,
@@ -72,14 +68,14 @@ struct Account {
     database: Given<String>,
 }
 
-/// Names that describe a connection together.
+/// A group of variables that together describe a connection.
 struct Family {
     host: &'static str,
     port: Option<&'static str>,
     user: &'static str,
     password: &'static str,
     database: &'static str,
-    /// What stands in for all but the password.
+    /// Defaults for everything but port and password.
     usual: Option<Usual>,
 }
 
@@ -112,18 +108,17 @@ const FAMILIES: [Family; 3] = [
         user: "AWS_INTRO_SAMPLE_DATABASE_USERNAME",
         password: "AWS_INTRO_SAMPLE_DATABASE_PASSWORD",
         database: "AWS_INTRO_SAMPLE_DATABASE_NAME",
-        // The book's private DNS zone and its config/database.yml.
+        // From the Rails sample: its private DNS zone and its config/database.yml.
         usual: Some(Usual { host: "db.home", user: "sample_app", database: "sample_app" }),
     },
 ];
 
-/// What DATABASE_URL can describe.
 enum Source {
     File(PathBuf),
     Server(Account),
 }
 
-/// The database, or `None` where an error was reported.
+/// The database, or `None` if an error was reported.
 pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> {
     let url = r.value("DATABASE_URL", source);
     let ssl_mode = r.value("DATABASE_SSL_MODE", ssl_mode);
@@ -177,7 +172,7 @@ fn by_url<T>(value: T) -> Given<T> {
 }
 
 impl Family {
-    /// The account, if any of the names is set; each that is then missing is reported.
+    /// The account, if any variable of the group is set. Reports each required one that is then missing.
     fn account(&self, r: &mut Reader<'_>) -> Option<Account> {
         let names = [Some(self.password), Some(self.host), Some(self.user), Some(self.database), self.port];
         let first = names.into_iter().flatten().find(|name| r.is_set(name))?;
@@ -200,7 +195,7 @@ impl Family {
         let password = part(self.password, None);
         let database = part(self.database, usual.map(|usual| usual.database));
 
-        // Only now, so that all that is missing has been reported.
+        // Return early only here, after all missing variables have been reported.
         let (host, port) = address?;
         let password = password?;
         let password = Given { by: password.by, value: Secret::from(password.value) };
@@ -219,13 +214,13 @@ fn ssl_mode(text: &str) -> Result<SslMode, Fault> {
     }
 }
 
-/// The regions in China have a domain of their own.
+/// Regions in China have their own domain.
 fn is_rds(host: &str) -> bool {
     let host = host.trim_end_matches('.');
     host.ends_with(".rds.amazonaws.com") || host.ends_with(".rds.amazonaws.com.cn")
 }
 
-/// Puts TLS to the account: on RDS's own host names the strictest unless said otherwise, elsewhere MySQL's default.
+/// Adds the TLS settings. Default mode: `VerifyIdentity` for RDS host names, elsewhere `Preferred`, as in MySQL.
 fn with_tls(
     r: &mut Reader<'_>,
     account: Account,
@@ -236,7 +231,7 @@ fn with_tls(
     let on_rds = is_rds(&host);
     let ssl_mode = stated.unwrap_or(if on_rds { SslMode::VerifyIdentity } else { SslMode::Preferred });
     let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
-    // RDS Proxy alone has certificates of the public Amazon authorities.
+    // Of RDS, only RDS Proxy has certificates from Amazon's public authorities.
     if on_rds && verifies && ca_file.is_none() && !host.contains(".proxy-") {
         r.warn(
             "DATABASE_CA_FILE",

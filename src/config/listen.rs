@@ -1,4 +1,4 @@
-//! Where the server answers.
+//! The settings LISTEN and PORT, and sockets passed by systemd.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,19 +7,17 @@ use std::path::PathBuf;
 use super::reader::Reader;
 use super::values::{Fault, authority, host_and_port, number, path_of};
 
-/// Where the server answers.
+/// Where the server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// On the socket that systemd hands over as file descriptor 3.
+    /// The socket that systemd passes as file descriptor 3.
     Inherited,
-    /// On a TCP port; 0 lets the system choose one.
+    /// A TCP port; with 0 the system chooses one.
     Tcp {
-        /// A host name or an IP address, IPv6 without brackets.
+        /// Host name or IP address; IPv6 without brackets.
         host: String,
-        /// The port.
         port: u16,
     },
-    /// On a Unix socket.
     Unix(PathBuf),
 }
 
@@ -42,7 +40,7 @@ impl Listen {
     }
 }
 
-/// Where to answer, and the port that a local visitor would use, where one is known.
+/// The listen address, and the port for a local URL, if known.
 pub(super) fn listen(r: &mut Reader<'_>, vars: &BTreeMap<String, String>) -> (Listen, Option<u16>) {
     let address = r.given("LISTEN", listen_address);
     let port = r.value("PORT", |text| number(text).ok_or("is not a port; set a number up to 65535"));
@@ -52,7 +50,7 @@ pub(super) fn listen(r: &mut Reader<'_>, vars: &BTreeMap<String, String>) -> (Li
     }
     let listen = match (address, port) {
         (Some(address), Some(port)) => {
-            // On Beanstalk the proxy in front goes to PORT, wherever we may prefer to be.
+            // On Beanstalk the proxy connects to PORT, so a different LISTEN would be unreachable.
             if address.value.port() != Some(port) {
                 r.contradiction("port", "PORT", address.by);
             }
@@ -69,7 +67,7 @@ fn listen_address(text: &str) -> Result<Listen, Fault> {
     const FORM: Fault = "is not HOST:PORT, [::1]:PORT or unix:PATH; write it as one of them";
     if text.starts_with("unix:") {
         let path = path_of(text, "unix").ok_or(FORM)?;
-        // The kernel's limit (sockaddr_un), which otherwise shows up as an odd error at bind.
+        // The kernel's limit (sockaddr_un). Beyond it, bind would fail with an obscure error.
         let fits = path.as_os_str().len() <= 107;
         return if fits {
             Ok(Listen::Unix(path))
@@ -83,8 +81,8 @@ fn listen_address(text: &str) -> Result<Listen, Fault> {
     }
 }
 
-/// Whether systemd started us with a socket, by its own protocol (sd_listen_fds): the two variables are inherited
-/// by our children too, hence the process id.
+/// Whether systemd passed a socket to this process (sd_listen_fds). LISTEN_PID is compared because child processes
+/// inherit the variables too.
 fn inherits_a_socket(vars: &BTreeMap<String, String>) -> bool {
     let number = |name| vars.get(name).filter(|text| !text.is_empty()).map(|text| text.parse::<u32>().ok());
     let offered = number("LISTEN_FDS").flatten().is_some_and(|count| count >= 1);

@@ -1,4 +1,4 @@
-//! Where mail leaves and whom it comes from.
+//! The settings for outgoing mail, its sender address and SES events.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,45 +9,43 @@ use super::reader::{Given, Reader};
 use super::values::{Fault, ServiceUrl, host, path_of};
 use super::{AppUrl, Secret};
 
-/// Where mail leaves.
+/// How mail is delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mail {
-    /// Into a folder, one .eml file each.
+    /// Into a folder, one .eml file per mail.
     Folder(PathBuf),
-    /// To a mail server such as SES.
+    /// Through a mail server such as SES.
     Smtp(Smtp),
 }
 
-/// A mail server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Smtp {
-    /// How TLS begins; never without.
+    /// How TLS starts; there is no mode without TLS.
     pub tls: SmtpTls,
-    /// A host name or an IP address, IPv6 without brackets.
+    /// Host name or IP address; IPv6 without brackets.
     pub host: String,
-    /// 465 with implicit TLS or 587 with STARTTLS, unless said otherwise.
+    /// Default: 465 with implicit TLS, 587 with STARTTLS.
     pub port: u16,
-    /// Set together with the password, or neither.
+    /// Set if and only if the password is set.
     pub username: Option<String>,
-    /// Of SES: the SMTP password of the region, which is not the secret access key.
+    /// For SES: the region's SMTP password, which is not the secret access key.
     pub password: Option<Secret>,
 }
 
-/// The topic of SNS in which SES tells of bounces and complaints.
+/// The SNS topic to which SES publishes bounces and complaints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SesTopic {
-    /// Its name in AWS.
     pub arn: String,
-    /// Where SNS answers in its region.
+    /// The SNS endpoint of its region.
     pub origin: AppUrl,
 }
 
-/// How TLS begins.
+/// How TLS starts on an SMTP connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpTls {
-    /// With the connection.
+    /// Right after connecting.
     Implicit,
-    /// By the STARTTLS command, and nothing is sent before it.
+    /// With the STARTTLS command; no mail or password is sent before it.
     StartTls,
 }
 
@@ -86,7 +84,7 @@ fn mail_url(text: &str) -> Result<Mail, Fault> {
         _ => return Err(FORM),
     };
     let port = url.port.unwrap_or(usual);
-    // Either way round the two sides would wait for each other.
+    // With the wrong scheme for a port, client and server would wait for each other.
     if tls_of(port).is_some_and(|usual| usual != tls) {
         return Err(
             "has a scheme that does not fit its port; smtps:// goes with 465 and 2465, smtp:// with 587 and 2587",
@@ -95,7 +93,7 @@ fn mail_url(text: &str) -> Result<Mail, Fault> {
     Ok(Mail::Smtp(Smtp { tls, host: url.host, port, username: url.user, password: url.password }))
 }
 
-/// The book's names. Its domain belongs to [`mail_from`]; alone it is only half a way for mail.
+/// The Rails sample's variables. Its domain is also read by [`mail_from`]; without SMTP_URL it requires the others.
 fn book_mail(r: &mut Reader<'_>) -> Option<Given<Mail>> {
     const ADDRESS: &str = "AWS_INTRO_SAMPLE_SMTP_ADDRESS";
     let mut names = vec![ADDRESS, "AWS_INTRO_SAMPLE_SMTP_USERNAME", "AWS_INTRO_SAMPLE_SMTP_PASSWORD"];
@@ -121,7 +119,7 @@ fn book_mail(r: &mut Reader<'_>) -> Option<Given<Mail>> {
     Some(Given { by: ADDRESS, value: Mail::Smtp(smtp) })
 }
 
-/// The ports of SES and of everybody else, where they tell how TLS begins.
+/// The TLS mode that a well-known port implies (the ports of SES and the standard ones).
 fn tls_of(port: u16) -> Option<SmtpTls> {
     match port {
         465 | 2465 => Some(SmtpTls::Implicit),
@@ -130,7 +128,7 @@ fn tls_of(port: u16) -> Option<SmtpTls> {
     }
 }
 
-/// The address that mail comes from: stated, or no-reply at the book's domain, or at the host of the public address.
+/// The sender address: MAIL_FROM, or no-reply at AWS_INTRO_SAMPLE_SMTP_DOMAIN, or no-reply at the host of APP_URL.
 pub(super) fn mail_from(r: &mut Reader<'_>, app_url: Option<&AppUrl>, mail: Option<&Mail>) -> String {
     let at = |domain: &str| Some(format!("no-reply@{domain}")).filter(|address| is_sender(address));
     let stated = r.value("MAIL_FROM", mail_address);
@@ -150,8 +148,8 @@ pub(super) fn mail_from(r: &mut Reader<'_>, app_url: Option<&AppUrl>, mail: Opti
     })
 }
 
-/// Whether mail can be sent from this address: lettre takes no address literal (`no-reply@[127.0.0.1]`, RFC 5321 4.1.3),
-/// and servers take no IP address without brackets.
+/// Whether mail can be sent from this address. lettre rejects address literals (`no-reply@[127.0.0.1]`, RFC 5321
+/// 4.1.3), and servers reject IP addresses without brackets.
 fn is_sender(address: &str) -> bool {
     let has_name = address.rsplit('@').next().is_some_and(|domain| domain.parse::<IpAddr>().is_err());
     has_name && address.parse::<Mailbox>().is_ok()
@@ -181,7 +179,7 @@ pub(super) fn ses_topic(r: &mut Reader<'_>) -> Option<SesTopic> {
     Some(SesTopic { origin: endpoint.unwrap_or(topic.origin), ..topic })
 }
 
-/// `arn:PARTITION:sns:REGION:ACCOUNT:NAME`; China has hosts of its own.
+/// Parses `arn:PARTITION:sns:REGION:ACCOUNT:NAME`. Regions in China have their own domain.
 fn topic(arn: &str) -> Option<SesTopic> {
     let ["arn", partition, "sns", region, account, name] = *arn.split(':').collect::<Vec<_>>() else {
         return None;

@@ -1,4 +1,4 @@
-//! Takes values by name and keeps account of what is wrong with them. Owns the wording that all settings share.
+//! Reads values by variable name and collects errors and warnings. Contains the messages that all settings share.
 
 use std::collections::BTreeMap;
 
@@ -6,17 +6,17 @@ use super::AppEnv;
 use super::settings;
 use super::values::{Fault, host_and_port, port};
 
-/// A value and the name that gave it.
+/// A value and the variable that set it.
 pub(super) struct Given<T> {
     pub(super) by: &'static str,
     pub(super) value: T,
 }
 
-/// The variables, and what was found wrong with them so far.
+/// The variables, with the errors and warnings found so far.
 pub(super) struct Reader<'a> {
     pub(super) env: AppEnv,
     vars: &'a BTreeMap<String, String>,
-    /// Names that look like settings and are none, with the one that was perhaps meant.
+    /// Variables that look like settings but are not, each with the name that was probably meant.
     strangers: Vec<(&'a str, Option<&'static str>)>,
     errors: Vec<String>,
     warnings: Vec<String>,
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    /// The errors and the warnings.
+    /// Returns the errors and the warnings.
     pub(super) fn finish(self) -> (Vec<String>, Vec<String>) {
         (self.errors, self.warnings)
     }
@@ -53,8 +53,8 @@ impl<'a> Reader<'a> {
         self.vars.get(name).is_some_and(|value| !value.is_empty())
     }
 
-    /// The value of a name, unless it is absent or damaged. Damage is reported, not repaired: a line end that came
-    /// with a copied password would otherwise be searched for at the service.
+    /// The value of a variable, unless it is absent or malformed. A line end copied along with a password, for example,
+    /// is reported rather than trimmed.
     pub(super) fn text(&mut self, name: &'static str) -> Option<&'a str> {
         let value = self.vars.get(name).filter(|value| !value.is_empty())?;
         if value.contains('\u{FFFD}') {
@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// What `parse` makes of the value of a name, together with the name.
+    /// The parsed value of a variable, with its name. Reports a parse error.
     pub(super) fn given<T>(
         &mut self,
         name: &'static str,
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What `parse` makes of the value of a name.
+    /// The parsed value of a variable. Reports a parse error.
     pub(super) fn value<T>(
         &mut self,
         name: &'static str,
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
         self.given(name, parse).map(|given| given.value)
     }
 
-    /// The value of a name that has to be there because `beside` is.
+    /// The value of a variable that is required because `beside` is set.
     pub(super) fn required(&mut self, name: &'static str, beside: &'static str) -> Option<Given<String>> {
         if !self.is_set(name) {
             self.missing(name, &[name], &format!(" beside {beside}; set it too, or remove that"));
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         self.given(name, |text| Ok(text.to_owned()))
     }
 
-    /// Host and port, where the host may bring its port along and another name may give it.
+    /// Host and port. The port may come from `HOST:PORT` or from a variable of its own.
     pub(super) fn host_and_port(
         &mut self,
         host_name: &'static str,
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         Some((Given { by: host_name, value: host }, port))
     }
 
-    /// The value that all names agree on, if any gives one. A name that disagrees with the first is an error.
+    /// The value that all variables agree on, if any is set. Reports each that differs from the first.
     pub(super) fn one_of<T: PartialEq>(
         &mut self,
         what: &str,
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         Some(first)
     }
 
-    /// Reports two names that give different values for the same thing.
+    /// Reports an error if two variables give different values for the same thing.
     pub(super) fn same<T: PartialEq>(&mut self, what: &str, one: &Given<T>, other: &Given<T>) {
         if one.value != other.value {
             self.contradiction(what, other.by, one.by);
@@ -147,8 +147,8 @@ impl<'a> Reader<'a> {
         );
     }
 
-    /// What a setting is when none of its names gives a value: the default in development, an error in production.
-    /// A name that is set gave none only because it was wrong, which has been said by then.
+    /// The value of a setting when no variable gave one: the default in development, an error in production. If a
+    /// variable is set but gave no value, its error was reported already.
     pub(super) fn absent<T>(&mut self, setting: &'static str, default: T, what_to_do: &str) -> Option<T> {
         let names = settings::names_of(setting);
         if names.iter().any(|name| self.is_set(name)) {
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         Some(default)
     }
 
-    /// Reports what is missing and points at a name that was perhaps meant to be one of its `names`.
+    /// Reports a missing setting, and any unknown variable that was probably meant to be one of its `names`.
     fn missing(&mut self, name: &str, names: &[&'static str], rest: &str) {
         let meant = |stranger: &(&str, Option<&'static str>)| match stranger {
             (set, Some(nearest)) if names.contains(nearest) => {
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn error(&mut self, name: &str, fault: &str) {
         let line = format!("{name}: {fault}");
-        // A name can be asked for more than once; it is wrong only once.
+        // A variable may be read several times; its error is reported once.
         if !self.errors.contains(&line) {
             self.errors.push(line);
         }

@@ -1,5 +1,4 @@
-//! The services behind the application besides database and mail: Redis, images, Logstash, and where the pictures of
-//! people come from. Each is an embedded twin or an address; the setting decides.
+//! The settings for Redis, images, Logstash and avatars. Each selects an embedded substitute or a remote service.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,52 +9,47 @@ use super::Secret;
 use super::reader::{Given, Reader};
 use super::values::{Fault, ServiceUrl, authority, host_and_port, number, path_of};
 
-/// Where sessions and cache are kept.
+/// The store for sessions and cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redis {
-    /// In the process, so not shared and gone with it.
+    /// Process memory: not shared between instances, lost on exit.
     Memory,
-    /// On a server: the whole URL, `redis[s]://[user]:password@host:port[/number]`, port always there, user and
-    /// password percent-encoded. `Display` leaves user and password out.
+    /// The URL of a server, `redis[s]://[user]:password@host:port[/number]`, always with a port; user and password are
+    /// percent-encoded. `Display` omits them.
     Server(Secret),
 }
 
-/// Where pictures of microposts are kept.
+/// The store for pictures of microposts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Images {
-    /// In a folder.
     Folder(PathBuf),
-    /// In a bucket of S3.
     S3 {
-        /// Its name.
         bucket: String,
-        /// Its region, where it is not left to the SDK's own chain.
+        /// `None` leaves the region to the SDK's provider chain.
         region: Option<String>,
     },
 }
 
-/// Where log lines are shipped.
+/// Logstash's TCP input, to which log lines are shipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logstash {
-    /// Whether by TLS.
     pub tls: bool,
-    /// A host name or an IP address, IPv6 without brackets.
+    /// Host name or IP address; IPv6 without brackets.
     pub host: String,
-    /// 5044 unless said otherwise.
+    /// Default: 5044.
     pub port: u16,
 }
 
-/// Where the pictures of people come from.
+/// Where avatars come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Avatars {
-    /// Drawn by the application.
+    /// SVGs drawn by the application.
     Drawn,
-    /// From gravatar.com, which then sees who visits.
+    /// From gravatar.com, which then learns who visits.
     Gravatar,
 }
 
 impl Redis {
-    /// Whether it is spoken to by TLS.
     pub(super) fn has_tls(&self) -> bool {
         matches!(self, Redis::Server(url) if url.expose().starts_with("rediss://"))
     }
@@ -104,7 +98,7 @@ fn redis_url(text: &str) -> Result<Redis, Fault> {
             format!("{}:{}@", encoded(user.as_deref().unwrap_or_default()), encoded(password.expose()))
         }
         (None, None) => String::new(),
-        // redis://PASSWORD@HOST, a common slip that clients take for a user without password.
+        // redis://PASSWORD@HOST, a common mistake: clients take it for a user without a password.
         (Some(_), None) => return Err(REDIS_FORM),
     };
     let database = match url.path.as_str() {
@@ -119,7 +113,7 @@ fn redis_at(host: &str, port: u16) -> Redis {
     Redis::Server(Secret::from(format!("redis://{}", authority(host, port))))
 }
 
-/// The book's name: a host, and where people moved on to TLS, a URL.
+/// The Rails sample's variable: a host, or a URL for those who switched to TLS.
 fn redis_address(text: &str) -> Result<Redis, Fault> {
     if text.contains("://") {
         return redis_url(text);

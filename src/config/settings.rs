@@ -1,18 +1,18 @@
-//! The table of settings: every name that is read, its default and its meaning. `--help`, `.env.sample` and the
-//! README say what stands here, and tests hold them to it.
+//! The table of settings: every variable that is read, its default and its meaning. Tests keep `--help`, `.env.sample`
+//! and the README in line with it.
 
 use std::fmt::Write as _;
 
-/// One setting, as a reader meets it.
+/// The documentation of one setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Its own name.
+    /// Main variable.
     pub name: &'static str,
-    /// The other names that it is built from, separated by commas.
+    /// Other variables that set it, separated by `, `.
     pub also: &'static str,
-    /// The value that development uses when none is given; empty where there is none.
+    /// Default in development; empty if there is none.
     pub default: &'static str,
-    /// What it says, which forms it takes, and whether production needs it.
+    /// Meaning, accepted forms, and whether production requires it.
     pub about: &'static str,
 }
 
@@ -250,11 +250,11 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Beginnings of names that can only be meant for this program, so that an unknown one is a slip.
+/// Prefixes of variables that can only be meant for this program, so that an unknown one is probably a typo.
 const PREFIXES: [&str; 7] =
     ["AWS_INTRO_SAMPLE_", "MYSQL_DATABASE_", "RDS_", "LOGSTASH_", "REDIS_", "SMTP_", "IMAGES_"];
 
-/// The settings part of `--help`: each with its default, what it says and its other names, 100 columns wide.
+/// The settings part of `--help`, 100 columns wide.
 pub fn help() -> String {
     let mut help = String::from("Settings are environment variables; an empty one counts as absent:\n");
     for setting in SETTINGS {
@@ -282,19 +282,19 @@ pub fn markdown_table() -> String {
     table
 }
 
-/// All names of a setting, its own first; of a name that is none, only that.
+/// All variables of a setting, the main one first. For a name that is no setting, only that name.
 pub(super) fn names_of(name: &'static str) -> Vec<&'static str> {
     let also = SETTINGS.iter().find(|setting| setting.name == name).map_or("", |setting| setting.also);
     std::iter::once(name).chain(also.split(", ").filter(|name| !name.is_empty())).collect()
 }
 
-/// Whether a name looks like a setting of a tutorial and is none.
+/// Whether a name has a prefix of a setting but is not one.
 pub(super) fn is_stranger(name: &str) -> bool {
     PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !known_names().any(|known| known == name)
 }
 
-/// The setting that a stranger was probably meant to be: one with the same beginning and at most three letters
-/// changed, or one that it cuts short or runs on from.
+/// The setting that an unknown name was probably meant to be: one with the same prefix and an edit distance of at most
+/// 3, or one of which it is a shorter or longer form.
 pub(super) fn nearest(stranger: &str) -> Option<&'static str> {
     let prefix = PREFIXES.iter().find(|prefix| stranger.starts_with(**prefix))?;
     let distance = |known: &str| match known.starts_with(stranger) || stranger.starts_with(known) {

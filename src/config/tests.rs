@@ -1,5 +1,5 @@
-//! What the settings promise. Here the whole sets: nothing, the two tutorials, production half-configured; the rest by
-//! subject.
+//! Tests of the settings. This file tests whole sets: empty, the two tutorials', an incomplete production. The modules
+//! test single topics.
 
 mod database;
 mod documents;
@@ -16,7 +16,7 @@ type Tested = Result<(), Box<dyn std::error::Error>>;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// The book's variables, unchanged and complete, after what every production needs besides.
+/// The Rails sample's variables, unchanged and complete, after those that every production needs.
 const BOOK: &[(&str, &str)] = &[
     ("APP_ENV", "production"),
     ("SECRET_KEY_BASE", KEY),
@@ -31,7 +31,7 @@ const BOOK: &[(&str, &str)] = &[
     ("AWS_INTRO_SAMPLE_SMTP_PASSWORD", "hunter2-smtp"),
 ];
 
-/// The Beanstalk tutorial's variables; pictures and mail, which it has not, are embedded.
+/// The Beanstalk tutorial's variables. Pictures and mail, which it lacks, are embedded.
 const BEANSTALK: &[(&str, &str)] = &[
     ("APP_ENV", "production"),
     ("SECRET_KEY_BASE", KEY),
@@ -60,12 +60,12 @@ fn vars(parts: &[&[(&str, &str)]]) -> Vars {
     parts.iter().copied().flatten().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Development with a secret of its own, so that nothing is written, and with these variables.
+/// Loads these variables in development, with a secret, so that no secret file is written.
 fn load(set: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::load(&vars(&[&[("SECRET_KEY_BASE", KEY)], set]))
 }
 
-/// What is wrong with these variables in development.
+/// Errors of these variables in development.
 fn errors(set: &[(&str, &str)]) -> Vec<String> {
     load(set).map_or_else(|errors| errors.0, |_| Vec::new())
 }
@@ -85,12 +85,11 @@ fn mysql(config: Config) -> Option<MySql> {
     }
 }
 
-/// What is wrong with these variables and no other.
+/// Errors of these variables alone, without a secret.
 fn errors_alone(set: &[(&str, &str)]) -> Vec<String> {
     Config::load(&vars(&[set])).map_or_else(|errors| errors.0, |_| Vec::new())
 }
 
-/// Every name in the table.
 fn known_names() -> BTreeSet<&'static str> {
     let also = SETTINGS.iter().flat_map(|setting| setting.also.split(", "));
     SETTINGS.iter().map(|setting| setting.name).chain(also).filter(|name| !name.is_empty()).collect()

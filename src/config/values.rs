@@ -1,4 +1,4 @@
-//! The forms that values take: hosts, ports, paths and URLs. Knows no names and reads nothing.
+//! Parsers for values: hosts, ports, paths and URLs. Pure functions that know no variable names.
 
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
@@ -9,35 +9,35 @@ use url::{Host, Url};
 
 use super::Secret;
 
-/// What is wrong with a value and what to do, to stand behind its name. Fixed text, so that it cannot quote it.
+/// What is wrong with a value and what to do, printed after the variable's name. Static text, so that it cannot quote
+/// the value, which may be a secret.
 pub(super) type Fault = &'static str;
 
-/// The public address of the application: scheme, host and port, nothing else.
+/// An HTTP origin: scheme, host and port, nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppUrl(Url);
 
 impl AppUrl {
-    /// `https://host`, with the port where it is not the usual one.
+    /// `https://host`, with the port unless it is the scheme's default.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
 
-    /// Whether visitors come by https, so that cookies can be Secure.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// The host alone; an IPv6 address in brackets.
+    /// The host; an IPv6 address in brackets.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// The port, where it is not the usual one.
+    /// The port, unless it is the scheme's default.
     pub fn port(&self) -> Option<u16> {
         self.0.port()
     }
 
-    /// The absolute link to a path with its query, as mails need it.
+    /// The absolute URL of a path and query, for links in mails.
     pub fn link(&self, path_and_query: &str) -> String {
         format!("{}/{}", self.origin(), path_and_query.strip_prefix('/').unwrap_or(path_and_query))
     }
@@ -46,7 +46,7 @@ impl AppUrl {
 impl FromStr for AppUrl {
     type Err = &'static str;
 
-    /// Takes `http[s]://HOST[:PORT]`; gives what is wrong otherwise.
+    /// Parses `http[s]://HOST[:PORT]`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let url = Url::parse(text).ok().filter(|url| {
             matches!(url.scheme(), "http" | "https")
@@ -61,20 +61,20 @@ impl FromStr for AppUrl {
     }
 }
 
-/// The address of a service, taken apart; user and password percent-decoded.
+/// The parts of a service's URL; user and password are percent-decoded.
 pub(super) struct ServiceUrl {
     pub(super) scheme: String,
     pub(super) user: Option<String>,
     pub(super) password: Option<Secret>,
     pub(super) host: String,
     pub(super) port: Option<u16>,
-    /// Without the slash in front, percent-decoded.
+    /// Without the leading slash, percent-decoded.
     pub(super) path: String,
 }
 
 impl ServiceUrl {
-    /// Takes `scheme://[user[:password]@]host[:port][/path]`. Parameters behind it are refused: some libraries would
-    /// let them switch off what our own settings switch on, certificate checks among it.
+    /// Parses `scheme://[user[:password]@]host[:port][/path]`. Query parameters are rejected: with some libraries they
+    /// would override other settings, for example certificate checks.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let url = Url::parse(text).ok().filter(|url| url.query().is_none() && url.fragment().is_none())?;
         let user = Some(decode(url.username())?).filter(|user| !user.is_empty());
@@ -99,24 +99,24 @@ fn decode(text: &str) -> Option<String> {
     (!text.contains(char::is_control)).then(|| text.into_owned())
 }
 
-/// `HOST`, or `HOST:PORT`, where the host can be an IPv6 address: alone or, with a port, in brackets.
+/// Parses `HOST` or `HOST:PORT`. An IPv6 address before a port must be in brackets.
 pub(super) fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     if let Some(host) = host(text) {
         return Some((host, None));
     }
     let (name, port) = text.rsplit_once(':')?;
-    // Without brackets nobody could tell where an IPv6 address ends and its port begins.
+    // Without brackets, the end of an IPv6 address would be ambiguous.
     let name = Some(name).filter(|name| name.starts_with('[') || !name.contains(':'))?;
     Some((host(name)?, Some(number(port)?)))
 }
 
-/// A host name in lower case and ASCII, or an IP address, IPv6 without brackets.
+/// Parses a host name or an IP address. Returns the name in lower case ASCII (punycode), IPv6 without brackets.
 pub(super) fn host(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<Ipv6Addr>() {
         return Some(address.to_string());
     }
     match Host::parse(text).ok()? {
-        // URLs allow more, such as the quotes that `docker --env-file` leaves around a value.
+        // URL hosts may contain more, such as the quotes that `docker --env-file` leaves around a value.
         Host::Domain(name) => {
             let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
             name.chars().all(usual).then_some(name)
@@ -126,23 +126,23 @@ pub(super) fn host(text: &str) -> Option<String> {
     }
 }
 
-/// `host:port` as URLs write it: an IPv6 address in brackets.
+/// `host:port` as in a URL, with IPv6 addresses in brackets.
 pub fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// A port that one can connect to.
+/// A port to connect to, so not 0.
 pub(super) fn port(text: &str) -> Option<u16> {
     number(text).filter(|port| *port != 0)
 }
 
-/// Digits and nothing else: `str::parse` would take `+1` too.
+/// Digits only; `str::parse` alone would also accept `+1`.
 pub(super) fn number(text: &str) -> Option<u16> {
     text.chars().all(|c| c.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// The path in `scheme:PATH`; `scheme://PATH` is what others write for the same. The path is taken as it stands, but
-/// parameters, which other programs understand there, are refused and so is `:memory:`.
+/// The path in `scheme:PATH` or `scheme://PATH`, taken literally. Rejects query parameters and `:memory:`, which other
+/// programs accept here.
 pub(super) fn path_of(text: &str, scheme: &str) -> Option<PathBuf> {
     let rest = text.strip_prefix(scheme)?.strip_prefix(':')?;
     let path = rest.strip_prefix("//").unwrap_or(rest);
@@ -156,7 +156,7 @@ pub(super) fn up_to_ten(text: &str) -> Result<usize, Fault> {
         .ok_or("is not a number from 0 to 10; set how many proxies stand in front (2 on Beanstalk with a load balancer)")
 }
 
-/// Seconds of SHUTDOWN_DELAY at most.
+/// Maximum SHUTDOWN_DELAY in seconds.
 pub const MAX_SHUTDOWN_DELAY: u64 = 60;
 
 pub(super) fn up_to_a_minute(text: &str) -> Result<u64, Fault> {

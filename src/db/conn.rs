@@ -1,4 +1,4 @@
-//! One connection, and the macros that run one query on whichever database it leads to.
+//! One connection, and the macros that run one query on either backend.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,13 +13,14 @@ use super::Db;
 use super::pool::{MySqlConnections, SqliteConnections};
 use crate::error::{Error, Failure, Result};
 
-/// How long an answer may take. Longer than the server's own statement time-out (pool.rs), so it strikes only when the
-/// server does not answer at all: frozen, or the network swallows it. A visitor is told within 3 s.
+/// Time-out for a statement. Longer than the server's own statement time-out (pool.rs), so it applies only if the
+/// server does not answer at all (frozen, or packets are lost). Short enough that a visitor gets an error page within 3
+/// s.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(2800);
 
-/// A connection taken from the pool. Dropped while a query or a transaction is under way (the client went away, a
-/// time-out struck), it is closed rather than given back: sqlx cannot resume in the middle of an answer
-/// (transact-rs/sqlx issues 563 and 4349), and closing is also what rolls a transaction back.
+/// A connection checked out of the pool. If it is dropped during a query or a transaction (client disconnected,
+/// time-out), it is closed rather than returned: sqlx cannot resume in the middle of a response (transact-rs/sqlx
+/// issues 563 and 4349), and closing also rolls the transaction back.
 pub struct Conn {
     db: Db,
     link: Option<Link>,
@@ -28,20 +29,18 @@ pub struct Conn {
     asked_at: Instant,
 }
 
-/// What a [`Conn`] leads to; only [`on!`] looks at it.
+/// The pooled connection inside a [`Conn`]; only [`on!`] and db/migrate.rs match on it.
 pub enum Link {
-    /// A SQLite file.
     Sqlite(Object<SqliteConnections>),
-    /// A MySQL server.
     MySql(Object<MySqlConnections>),
 }
 
-/// What a statement that returns no rows did.
+/// The result of a statement that returns no rows.
 #[derive(Clone, Copy)]
 pub struct ExecResult {
-    /// Rows it changed.
+    /// Number of rows affected.
     pub rows: u64,
-    /// Id of the row that it inserted.
+    /// Id of the inserted row.
     pub id: i64,
 }
 
@@ -50,7 +49,7 @@ impl Conn {
         Conn { db, link: Some(link), settled: true, in_transaction: false, asked_at: Instant::now() }
     }
 
-    /// For [`on!`]: the link, marked as being in the middle of something.
+    /// For [`on!`]: the link, marked as busy until [`settle`](Self::settle).
     #[doc(hidden)]
     pub fn ask(&mut self) -> Result<&mut Link> {
         self.settled = false;
@@ -58,7 +57,8 @@ impl Conn {
         self.link.as_mut().ok_or_else(|| Error::unavailable("the connection was closed"))
     }
 
-    /// For [`on!`]: waits for the answer; the connection is fit for another query only if the server gave one.
+    /// For [`on!`]: runs the query under the time-out. The flag is true if the server answered (a row, or an error of
+    /// its own): only then can the connection run another query.
     #[doc(hidden)]
     pub async fn answer<T>(query: impl Future<Output = sqlx::Result<T>>) -> (bool, Result<T>) {
         match tokio::time::timeout(ANSWER_TIMEOUT, query).await {
@@ -71,27 +71,28 @@ impl Conn {
         }
     }
 
-    /// For [`on!`]: counts the statement, and closes a connection that is of no further use.
+    /// For [`on!`]: records statistics, and closes a connection that cannot be used again.
     #[doc(hidden)]
     pub fn settle<T>(&mut self, (settled, answer): (bool, Result<T>)) -> Result<T> {
         let error = answer.as_ref().err();
         let failure = error.map(Error::failure);
         self.settled = settled && !failure.is_some_and(Failure::ends_connection);
-        // A lock conflict is an answer: the database is well.
+        // A lock conflict does not count as an outage: the database did answer.
         let is_outage = |error: &&Error| matches!(error, Error::Unavailable(_)) && !error.is_lock_conflict();
         self.db.call_stats().note(self.asked_at.elapsed(), error.filter(is_outage));
         if failure == Some(Failure::StaleConnection) {
             self.db.renew_connections();
         }
         if !self.settled {
-            // Nobody waits for it a second time, to roll back say.
+            // Closed at once, so that a ROLLBACK does not wait for the time-out again.
             self.close();
         }
         answer
     }
 
-    /// For [`on!`]: whether a statement that failed is to be run again, on this connection or on a new one; otherwise its
-    /// error. A statement of a transaction is not: `Db::transaction` runs all of them again. Boxed, because it is rare.
+    /// For [`on!`]: `Ok` if a failed statement is to run again, on this connection or on a new one; otherwise its
+    /// error. Statements in a transaction are not repeated singly: `Db::transaction` repeats all of them. Boxed because
+    /// it is rare.
     #[doc(hidden)]
     pub fn try_again(
         &mut self,
@@ -120,7 +121,7 @@ impl Conn {
 
     pub(super) async fn begin(&mut self) -> Result<()> {
         self.in_transaction = true;
-        // SQLite: take the write lock at once; a reader that turns writer half-way may be refused (SQLITE_BUSY).
+        // SQLite: take the write lock at once. Upgrading from a read lock later can fail with SQLITE_BUSY.
         let begin = match self.link {
             Some(Link::Sqlite(_)) => "BEGIN IMMEDIATE",
             _ => "BEGIN",
@@ -163,8 +164,8 @@ impl From<SqliteQueryResult> for ExecResult {
     }
 }
 
-/// Runs one query on the database that the connection leads to, whichever it is:
-/// `on!(db, |c| sqlx::query_as::<_, User>("..").bind(id).fetch_optional(c))`. The macros below are shorter.
+/// Runs one query on either backend and retries it where `Failure` allows:
+/// `on!(db, |c| sqlx::query_as::<_, User>("..").bind(id).fetch_optional(c))`. The macros below are shorthand.
 macro_rules! on {
     ($conn:expr, |$c:ident| $($query:tt)+) => {{
         let conn: &mut $crate::db::Conn = $conn;
@@ -192,7 +193,7 @@ macro_rules! on {
     }};
 }
 
-/// `execute!(db, "UPDATE .. WHERE id = ?", id)`: an [`ExecResult`].
+/// `execute!(db, "UPDATE .. WHERE id = ?", id)` gives an [`ExecResult`].
 macro_rules! execute {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
         $crate::db::on!($conn, |c| futures_util::TryFutureExt::map_ok(
@@ -202,29 +203,29 @@ macro_rules! execute {
     };
 }
 
-/// `fetch_all!(db, "SELECT .. WHERE a > ?", a)`: a `Vec` of rows.
+/// `fetch_all!(db, "SELECT .. WHERE a > ?", a)` gives a `Vec` of rows.
 macro_rules! fetch_all {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
         $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_all(c))
     };
 }
 
-/// `fetch_optional!(db, "SELECT .. WHERE id = ?", id)`: a row, if there is one.
+/// `fetch_optional!(db, "SELECT .. WHERE id = ?", id)` gives the first row, or `None`.
 macro_rules! fetch_optional {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
         $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_optional(c))
     };
 }
 
-/// `fetch_one!(db, "SELECT COUNT(*) ..")`: the row that there always is.
+/// `fetch_one!(db, "SELECT COUNT(*) ..")`, for queries that always return a row.
 macro_rules! fetch_one {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
         $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_one(c))
     };
 }
 
-/// Reads a struct from a row by the names of its fields, on both databases. (sqlx's derive would compile SQLite a
-/// second time, for the compiler's own use.)
+/// Implements `FromRow` by field name for both backends. (sqlx's derive would compile SQLite a second time, for the
+/// proc macro.)
 macro_rules! row {
     ($row:ident { $($field:ident),+ $(,)? }) => {
         $crate::db::row!(@for sqlx::mysql::MySqlRow, $row { $($field),+ });

@@ -1,4 +1,4 @@
-//! Brings the schema up to date from the files in migrations/, which are part of the binary.
+//! Applies the schema migrations in migrations/, which are embedded in the binary.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqlSafeStr, SqliteConnect
 use super::{Backend, Db, Link};
 use crate::error::{Error, Result};
 
-/// How long `migrate` waits for another migration of the same database, and for tables in use, before it gives up.
+/// How long `migrate` waits for a concurrent migration of the same database, and then for tables in use, before it
+/// fails.
 pub const MIGRATE_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
@@ -20,32 +21,30 @@ const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 struct Files;
 
 impl Db {
-    /// Applies the migrations that are missing, one process at a time. Gives how many there were.
-    ///
-    /// # Errors
-    /// When another migration holds the lock for longer than [`MIGRATE_LOCK_TIMEOUT`], or the database refuses one.
+    /// Applies pending migrations, one process at a time, and returns how many. Waits for locks for up to
+    /// [`MIGRATE_LOCK_TIMEOUT`].
     pub async fn migrate(&self) -> Result<usize> {
         self.migrate_within(MIGRATE_LOCK_TIMEOUT).await
     }
 
-    /// The same with another patience.
-    ///
-    /// # Errors
-    /// As [`migrate`](Self::migrate).
+    /// [`migrate`](Self::migrate) with another lock time-out.
     pub async fn migrate_within(&self, patience: Duration) -> Result<usize> {
         let migrator = self.migrator();
         let mut conn = self.conn().await?;
-        // `ask` without `settle`: the connection is closed afterwards, and with it go its settings and its lock.
+        // `ask` without `settle`: the connection is closed on drop, which also discards its session settings and its
+        // lock.
         match conn.ask()? {
             Link::Sqlite(object) => apply_alone(&migrator, object, patience).await,
             Link::MySql(object) => {
                 let mysql = &mut **object;
-                // A migration may take long (pool.rs limits pages, and GET_LOCK with them). But while it waits for a table,
-                // every page that needs the table waits behind it: that must not take longer than pages are patient.
+                // No statement time-out (pool.rs): it would end long migrations, and GET_LOCK. But while a migration
+                // waits for a table lock, all queries of that table queue behind it, so this wait stays below their
+                // time-out.
                 let limits = "SET SESSION lock_wait_timeout = 2 \
                               /*!50708 , max_execution_time = 0 */ /*M! , max_statement_time = 0 */";
                 sqlx::raw_sql(limits).execute(&mut *mysql).await?;
-                // sqlx's own lock waits for ever. GET_LOCK is per server, so the name carries the database.
+                // sqlx's own lock waits without a time-out. GET_LOCK names are per server, so this one contains the
+                // database.
                 let lock = "SELECT GET_LOCK(CONCAT('sample_app migrate ', LEFT(DATABASE(), 40)), ?)";
                 let locked: Option<i64> = sqlx::query_scalar(lock)
                     .bind(patience.as_secs().cast_signed())
@@ -62,10 +61,7 @@ impl Db {
         }
     }
 
-    /// How many migrations the database lacks.
-    ///
-    /// # Errors
-    /// When the database cannot be asked.
+    /// Number of migrations that are not applied yet.
     pub async fn pending_migrations(&self) -> Result<usize> {
         let migrator = self.migrator();
         let mut conn = self.conn().await?;
@@ -83,7 +79,7 @@ impl Db {
         let mut migrator =
             Migrator::with_migrations(Files::iter().filter_map(|file| migration(folder, &file)).collect());
         migrator.set_locking(false);
-        // An older binary keeps running on a newer schema during a deploy (expand, then contract later).
+        // During a deploy an older binary keeps running on a newer schema (expand, then contract later).
         migrator.set_ignore_missing(true);
         migrator
     }
@@ -102,7 +98,7 @@ fn migration(folder: &str, file: &str) -> Option<Migration> {
     ))
 }
 
-/// SQLite has no named locks: all migrations together are one transaction, which holds the lock for writing.
+/// SQLite has no named locks, so one transaction around all migrations holds the write lock.
 async fn apply_alone(migrator: &Migrator, conn: &mut SqliteConnection, patience: Duration) -> Result<usize> {
     let wait = AssertSqlSafe(format!("PRAGMA busy_timeout = {}", patience.as_millis()));
     sqlx::raw_sql(wait).execute(&mut *conn).await?;
@@ -115,8 +111,8 @@ async fn apply_alone(migrator: &Migrator, conn: &mut SqliteConnection, patience:
     Ok(applied)
 }
 
-/// Waits until no transaction uses any of the tables, in short attempts with pauses, in which the pages get their turn. A
-/// migration that met such a transaction would stop half-way: MySQL commits before each change of a schema.
+/// Waits until no transaction uses any of the tables, in short attempts with pauses in which page queries can run. A
+/// migration that met such a transaction would stop half-way: in MySQL each DDL statement commits implicitly.
 async fn wait_for_tables(conn: &mut MySqlConnection, patience: Duration) -> Result<()> {
     let tables = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables \
                   WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'";
@@ -155,7 +151,7 @@ async fn apply<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
     Ok(before)
 }
 
-/// Only looks: a database that was never migrated has not even the table that says what was applied.
+/// Read-only: on a database that was never migrated, the table of applied migrations does not exist yet.
 async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
     let applied = match conn.list_applied_migrations(&migrator.table_name).await {
         Err(error) if is_missing_table(&error) => Vec::new(),
@@ -164,7 +160,7 @@ async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize>
     Ok(migrator.iter().filter(|m| applied.iter().all(|a| a.version != m.version)).count())
 }
 
-/// MySQL has a number for it, SQLite words.
+/// MySQL reports this by number, SQLite only by message.
 fn is_missing_table(error: &MigrateError) -> bool {
     let MigrateError::Execute(sqlx::Error::Database(error)) = error else { return false };
     match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {

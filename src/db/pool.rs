@@ -1,6 +1,6 @@
-//! The pools: how a connection is made, how long it lives, when it is looked at again. deadpool rather than sqlx's own
-//! pool: that one pings at every return without a time-out, and loses its place for good when nothing answers
-//! (transact-rs/sqlx issue 4349).
+//! Connection pools: how connections are opened, checked and replaced. They use deadpool, because sqlx's own pool pings
+//! without a time-out whenever a connection is returned, and loses a slot for good if nothing answers (transact-rs/sqlx
+//! issue 4349).
 
 use std::future::Future;
 use std::path::Path;
@@ -22,53 +22,54 @@ use crate::thread_local_pool::ThreadLocalPool;
 
 pub(super) type Pool<M> = deadpool::managed::Pool<M>;
 
-/// A connection is replaced at this age, so that a moved end point (fail-over, a resized instance) is followed.
+/// A connection is replaced at this age, so that it follows DNS changes (fail-over, a resized instance).
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 60);
-/// A connection that lay idle this long is asked whether it still lives before it is used.
+/// A connection that was idle for longer is pinged before use.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const WAIT: Duration = Duration::from_secs(1);
 const CONNECT: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(1);
-/// SQLite waits this long for another writer; shorter than the wait for any answer (conn.rs), so the page can say why.
+/// How long SQLite waits for another writer. Shorter than the statement time-out (conn.rs), so that the error names the
+/// cause.
 const SQLITE_BUSY: Duration = Duration::from_millis(2500);
-/// Prepared statements kept a connection; evicting one writes without a reply, which sqlx 0.9 delays by 40 ms.
+/// Prepared statements cached per connection. Large, because evicting one sends a packet that gets no reply, which
+/// costs 40 ms with sqlx 0.9.
 const STATEMENTS: usize = 256;
 
-/// What the program needs of a session, whatever the server's own settings are. TRADITIONAL makes an error of a value
-/// that does not fit, and replaces modes in which other SQL is spoken (ORACLE, ANSI).
+/// Session settings, independent of the server's defaults. TRADITIONAL turns values that do not fit into errors, and
+/// replaces modes with another SQL dialect (ORACLE, ANSI).
 ///
-/// The server itself ends what takes too long: MySQL limits reads (in ms), MariaDB every statement (in s). Each runs only
-/// the comment made for it; MariaDB passes over those for MySQL 5.7. A lock is waited for less long than that: otherwise
-/// MariaDB calls it a statement that took too long, and that is not tried again as a lost lock is.
+/// The server ends slow statements itself: MySQL limits reads (in ms), MariaDB all statements (in s). Each server runs
+/// only its own version comment; MariaDB skips those for MySQL 5.7 and later. The lock wait time-out is shorter,
+/// because MariaDB would otherwise report a statement time-out, which is not retried as a lock conflict is.
 const SESSION: &str = "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 2 \
     /*!50708 , max_execution_time = 2500 */ /*M! , max_statement_time = 2.5 */";
 
-/// The least time between two renewals: while there is no successor yet, every write asks for one.
+/// Minimum time between two renewals: until there is a new primary, every write requests one.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
-/// Pause before a SQLite file that is busy is opened again.
+/// Pause before a busy SQLite file is opened again.
 const SQLITE_OPEN_AGAIN: Duration = Duration::from_millis(10);
 
-/// Makes MySQL connections.
 pub struct MySqlConnections {
     options: MySqlConnectOptions,
     renewal: Arc<Renewal>,
-    /// Whether the account may do without TLS; found out once.
+    /// Whether the check for accounts that need TLS ([`NeedsTls`]) is done or unnecessary.
     may_lack_tls: Arc<AtomicBool>,
 }
-/// Makes SQLite connections.
+
 pub struct SqliteConnections(SqliteConnectOptions);
 
-/// The moment up to which connections were made that are to be replaced, on all threads.
+/// On all threads, connections that were opened before this moment are to be replaced.
 pub(super) struct Renewal {
     start: Instant,
-    /// Microseconds after the start; 0 before the first renewal.
+    /// Microseconds after `start`; 0 before the first renewal.
     begun: AtomicU64,
 }
 
-/// Connections to MySQL that one thread has at most. More would only wait inside the server instead of here.
+/// Maximum number of MySQL connections per thread. With more, queries would only queue in the server instead of here.
 pub(super) const MYSQL_PER_THREAD: usize = 4;
 
-/// One pool for each thread that serves.
+/// One pool per worker thread.
 pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLocalPool<MySqlConnections>> {
     let mut options = MySqlConnectOptions::new()
         .host(&config.host)
@@ -79,7 +80,7 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
         .charset("utf8mb4")
         .collation("utf8mb4_unicode_ci")
         .statement_cache_capacity(STATEMENTS)
-        // SESSION sets the whole of sql_mode.
+        // SESSION sets sql_mode completely.
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .ssl_mode(match config.ssl_mode {
@@ -91,7 +92,7 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
         })
         .disable_statement_logging();
     if let Some(file) = &config.ca_file {
-        // sqlx reads it at each connection, and does not name it.
+        // Checked here, because sqlx reads the file at each connect and does not name it in errors.
         tls::certificates(file).map_err(|error| error.about("DATABASE_CA_FILE"))?;
         options = options.ssl_ca(file);
     }
@@ -108,7 +109,7 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
     })
 }
 
-/// One pool for all: SQLite works on threads of its own.
+/// One pool for all threads: sqlx runs SQLite on threads of its own.
 pub(super) fn sqlite(path: &Path) -> Result<Pool<SqliteConnections>> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
@@ -119,12 +120,12 @@ pub(super) fn sqlite(path: &Path) -> Result<Pool<SqliteConnections>> {
         .create_if_missing(true)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // In WAL mode a crash of the process loses nothing; a crash of the machine may lose the last moments.
+        // In WAL mode a process crash loses nothing; a power failure may lose the last transactions.
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(SQLITE_BUSY)
         .statement_cache_capacity(STATEMENTS)
         .disable_statement_logging();
-    // Opening has its own time-out.
+    // No create time-out: opening a file has its own (see `create`).
     build(SqliteConnections(options), 2 * cores(), None)
 }
 
@@ -137,7 +138,7 @@ fn build<M: Manager>(manager: M, size: usize, create: Option<Duration>) -> Resul
         .map_err(Error::internal)
 }
 
-/// Why there is no connection. What is wrong with the configuration does not pass by itself.
+/// The error of a failed checkout. A configuration error is permanent, so it is internal, not `Unavailable`.
 pub(super) fn refused(error: PoolError<sqlx::Error>) -> Error {
     match error {
         PoolError::Backend(error @ sqlx::Error::Configuration(_)) => Error::internal(error),
@@ -146,14 +147,13 @@ pub(super) fn refused(error: PoolError<sqlx::Error>) -> Error {
     }
 }
 
-/// An account that can sign in only while the server remembers its password: caching_sha2_password without TLS asks for
-/// RSA after each restart of the server, and RSA is left out of this program (RUSTSEC-2023-0071).
+/// An account that can sign in only while the server has its password cached: without TLS, caching_sha2_password needs
+/// RSA after each server restart, and this program is built without RSA (RUSTSEC-2023-0071).
 #[derive(Debug, thiserror::Error)]
 #[error("the database user signs in by caching_sha2_password, which needs TLS; {}", NeedsTls::ADVICE)]
 pub struct NeedsTls;
 
 impl NeedsTls {
-    /// What to do.
     pub const ADVICE: &str = "set DATABASE_SSL_MODE to required, verify_ca or verify_identity, and give the server a \
         certificate if it has none";
 }
@@ -167,7 +167,7 @@ async fn refuse_without_tls(conn: &mut MySqlConnection) -> sqlx::Result<()> {
     if !status.try_get::<String, _>(1)?.is_empty() {
         return Ok(());
     }
-    // MariaDB does not have that method. Who may not look at their own account is let in as well.
+    // MariaDB does not have caching_sha2_password. An account that may not read its own definition passes, too.
     match sqlx::raw_sql("SHOW CREATE USER CURRENT_USER()").fetch_one(conn).await {
         Ok(account) if account.try_get::<String, _>(0)?.contains("caching_sha2_password") => Err(needs_tls()),
         Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
@@ -209,7 +209,7 @@ impl Manager for MySqlConnections {
 }
 
 impl SqliteConnections {
-    /// A file that cannot be opened, by its path and the setting that names it.
+    /// Adds the path and the setting to the error of a file that cannot be opened.
     fn named(&self, error: sqlx::Error) -> sqlx::Error {
         match error.as_database_error().and_then(|e| e.code()) {
             // SQLITE_CANTOPEN, SQLITE_NOTADB
@@ -225,8 +225,8 @@ impl Manager for SqliteConnections {
     type Type = SqliteConnection;
     type Error = sqlx::Error;
 
-    /// The first connection to a new file switches it to WAL, and that answers SQLITE_BUSY at once while others look at
-    /// the file: the busy time-out does not count for it (sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
+    /// The first connection to a new file switches it to WAL. That returns SQLITE_BUSY at once while others use the
+    /// file: the busy time-out does not apply to it (sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
     async fn create(&self) -> sqlx::Result<SqliteConnection> {
         rarely(async {
             let start = Instant::now();
@@ -256,7 +256,7 @@ impl Default for Renewal {
 }
 
 impl Renewal {
-    /// Connections made up to now are to be replaced.
+    /// Requests that all connections opened up to now are replaced.
     pub(super) fn begin(&self) {
         let (now, last) = (self.start.elapsed(), self.begun());
         if last.is_zero() || now.saturating_sub(last) >= RENEWAL_INTERVAL {
@@ -273,8 +273,7 @@ impl Renewal {
     }
 }
 
-/// What is not done for most requests, on the heap: the future of every handler would have room for it, 13 kB, and is moved
-/// three times on its way.
+/// Boxes rare work. Otherwise it adds 13 kB to the future of every handler, which is moved three times.
 fn rarely<'a, T>(work: impl Future<Output = T> + Send + 'a) -> Pin<Box<dyn Future<Output = T> + Send + 'a>> {
     Box::pin(work)
 }

@@ -1,4 +1,4 @@
-//! Certificates as they are shown to us: judged as the application judges them, and kept to tell what they say.
+//! Server certificates: verifies them as the application does, and keeps them to report their contents.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,20 +17,20 @@ use super::Problem;
 use super::network::Server;
 use crate::views::pluralize;
 
-/// What a certificate says about itself.
+/// The parts of a certificate that are reported.
 pub(super) struct Certificate {
     issuer: String,
     days_left: i64,
 }
 
-/// Judges by the usual rules, and remembers what it saw.
+/// Verifies with the standard WebPKI rules and keeps the certificate.
 #[derive(Debug)]
 struct RecordingVerifier {
     judge: Arc<WebPkiServerVerifier>,
     seen: Mutex<Option<CertificateDer<'static>>>,
 }
 
-/// Begins TLS with a server that has to be this host. Gives its certificate also where it is refused.
+/// Starts TLS and verifies the certificate for `host`. Also returns the certificate if verification fails.
 pub(super) async fn begin_tls(
     stream: TcpStream,
     host: &str,
@@ -46,7 +46,7 @@ pub(super) async fn begin_tls(
     };
     let witness = Arc::new(RecordingVerifier { judge, seen: Mutex::default() });
     let config = ClientConfig::builder()
-        .dangerous() // for any verifier of one's own; this one leaves the verdict to the usual one
+        .dangerous() // required for any custom verifier; this one delegates to WebPKI
         .with_custom_certificate_verifier(witness.clone())
         .with_no_client_auth();
     let begun = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
@@ -54,7 +54,7 @@ pub(super) async fn begin_tls(
     (seen.and_then(|seen| Certificate::read(&seen)), begun)
 }
 
-/// What the client found wrong with a certificate, if that is what it is.
+/// The certificate error inside `error`, if it is one.
 pub(super) fn fault(error: &io::Error) -> Option<&CertificateError> {
     match error.get_ref()?.downcast_ref()? {
         rustls::Error::InvalidCertificate(fault) => Some(fault),
@@ -66,7 +66,7 @@ pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Se
     let issuer = seen.map_or("somebody", |seen| seen.issuer.as_str());
     let Server { host, setting, authorities, .. } = server;
     match fault(error) {
-        // A signature is bad where another authority bears the name of one that is trusted.
+        // BadSignature: an unknown authority has the same name as a trusted one.
         Some(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Problem::new(
             format!(
                 "the certificate is issued by {issuer}, who is none of the authorities that are trusted here"
@@ -91,7 +91,7 @@ pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Se
     }
 }
 
-/// rustls gives each as `DnsName("db.example.com")` or `IpAddress(10.0.1.7)`.
+/// rustls formats each name as `DnsName("db.example.com")` or `IpAddress(10.0.1.7)`.
 fn names(presented: &[String]) -> String {
     if presented.is_empty() {
         return "nobody".to_owned();
@@ -128,12 +128,12 @@ impl Certificate {
         })
     }
 
-    /// Of one that was found good for this host.
+    /// Text for a certificate that is valid for this host.
     pub(super) fn describe(&self, host: &str) -> String {
         format!("{}, made out to {host}", self.issued())
     }
 
-    /// Without a word about whom it is made out to.
+    /// Issuer and remaining days, without the host name.
     pub(super) fn issued(&self) -> String {
         let days = pluralize(&self.days_left, "day");
         format!("issued by {}, {days} left", self.issuer)

@@ -1,4 +1,5 @@
-//! The database: as far as sqlx shows, by the application's own pool; what it does not show, TLS, by hand before that.
+//! The database check. It tests TLS by hand first, because sqlx does not show the certificate, and then uses the
+//! application's own pool.
 
 use std::time::Instant;
 
@@ -102,8 +103,8 @@ async fn open(database: &Database) -> Result<Db> {
     Db::open(database)?.with_connection().await
 }
 
-/// Whether only TLS is missing. An account that requires it (REQUIRE SSL), and MariaDB with require_secure_transport, refuse
-/// others with 1045, as they refuse a wrong password.
+/// Whether sign-in fails only for lack of TLS. Without TLS, accounts with REQUIRE SSL and MariaDB with
+/// require_secure_transport answer with error 1045, the same as for a wrong password.
 async fn wants_tls(error: &Error, mysql: &MySql, offers_tls: bool) -> bool {
     let is_refused = mysql_error(error).is_some_and(|(number, _)| number == 1045);
     is_refused && offers_tls && mysql.ssl_mode == SslMode::Disabled && {
@@ -127,8 +128,8 @@ async fn greet(stream: &mut TcpStream) -> Found<bool> {
     }
 }
 
-/// What the application will do about TLS, and what there is to be said of the certificate. sqlx has the last word, in the
-/// next step; its authorities are those of the system and those of the file together.
+/// Reports the TLS mode and the certificate. The real connection is made by sqlx in the next step; like sqlx, this
+/// trusts the authorities of the system and those in DATABASE_CA_FILE together.
 async fn look_at_tls(mut stream: TcpStream, offers: bool, mysql: &MySql, server: &Server<'_>) -> Found<()> {
     let mode = mysql.ssl_mode;
     let is_checked = matches!(mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
@@ -202,8 +203,8 @@ async fn rows(check: &mut Check, config: &Config, db: &Db) -> Result<(), Failed>
     check.step("round trip", trip).await
 }
 
-/// In one transaction: whatever happens, nobody sees the row, and it does not stay. The table is the one whose rows lead to
-/// nothing.
+/// Writes and removes a row in one transaction, so that nobody else sees it and it never remains. Even then it would be
+/// harmless: the picture that it schedules for deletion does not exist.
 async fn write_and_remove(db: &Db) -> Result<()> {
     let picture = images::new_key(Format::Png)?;
     let now = Clock::default().now();
@@ -256,7 +257,7 @@ fn refused_write(error: &Error) -> Problem {
     Problem::new(said(error), advice)
 }
 
-/// What MySQL itself said, wherever in the error it is.
+/// Number and message of the MySQL error in the chain of sources.
 fn mysql_error(error: &Error) -> Option<(u16, String)> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = match error {
         Error::Unavailable(source) | Error::Internal(source) => Some(source.as_ref()),

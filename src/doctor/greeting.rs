@@ -1,5 +1,5 @@
-//! What MySQL says first, as far as one needs it to begin TLS: sqlx shows nothing of the server's certificate.
-//! (dev.mysql.com, "Protocol::HandshakeV10" and "Protocol::SSLRequest")
+//! The MySQL handshake up to the start of TLS, because sqlx does not expose the server's certificate. (dev.mysql.com,
+//! "Protocol::HandshakeV10" and "Protocol::SSLRequest")
 
 use std::io;
 
@@ -11,15 +11,14 @@ const PROTOCOL_41: u32 = 0x0200;
 const SSL: u32 = 0x0800;
 const SECURE_CONNECTION: u32 = 0x8000;
 
-/// How a server greets.
+/// A server's first packet.
 pub(super) enum Greeting {
-    /// With its version and whether it offers TLS.
+    /// A handshake packet.
     Hello { version: String, offers_tls: bool },
-    /// With an error: too many connections, a client that it does not let in.
+    /// Connection refused, for example because of too many connections or a blocked host.
     Error(String),
 }
 
-/// Waits for the greeting.
 pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Greeting> {
     let mut head = [0; 4];
     stream.read_exact(&mut head).await?;
@@ -32,11 +31,11 @@ pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Greeting> {
     parse(&packet).ok_or_else(not_mysql)
 }
 
-/// Says that TLS follows.
+/// Sends an SSLRequest packet; the TLS handshake follows.
 pub(super) async fn ask_for_tls(stream: &mut TcpStream) -> io::Result<()> {
     let mut request = vec![32, 0, 0, 1];
     request.extend((PROTOCOL_41 | SSL | SECURE_CONNECTION).to_le_bytes());
-    request.extend((1_u32 << 24).to_le_bytes()); // the longest packet that is taken
+    request.extend((1_u32 << 24).to_le_bytes()); // maximum packet size
     request.push(45); // utf8mb4
     request.resize(4 + 32, 0);
     stream.write_all(&request).await
@@ -47,14 +46,14 @@ fn parse(packet: &[u8]) -> Option<Greeting> {
         (0xff, rest) => {
             let (number, text) = rest.split_first_chunk()?;
             let text = String::from_utf8_lossy(text);
-            // Before it is said which protocol is spoken, the SQL state (#08004) may be there or not.
+            // Before capabilities are negotiated, the SQL state (#08004) is optional.
             let text = text.strip_prefix('#').and_then(|text| text.get(5..)).unwrap_or(&text);
             Some(Greeting::Error(format!("{} ({})", text, u16::from_le_bytes(*number))))
         }
         (10, rest) => {
             let end = rest.iter().position(|byte| *byte == 0)?;
             let (version, rest) = (rest.get(..end)?, rest.get(end + 1..)?);
-            // Thread id (4), salt (8), a zero; then what the server can do.
+            // Thread id (4 bytes), salt (8 bytes), a zero byte; then the capability flags.
             let able = u16::from_le_bytes(*rest.get(13..)?.first_chunk()?);
             Some(Greeting::Hello {
                 version: String::from_utf8_lossy(version).into_owned(),

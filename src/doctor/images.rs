@@ -1,4 +1,4 @@
-//! Pictures: a bucket of S3, or a folder.
+//! The check of the picture store: an S3 bucket or a folder.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::models::picture::Format;
 use crate::services::images::{Images, new_key};
 use crate::services::tls;
 
-/// Longer than the store itself takes to give up, which says more: looking for credentials alone may take seconds.
+/// Longer than the SDK's own time-outs, because its errors say more. Finding credentials alone may take seconds.
 const LIMIT: Duration = Duration::from_secs(15);
 const REGION: &str = "set AWS_INTRO_SAMPLE_S3_REGION (or AWS_REGION) to the region of the bucket";
 const AUTHORITIES: &str = "install the certificate authorities of the system (the package ca-certificates), or, for a store \
@@ -26,7 +26,7 @@ pub(super) async fn examine(config: &Config) -> Check {
         let done = in_folder(&mut check, path, &images).await;
         return check.end(done);
     }
-    // AWS has an address for each region, and TLS.
+    // Without an endpoint it is AWS: the address depends on the region, and there is always TLS.
     let endpoint = config.s3_endpoint.as_ref();
     let has_tls = endpoint.is_none_or(AppUrl::is_https);
     let steps = ["address", "name", "port", "TLS", "sign-in", "region", "round trip"];

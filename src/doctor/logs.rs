@@ -1,4 +1,4 @@
-//! Where log lines go: standard output, and Logstash if there is one.
+//! The check of the log destinations: standard output, and Logstash if configured.
 
 use super::network::Server;
 use super::{Check, Failed, Problem};

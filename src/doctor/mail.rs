@@ -1,4 +1,4 @@
-//! The way out for mails, up to the sender. No mail is sent.
+//! The check of outgoing mail, up to the sender address. No mail is sent.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::mail::mailer::{DeliveryError, Mailer};
 use crate::services::tls;
 
 const SETTING: &str = "SMTP_URL (or AWS_INTRO_SAMPLE_SMTP_ADDRESS)";
-/// Bytes of one answer at most.
+/// Maximum length of a reply in bytes.
 const LONGEST: u64 = 8192;
 const NO_GREETING: &str = "what is there does not greet as a mail server does: smtp:// (STARTTLS) is for the ports 587 and \
     2587, smtps:// for 465 and 2465";
@@ -35,7 +35,7 @@ pub(super) async fn examine(config: &Config) -> Check {
         }
         Mail::Smtp(smtp) => {
             let server = server(smtp);
-            // Which of the two comes first is the whole difference between the two kinds.
+            // Implicit TLS comes before the greeting, STARTTLS after it.
             let (scheme, steps) = match smtp.tls {
                 SmtpTls::Implicit => ("smtps", ["name", "port", "TLS", "greeting", "sign-in", "sender"]),
                 SmtpTls::StartTls => ("smtp", ["name", "port", "greeting", "TLS", "sign-in", "sender"]),
@@ -52,7 +52,7 @@ async fn in_folder(check: &mut Check, config: &Config, path: &Path) -> Result<()
     check.step("sender", sender(config)).await
 }
 
-/// A mail as the application writes it, handed over as far as that sends nothing.
+/// Builds a mail as the application does and has the server accept its sender. Sends nothing.
 async fn sender(config: &Config) -> Found<()> {
     let rehearsed = async { Mailer::open(config)?.rehearse().await.map_err(Error::unavailable) };
     rehearsed.await.map_err(|error| Problem::of(&error, SENDER))?;
@@ -107,7 +107,7 @@ async fn by_smtp(check: &mut Check, config: &Config, smtp: &Smtp, server: &Serve
     check.step("sender", async { Ok(((), format!("{}; {SANDBOX}", sender(config).await?.1))) }).await
 }
 
-/// Everything at an SMTP server begins with its 220.
+/// Reads the server's greeting, which must be a 220.
 async fn greeting<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Found<()> {
     match reply(stream).await {
         Ok(said) if said.starts_with("220") => Ok(((), said)),
@@ -151,7 +151,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line:
     reply(stream).await
 }
 
-/// An answer, which may have several lines: all but the last have a hyphen behind the number.
+/// Reads a reply. In a multi-line reply all lines but the last have a hyphen after the code.
 async fn reply<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> io::Result<String> {
     let mut said = Vec::new();
     let mut stream = stream.take(LONGEST);

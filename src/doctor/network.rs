@@ -1,4 +1,4 @@
-//! The way to a server: its name, its port, TLS.
+//! The steps that most services share: DNS name, port, TLS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -14,22 +14,22 @@ use super::certificate::{self, Certificate};
 use super::{Check, Failed, Found, LIMIT, Problem, bad_file, milliseconds};
 use crate::config::authority;
 
-/// A port that answers does so in milliseconds; a security group that lets nobody in never does.
+/// An open port answers within milliseconds; a security group drops packets, so a blocked port never answers.
 const CONNECT: Duration = Duration::from_secs(4);
 
-/// A server, and the words in which people know it.
+/// A server, and the texts for advice about it.
 pub(super) struct Server<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
-    /// What it is on AWS: "the RDS instance".
+    /// Its name on AWS, for example "the RDS instance".
     pub(super) what: &'static str,
-    /// What to do when it gives no sign of life; without one, it is in the VPC as we are.
+    /// Advice for when the server does not answer. `None` for servers in the same VPC.
     pub(super) way_out: Option<&'static str>,
-    /// Settings that name it.
+    /// The settings that contain its host.
     pub(super) setting: &'static str,
-    /// The setting that names its authorities, and where they come from.
+    /// Advice about the setting for its CA file, and where to get that file.
     pub(super) authorities: &'static str,
-    /// What to do when it does not speak TLS on this port.
+    /// Advice for when it does not speak TLS on this port.
     pub(super) without_tls: &'static str,
 }
 
@@ -39,13 +39,13 @@ impl Server<'_> {
         authority(self.host, self.port)
     }
 
-    /// The steps `name` and `port`.
+    /// Runs the steps `name` and `port`.
     pub(super) async fn reach(&self, check: &mut Check) -> Result<TcpStream, Failed> {
         let addresses = check.step("name", self.look_up()).await?;
         check.step("port", self.connect(&addresses)).await
     }
 
-    /// The step `TLS` of a connection that begins with it.
+    /// Runs the step `TLS` on a connection that starts with it.
     pub(super) async fn begin_tls(
         &self,
         check: &mut Check,
@@ -61,7 +61,7 @@ impl Server<'_> {
         check.step_within(LIMIT, "TLS", self.without_tls, tls).await
     }
 
-    /// Why TLS was not begun, and what to do.
+    /// The problem when the TLS handshake fails.
     pub(super) fn refused(&self, error: &io::Error, certificate: Option<&Certificate>) -> Problem {
         certificate::refused(error, certificate, self)
     }
@@ -71,11 +71,11 @@ impl Server<'_> {
             let address = (self.host, self.port).to_socket_addrs().map_err(|e| Problem::new(e, ""))?;
             return Ok((address.collect(), format!("{} is an address already", self.host)));
         }
-        // A thread of its own: one of the runtime's would keep the program from ending while the name servers are silent.
+        // Not `spawn_blocking`: a runtime thread would keep the program from exiting while name servers do not answer.
         let (tell, told) = oneshot::channel();
         let asked = (self.host.to_owned(), self.port);
         std::thread::spawn(move || {
-            // Nobody listens any more if it took too long.
+            // The receiver is gone after a time-out.
             let _ = tell.send(asked.to_socket_addrs().map(Iterator::collect::<Vec<_>>));
         });
         let found = match timeout(CONNECT, told).await {

@@ -1,4 +1,4 @@
-//! Sessions and cache: Redis, or the process itself.
+//! The check of sessions and cache: Redis or process memory.
 
 use std::time::Instant;
 
@@ -73,7 +73,7 @@ async fn on_server(check: &mut Check, config: &Config, address: &str, has_tls: b
 async fn set_get_delete(redis: &Redis) -> Result<()> {
     let (key, value) = (format!("{PREFIX}doctor:{}", random_hex::<8>()?), random_hex::<8>()?);
     let mut commands = redis::pipe();
-    // It goes by itself should the connection break in between.
+    // The key expires after 10 s, should the connection break before DEL.
     commands.set_ex(&key, &value, 10).ignore().get(&key).del(&key);
     match redis.run::<(Option<String>, i64)>(&commands).await? {
         (Some(read), 1) if read == value => Ok(()),
@@ -108,7 +108,7 @@ fn refused(error: &Error, has_tls: bool) -> Problem {
     Problem::new(text, advice)
 }
 
-/// Of commands that were sent together, what the first that failed was told: `Pipeline failure: [(Index 0, error: ..), ..]`.
+/// The first error of a pipeline, whose text is `Pipeline failure: [(Index 0, error: ..), ..]`.
 fn without_pipeline(text: &str) -> String {
     let first = text.split_once("error: ").filter(|(before, _)| before.starts_with("Pipeline"));
     first.map_or(text, |(_, rest)| rest.split(")").next().unwrap_or(rest)).to_owned()

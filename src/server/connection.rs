@@ -1,5 +1,5 @@
-//! What happens on a connection around HTTP itself, where actix-web offers no hook: a client that connects and sends
-//! nothing is hung up on without an answer, and a request that the parser rejects gets an answer like any other.
+//! Connection handling for which actix-web has no hook: a client that connects and sends nothing is disconnected
+//! without a response, and a request that the parser rejects gets an error page and a log line like any other.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -26,13 +26,14 @@ use crate::web::middleware::{error_pages, request_log};
 
 /// actix's own error response is about 125 bytes long; with our headers one has more than 600.
 const MAX_BARE_RESPONSE: usize = 200;
-/// How long a rejected client may take to read its answer. Closing while it still sends would reset the connection, and
-/// the client might never see the answer (RFC 9112, section 9.6).
+/// How long a rejected client may take to read its response. Closing while it still sends would reset the connection,
+/// and the client might lose the response (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
 type Rejecting = Pin<Box<dyn Future<Output = ()>>>;
 
-/// A connection as the listener takes it. (`ActixStream::poll_read_ready` drops the waker with the future that it makes.)
+/// An accepted TCP or Unix connection. (`ActixStream::poll_read_ready` cannot be used here: it drops the waker together
+/// with its temporary future.)
 pub(super) trait Stream: ActixStream + 'static {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
     fn peer(&self) -> Option<SocketAddr>;
@@ -58,7 +59,7 @@ impl Stream for UnixStream {
     }
 }
 
-/// HTTP on the connections of one listener.
+/// The HTTP service for the connections of one listener.
 pub(super) fn protocol<S: Stream>(
     app: Data<App>,
     shutdown: GracefulShutdownSignal,
@@ -66,7 +67,7 @@ pub(super) fn protocol<S: Stream>(
     let http = HttpService::build()
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
-        // A client that closes its side has gone: what it asked for leaves the queues (cpu_pool.rs).
+        // A client that closes its sending side counts as gone: its work leaves the queues (cpu_pool.rs).
         .h1_allow_half_closed(false)
         .graceful_shutdown_signal({
             let shutdown = shutdown.clone();
@@ -80,7 +81,8 @@ pub(super) fn protocol<S: Stream>(
         let (app, shutdown) = (app.clone(), shutdown.clone());
         async move {
             let first_byte = timeout(HEAD_TIMEOUT, poll_fn(|cx| stream.poll_readable(cx)));
-            // actix would answer with 408, which a client that sends just then takes for the answer to its request.
+            // actix would send a 408 here. A client that starts to send at that moment would take it as the response to
+            // its request.
             tokio::select! {
                 biased;
                 begun = first_byte => begun.map_err(|_| DispatchError::SlowRequestTimeout)?.map_err(DispatchError::Io)?,
@@ -93,7 +95,7 @@ pub(super) fn protocol<S: Stream>(
     fn_service(open).and_then(http)
 }
 
-/// A connection whose bare error responses, those of the parser, are replaced by the application's error pages.
+/// A connection that replaces the HTTP parser's empty error responses by the application's error pages.
 struct Connection<S> {
     stream: Option<S>,
     app: Data<App>,
@@ -134,7 +136,7 @@ impl<S: Stream> AsyncWrite for Connection<S> {
         if self.rejecting.is_none() {
             match bare_error(bytes) {
                 Some((0, status)) => self.rejecting = self.reject(status),
-                // Responses to earlier requests come first.
+                // First write the responses to earlier, pipelined requests.
                 Some((at, _)) => return self.stream()?.poll_write(cx, &bytes[..at]),
                 None => return self.stream()?.poll_write(cx, bytes),
             }
@@ -142,7 +144,7 @@ impl<S: Stream> AsyncWrite for Connection<S> {
         if let Some(rejecting) = &mut self.rejecting {
             ready!(rejecting.as_mut().poll(cx));
         }
-        // The dispatcher stops here, before it reports the parse error at level ERROR.
+        // This ends the dispatcher before it logs the parse error at level ERROR.
         Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
@@ -155,8 +157,8 @@ impl<S: Stream> AsyncWrite for Connection<S> {
     }
 }
 
-/// Where a response of the parser starts, which is the last one of its connection, and its status. Every response of the
-/// application has a request id.
+/// Offset and status of the parser's error response, which is always the last on its connection. The application's own
+/// responses differ by their x-request-id.
 fn bare_error(bytes: &[u8]) -> Option<(usize, StatusCode)> {
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;

@@ -1,4 +1,4 @@
-//! Where it listens: TCP, a Unix socket, or what systemd hands over.
+//! Listeners: TCP, a Unix socket, or a socket passed by systemd.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -16,7 +16,7 @@ use super::connection;
 use crate::app::App;
 use crate::config::Listen;
 
-/// Connections that wait to be taken.
+/// Maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
 enum Listener {
@@ -24,7 +24,7 @@ enum Listener {
     Unix(UnixListener),
 }
 
-/// Makes the server listen where LISTEN says; gives its TCP addresses too.
+/// Binds the listeners that LISTEN names; also returns the TCP addresses.
 pub(super) fn listen(
     app: &Data<App>,
     mut server: ServerBuilder,
@@ -52,7 +52,7 @@ fn open(listen: &Listen) -> io::Result<Vec<Listener>> {
         Listen::Tcp { host, port } => {
             let mut listeners = Vec::new();
             let mut failure = io::Error::other("the name has no address");
-            // The machine may lack one kind of a name's addresses.
+            // One success is enough: the machine may lack IPv4 or IPv6.
             for address in (host.as_str(), *port).to_socket_addrs()? {
                 match bind(address) {
                     Ok(listener) => listeners.push(Listener::Tcp(listener)),
@@ -74,7 +74,7 @@ fn open(listen: &Listen) -> io::Result<Vec<Listener>> {
     }
 }
 
-/// As the standard library does, but for the length of the queue.
+/// Like `TcpListener::bind`, with a longer backlog.
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -82,8 +82,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Replaces a socket that is there: that of a process that was killed, or one in use, which a successor takes over.
-/// Anything but a socket is somebody's file.
+/// Replaces an existing socket, be it left by a killed process or in use by the predecessor of this one. Never removes
+/// any other kind of file.
 fn open_unix(path: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,

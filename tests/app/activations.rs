@@ -1,4 +1,4 @@
-//! Activation: the link in the mail, its button, and another mail.
+//! Account activation: the link in the mail, its button, and requesting another mail.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -20,7 +20,7 @@ async fn ask_again(browser: &mut Browser, email: &str) -> Page {
     browser.submit(form.set("account_activation[email]", email)).await
 }
 
-/// In a browser that did not sign up: with the password.
+/// Activates in a browser that did not sign up, which needs the password.
 async fn activate_with(browser: &mut Browser, link: &str, password: &str) -> Page {
     let form = browser.get(link).await.form("Activate my account");
     browser.submit(form.set("user[password]", password)).await
@@ -36,7 +36,7 @@ async fn following_the_link_changes_nothing_but_its_button_does() {
     let link = signed_up(&app).await;
     app.all_mails().await;
     let before = app.database.db_dump().await;
-    // As mail scanners do: with and without cookies, by GET and HEAD, every link that they see.
+    // Mail scanners open every link they see, by GET and HEAD, with and without cookies.
     let mut scanner = app.browser();
     scanner.get_only(&link).await.assert_redirect("/account_activations/kept/edit");
     let page = scanner.get(&link).await;
@@ -69,7 +69,7 @@ async fn the_token_leaves_the_address_at_once() {
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
     let token = link.split('/').nth(2).unwrap();
     assert!(!browser.get("/account_activations/kept/edit").await.text().contains(token));
-    // Without the cookie, that page is nobody's.
+    // Without the cookie the page belongs to nobody.
     app.browser().get("/account_activations/kept/edit").await.assert_flash("danger", INVALID);
 }
 
@@ -160,7 +160,7 @@ async fn token_address_and_purpose_belong_together() {
         page.assert_flash("danger", INVALID);
         assert_eq!(page.attrs(".offer a", "href"), ["/account_activations/new"], "a way on");
     }
-    // The button's address, without the page before it.
+    // The URL that the button posts to, without visiting the page before it.
     let token = link.split('/').nth(2).unwrap();
     let path = format!("/account_activations/{token}");
     app.browser().patch(&path, &[("email", "lana@example.com")]).await.assert_redirect("/");
@@ -205,8 +205,8 @@ async fn of_fifty_parallel_activations_one_succeeds() {
     assert_eq!(app.database.db_number(good).await, 0);
 }
 
-/// Somebody signs up with the address of a stranger, again after she did so herself: the mail that she expects must not
-/// make her activate an account whose password is not hers.
+/// An attacker signs up with a stranger's address again after she signed up herself. The mail that she expects must not
+/// make her activate an account with the attacker's password.
 #[actix_web::test]
 async fn the_button_activates_only_what_its_browser_or_its_password_made() {
     let app = TestApp::start().await;
@@ -225,7 +225,7 @@ async fn the_button_activates_only_what_its_browser_or_its_password_made() {
     }
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users WHERE activated_at IS NOT NULL").await, 0);
 
-    // What helps her: a reset by mail, which ends the password of the other.
+    // Her remedy is a password reset by mail, which invalidates the attacker's password.
     let page = owner.get("/account_activations/kept").await;
     page.assert_at(200, "/account_activations/kept/edit");
     owner.submit(page.form("Send me a link")).await.assert_at(200, "/");
@@ -238,7 +238,7 @@ async fn the_button_activates_only_what_its_browser_or_its_password_made() {
     app.browser().get(&link).await.assert_flash("danger", INVALID);
 }
 
-/// Whoever has the mail could guess the password otherwise.
+/// Otherwise anyone who has the mail could guess the password.
 #[actix_web::test]
 async fn guesses_with_an_activation_link_count_as_log_ins() {
     let app = TestApp::start().await;
@@ -275,7 +275,7 @@ async fn two_links_in_one_browser_activate_the_account_that_each_page_names() {
     assert!(!browser.cookies.contains_key("mail_link"));
 }
 
-/// Mail programs cut lines at 78 columns, lose the parameters, or add a slash.
+/// Mail programs break lines at 78 columns, drop query parameters, or append a slash.
 #[actix_web::test]
 async fn a_link_that_is_not_complete_says_what_to_do() {
     let app = TestApp::start().await;

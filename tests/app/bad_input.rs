@@ -1,6 +1,6 @@
-//! Bad input in forms: whatever comes in a field is refused with a page that says what is wrong; nothing
-//! changes, what was typed stays, passwords do not. Made from a table of the forms. Files are in multipart.rs, paths and
-//! queries in bad_paths.rs.
+//! Bad input in forms. Whatever a field contains, it is rejected with a page that says what is wrong; nothing changes,
+//! and the form keeps what was typed except passwords. Generated from a table of forms. Files are in multipart.rs,
+//! paths and queries in bad_paths.rs.
 
 use reqwest::Method;
 
@@ -8,25 +8,24 @@ use crate::bad_paths::NOT_NUMBERS;
 use crate::support::people::PASSWORD;
 use crate::support::{Browser, Page, TestApp};
 
-/// What a field takes, for what it must not take.
+/// Kinds of fields, each with its own invalid values.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    /// Words that come back when the form does.
+    /// Text that the rejected form shows again.
     Text,
-    /// Never comes back.
+    /// Never shown again.
     Password,
-    /// An id.
     Number,
     /// 1, 0 or absent.
     Tick,
-    /// The address in the form of a link from a mail; may be absent.
+    /// The address in the form of a mail link; optional.
     LinkEmail,
 }
 use Kind::{LinkEmail, Number, Password, Text, Tick};
 
 type Field = (&'static str, &'static str, Kind);
 
-/// Every form: where it goes, its fields, and something good for each.
+/// Every form: method, path and fields, each with a valid value.
 const FORMS: [(&str, &str, &[Field]); 8] = [
     (
         "POST",
@@ -73,7 +72,7 @@ const FORMS: [(&str, &str, &[Field]); 8] = [
     ("POST", "/relationships", &[("followed_id", "2", Number)]),
 ];
 
-/// What must not get through, as pairs in place of the field's own: what it is, and how it is written.
+/// Invalid inputs for a field: a description, and the encoded pairs that replace the field's own.
 fn bad(field: &str, good: &str, kind: Kind) -> Vec<(String, String)> {
     let good: String = url::form_urlencoded::byte_serialize(good.as_bytes()).collect();
     let mut bad = vec![
@@ -134,7 +133,7 @@ async fn no_field_of_any_form_takes_what_it_must_not() {
     }
 }
 
-/// A body that is no form, or an empty one, says so; the same for every form.
+/// A body that is empty or not a form gives the same error for every form.
 #[actix_web::test]
 async fn no_form_takes_another_encoding_or_nothing() {
     let (app, browsers) = start().await;
@@ -173,7 +172,7 @@ async fn no_form_takes_another_encoding_or_nothing() {
     }
 }
 
-/// What the tests above change one thing in is taken as it stands: it is that one thing that is refused.
+/// The valid input that the tests above vary is accepted, so it is the one variation that is rejected.
 #[actix_web::test]
 async fn every_form_takes_what_is_good() {
     for (verb, path, fields) in FORMS {
@@ -181,7 +180,7 @@ async fn every_form_takes_what_is_good() {
         let before = app.database.db_dump().await;
         let mut good = url::form_urlencoded::Serializer::new(String::new());
         good.extend_pairs(fields.iter().map(|(name, value, _)| (name, value)));
-        // What is not ours comes in whatever form (a password manager's, a browser extension's).
+        // Unknown fields (from a password manager or a browser extension) are accepted in any form.
         let body = format!("utm=1&utm=2&tag[]=x&a[b][c]=1&{}", good.finish());
         let encoding = "Application/x-www-form-urlencoded; charset=UTF-8";
         let page = send(browser_for(&browsers, path), verb, path, encoding, body.into()).await;
@@ -193,7 +192,7 @@ async fn every_form_takes_what_is_good() {
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Michael, who is logged in, and somebody who follows the link to a new password.
+/// Michael, logged in, and a browser that followed a password reset link.
 async fn start() -> (TestApp, [Browser; 2]) {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
@@ -213,7 +212,7 @@ fn browser_for<'a>(browsers: &'a [Browser; 2], path: &str) -> &'a Browser {
     &browsers[usize::from(path.ends_with("/kept"))]
 }
 
-/// Bytes that no Rust string can hold.
+/// For bytes that are not UTF-8, which no Rust string can hold.
 fn raw(body: Vec<u8>) -> Vec<u8> {
     match body.windows(4).position(|window| window == b"\x01RAW") {
         Some(at) => [&body[..at], b"\xff\xfe\x80", &body[at + 4..]].concat(),
@@ -221,7 +220,7 @@ fn raw(body: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// Each with the cookies of the start: whatever one does, the next one does not feel it.
+/// Sends with a copy of the initial cookies, so that requests do not affect each other.
 async fn send(browser: &Browser, verb: &str, path: &str, encoding: &str, body: Vec<u8>) -> Page {
     let mut browser = browser.clone();
     let mut request = browser.request(Method::from_bytes(verb.as_bytes()).unwrap(), path);
@@ -243,7 +242,7 @@ fn assert_refused(page: &Page, place: &str) {
     assert!(page.attrs("input[type=password]", "value").iter().all(String::is_empty), "{place}");
 }
 
-/// What stands in a field of the form that came back.
+/// The value of a field in the form that came back.
 fn kept(page: &Page, field: &str) -> String {
     let values = match field {
         "micropost[content]" => page.all(&format!("textarea[name='{field}']")),

@@ -1,5 +1,5 @@
-//! Bad input in addresses and cookies: path parameters of every route, parameters of the query, and whatever a
-//! cookie may hold; refused with a page that says so, and nothing changes.
+//! Bad input in URLs and cookies: path parameters of every route, query parameters, and arbitrary cookies. It is
+//! rejected with a page that says so, and nothing changes.
 
 use reqwest::Method;
 use sample_app::routes::TABLE;
@@ -7,7 +7,7 @@ use sample_app::routes::TABLE;
 use crate::support::TestApp;
 use crate::support::table::{filled, form_for};
 
-/// What is no number above 0 that fits into 64 bits.
+/// Texts that are not integers from 1 to 2^63 - 1.
 pub const NOT_NUMBERS: [&str; 18] = [
     "-1",
     "-0",
@@ -29,7 +29,6 @@ pub const NOT_NUMBERS: [&str; 18] = [
     "%201",
 ];
 
-/// Path parameters of every route.
 #[actix_web::test]
 async fn no_path_parameter_takes_what_it_must_not() {
     let app = TestApp::start().await;
@@ -70,7 +69,7 @@ async fn no_path_parameter_takes_what_it_must_not() {
             }
             let page = browser.send(request, &to).await;
             if path.contains("{token}") && page.status == 303 {
-                // Links from mails say it on the next page, as in the original.
+                // Mail links report it on the next page, as in the Rails sample.
                 let page = browser.get(&page.location().unwrap()).await;
                 let (kind, _) = page.flash().unwrap_or_else(|| panic!("{verb} {to:.60} says nothing"));
                 assert_eq!((page.status, kind.as_str()), (200, "danger"), "{verb} {to:.60}");
@@ -89,7 +88,7 @@ async fn no_path_parameter_takes_what_it_must_not() {
     assert_eq!(app.database.db_dump().await, before);
 }
 
-/// Who has to log in is told that first, and who is logged in that the parameter is none; never now this and now that.
+/// The log-in check always comes before parameter errors: the response does not depend on which finishes first.
 #[actix_web::test]
 async fn log_in_comes_before_bad_parameters() {
     let app = TestApp::start().await;
@@ -106,7 +105,7 @@ async fn log_in_comes_before_bad_parameters() {
     }
 }
 
-/// Parameters in the query: the page of every list, the address in links from mails.
+/// Query parameters: the page of every list, and the address in mail links.
 #[actix_web::test]
 async fn no_query_parameter_takes_what_it_must_not() {
     let app = TestApp::start().await;
@@ -177,7 +176,6 @@ async fn no_query_parameter_takes_what_it_must_not() {
     }
 }
 
-/// Cookies are input too.
 #[actix_web::test]
 async fn no_cookie_does_harm() {
     let app = TestApp::start().await;

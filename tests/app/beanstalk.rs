@@ -1,5 +1,5 @@
-//! The source bundle for Elastic Beanstalk: what is in it, and that it comes up and serves when it is treated as the platform
-//! treats bundles. No AWS is here; that it takes it remains to be seen.
+//! The source bundle for Elastic Beanstalk: its contents, and that it starts and serves when handled as the platform
+//! handles bundles. No AWS is involved, so a real deployment remains to be tested.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::support::posts::png;
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Page};
 
-/// Behind https at the load balancer.
+/// https ends at the load balancer.
 const URL: &str = "https://sample.test";
 
 async fn launch(more: &[(&str, &str)]) -> Instance {
@@ -54,7 +54,7 @@ fn the_bundle_holds_what_it_should_and_nothing_else() {
         assert_eq!(is_executable(name), name == "sample-app" || name.contains("hooks/"), "{name}");
         assert!(!name.ends_with(".sample"), "{name}");
     }
-    // The first process is the one that nginx goes to.
+    // nginx forwards to the first process of the Procfile.
     assert!(fs::read_to_string(source().join("Procfile")).unwrap().starts_with("web: ./sample-app\n"));
 }
 
@@ -82,7 +82,7 @@ async fn post_picture(browser: &mut Browser, text: &str, bytes: Vec<u8>) -> Page
     browser.submit(form.attach("micropost[picture]", "kitten.png", bytes)).await
 }
 
-/// A picture of so many bytes, of which most say nothing.
+/// A picture padded with zeros to this many bytes.
 fn padded(bytes: usize) -> Vec<u8> {
     let mut picture = png(20, 10);
     picture.resize(bytes, 0);
@@ -94,12 +94,13 @@ async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
     let mut instance = launch(&[]).await;
     instance.deploy(test_bundle());
 
-    // The load balancer's probe: by plain http, the instance's own address as Host.
+    // The load balancer's health check: plain http, with the instance's address as Host.
     let probe = Browser::new(instance.address).request(Method::GET, "/livez").header("host", "10.0.3.7");
     let answer = probe.header("user-agent", "ELB-HealthChecker/2.0").send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.text().await.unwrap().as_str()), (200, "ok\n"));
 
-    // https ends at the load balancer, which appends the visitor's address to what the visitor claims.
+    // https ends at the load balancer, which appends the visitor's address to the X-Forwarded-For that the visitor
+    // sent.
     let mut visitor = instance.visitor("6.6.6.6, 203.0.113.9");
     let request = visitor.request(Method::GET, "/help").header("x-forwarded-proto", "https");
     assert_eq!(visitor.send(request, "/help").await.status, 200);
@@ -109,14 +110,14 @@ async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
     let mut browser = sign_up(&mut instance).await;
     assert!(browser.set_cookies.iter().all(|cookie| cookie.contains("Secure")), "{:?}", browser.set_cookies);
 
-    // nginx's own limit is 1 MB; ours is 5 MB, and who is a little over it keeps the text.
+    // nginx's default limit is 1 MB, ours is 5 MB; a post slightly over it keeps its text.
     let page = post_picture(&mut browser, "a large kitten", padded(5_000_000)).await;
     page.assert_flash("success", "Micropost created!");
     let page = post_picture(&mut browser, "too large a kitten", padded(5_600_000)).await;
     assert_eq!(page.status, 413);
     assert!(page.text().contains("too large a kitten"), "{}", page.text());
 
-    // Far over it nginx says no by itself, as strictly.
+    // Far over the limit, nginx itself rejects the request with the same status.
     let page = post_picture(&mut browser, "far too large", padded(7_000_000)).await;
     assert!(page.status == 413 && !page.text().contains("far too large"));
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{:?}", page.headers);
@@ -132,7 +133,7 @@ async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
         }
     }
 
-    // Another site of the same domain may set many cookies: the application gets to see 32 kB of them.
+    // Another site on the same domain may set many cookies; 32 kB of them must reach the application.
     for (bytes, status) in [(30_000, 200), (40_000, 431)] {
         let request =
             browser.request(Method::GET, "/help").header("cookie", format!("other={}", "x".repeat(bytes)));
@@ -146,7 +147,7 @@ async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
         assert_eq!(page.all("h1") == ["Too many cookies"], status == 431, "{}", page.text());
     }
 
-    // Pages are compressed on the way, also for who comes by CloudFront.
+    // Pages are compressed, also for requests through CloudFront.
     let request = browser
         .request(Method::GET, "/help")
         .header("accept-encoding", "gzip")
@@ -158,7 +159,7 @@ async fn a_bundle_comes_up_and_serves_behind_its_nginx() {
     assert!(log.lines().any(|line| line.contains("\"/livez\"200\"")), "{log}");
 }
 
-/// Other versions of the platform set more in the server; ours must not repeat it.
+/// Older platform versions set more directives in the `server` block; the bundle must not repeat them.
 #[actix_web::test]
 async fn the_configuration_fits_older_versions_of_the_platform() {
     let instance = launch(&[]).await;
@@ -170,7 +171,7 @@ async fn the_configuration_fits_older_versions_of_the_platform() {
 async fn two_instances_migrate_at_once_and_none_waits_for_ever() {
     let instance = launch(&[("MIGRATE_SECONDS", "1")]).await;
     instance.unpack(test_bundle());
-    // As long as somebody else holds the lock.
+    // While another connection holds the lock.
     let mut holder = Holder::take(&instance).await;
     let stopped = instance.migration().output().unwrap();
     assert_eq!(stopped.status.code(), Some(124), "{stopped:?}");
@@ -191,7 +192,7 @@ async fn two_instances_migrate_at_once_and_none_waits_for_ever() {
     assert_eq!(usize::try_from(applied).unwrap(), files, "each once");
 }
 
-/// Somebody who migrates and does not come to an end.
+/// A migration that does not finish.
 enum Holder {
     Sqlite(sqlx::SqliteConnection),
     MySql(sqlx::MySqlConnection),

@@ -1,5 +1,5 @@
-//! What .ebextensions tells Elastic Beanstalk: only options that AWS documents, with values that they take, and only
-//! properties that the application knows.
+//! The option settings in .ebextensions: only options and values that AWS documents, and only environment properties
+//! that the application reads.
 
 use std::fs;
 
@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::support::beanstalk::{source, yaml};
 
-/// The developer guide, "General options for all environments": the namespaces that we use, with the options that they have
-/// and what these take.
+/// From the developer guide, "General options for all environments": the namespaces in use, their options and allowed
+/// values.
 const OPTIONS: &[(&str, &[(&str, &str)])] = &[
     ("aws:autoscaling:launchconfiguration", &[("DisableIMDSv1", "true|false")]),
     (
@@ -112,7 +112,7 @@ fn check_options(file: &str, document: &Value) {
     }
 }
 
-/// cfn-lint knows nothing of these files, and a mistake in one is found when an environment does not come up.
+/// cfn-lint does not check these files, and a mistake would show only when an environment fails to start.
 #[test]
 fn every_option_is_one_of_elastic_beanstalk() {
     let mut sections = Vec::new();
@@ -123,7 +123,7 @@ fn every_option_is_one_of_elastic_beanstalk() {
         let document = yaml(&text);
         sections.extend(document.as_object().unwrap().keys().cloned());
         check_options(file, &document);
-        // As the reader fills it in: lines of `# NAME: value`, and namespaces in comments.
+        // As the reader fills it in: uncomments lines `# NAME: value` and commented namespaces.
         let filled: Vec<_> =
             text.lines().map(|line| uncomment(line).unwrap_or_else(|| line.to_owned())).collect();
         check_options(file, &yaml(&filled.join("\n")));
@@ -132,7 +132,7 @@ fn every_option_is_one_of_elastic_beanstalk() {
     assert_eq!(sections, ["Resources", "container_commands", "files", "option_settings", "option_settings"]);
 }
 
-/// A line that waits to be used: `    # APP_URL: ...`, `  # aws:...:`, `  #   SECRET_KEY_BASE: ...`.
+/// A line to be uncommented: `    # APP_URL: ...`, `  # aws:...:`, `  #   SECRET_KEY_BASE: ...`.
 fn uncomment(line: &str) -> Option<String> {
     let (indent, rest) = line.split_once("# ")?;
     let name = rest.trim_start().split(": ").next()?.trim_end_matches(':');

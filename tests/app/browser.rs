@@ -1,5 +1,5 @@
-//! In a real browser: what runs only there, and how it looks there. The pages come over plain http under another name
-//! than localhost, as from a first Beanstalk environment: the browser sends no Sec-Fetch-Site then, only Origin.
+//! Behavior and layout that only a real browser shows. Pages use plain http and a host other than localhost, as in a
+//! new Beanstalk environment: the browser then sends no Sec-Fetch-Site, only Origin.
 
 use crate::support::chrome::{Chrome, Look};
 use crate::support::people::PASSWORD;
@@ -23,7 +23,7 @@ async fn follow_and_unfollow_change_the_page_in_place() {
         assert_eq!(chrome.path().await, format!("/users/{}", lana.id));
         assert_eq!(chrome.console().await, Vec::<String>::new());
 
-        // The session ends elsewhere; the next click leads to the log-in.
+        // The session is ended elsewhere; the next click leads to the log-in page.
         app.database.db_execute("UPDATE users SET sign_in_epoch = sign_in_epoch + 1").await;
         chrome.button("Follow").await.click().await.unwrap();
         chrome.eventually("return location.pathname === '/login'").await;
@@ -122,7 +122,7 @@ async fn every_page_fits_its_window_and_loads_nothing_from_elsewhere() {
             ] {
                 fits(&chrome, path, width).await;
             }
-            // The browser's own remark about the page that is not there.
+            // The browser's own message about the missing page.
             let mut console = chrome.console().await;
             console.retain(|line| !line.contains("/nowhere"));
             assert_eq!(console, Vec::<String>::new(), "dark {dark}, {width} px");
@@ -131,7 +131,7 @@ async fn every_page_fits_its_window_and_loads_nothing_from_elsewhere() {
     }
 }
 
-/// The stack page is left open, a service goes and comes back, and the page says so by itself.
+/// The stack page stays open; a service fails and recovers, and the page updates itself.
 #[actix_web::test]
 async fn the_stack_page_is_live() {
     let mut server = redis::start();

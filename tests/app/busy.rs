@@ -1,4 +1,4 @@
-//! More work for the processor than there is time: hashing passwords and reading pictures have queues with an end.
+//! CPU overload: password hashing and picture decoding have bounded queues.
 
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ async fn what_cannot_start_soon_is_refused_and_the_rest_goes_on() {
     post(&mut with_picture, Some(png(20, 10))).await.assert_redirect("/");
 }
 
-/// Compared with the time that the place would be taken otherwise, twenty times.
+/// Twenty rounds, compared with the time that they would take if the places stayed occupied.
 #[actix_web::test]
 async fn who_hangs_up_gives_the_place_in_the_queue_back() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;

@@ -1,4 +1,4 @@
-//! What is too old goes once a day (src/jobs/cleanup.rs), and nothing that is younger.
+//! The daily clean-up (src/jobs/cleanup.rs) deletes what has expired and nothing newer.
 
 use chrono::TimeDelta;
 
@@ -6,7 +6,7 @@ use crate::support::TestApp;
 use crate::support::outbox::{self, until};
 use crate::support::people::PASSWORD;
 
-/// Lets time pass, and waits until the clean-up was there.
+/// Advances the clock and waits until the clean-up has run.
 async fn clean_up_after(app: &TestApp, time: TimeDelta) {
     app.pass(time);
     app.database.db_execute("UPDATE jobs SET next_attempt_at = created_at WHERE kind = 'cleanup'").await;
@@ -29,7 +29,7 @@ async fn what_is_too_old_goes_and_what_is_younger_stays() {
     let form = annas.get("/").await.form("Post").set("micropost[content]", "by the form, and kept");
     annas.submit(form).await.assert_flash("success", "Micropost created!");
     until(&app, outbox::ALL, 0).await;
-    // Given up in 400 days.
+    // Marked as failed 400 days from now.
     let then = app.app.clock.now() + TimeDelta::days(400);
     let mut db = app.app.db.conn().await.unwrap();
     let mail = sample_app::mail::messages::Mail {
@@ -50,7 +50,7 @@ async fn what_is_too_old_goes_and_what_is_younger_stays() {
     clean_up_after(&app, TimeDelta::days(29)).await;
     assert_eq!(rows("idempotency_keys").await, 0, "a day is over");
     assert_eq!((rows("users").await, rows("remembered_devices").await, rows("mail_tokens").await), (3, 1, 2));
-    // A sign-up again starts the time anew.
+    // Another sign-up restarts the period.
     app.browser().sign_up("Late", "late@example.com", PASSWORD).await;
     clean_up_after(&app, TimeDelta::days(2)).await;
     assert_eq!(rows("users").await, 2, "who never came is gone");

@@ -1,4 +1,4 @@
-//! The commands, run as the real program.
+//! The commands, run with the real program.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ async fn help_names_every_command_and_every_setting() {
 
 #[actix_web::test]
 async fn a_secret_is_128_digits_and_never_the_same() {
-    // Half-configured, as everybody is who needs one.
+    // Incompletely configured, as it is for everybody who needs a secret.
     let program = Program::development().await.set("APP_ENV", "production").set("APP_URL", "");
     let secrets: BTreeSet<_> = (0..5).map(|_| program.succeed(&["secret"])).collect();
     assert_eq!(secrets.len(), 5);
@@ -106,7 +106,7 @@ async fn a_file_that_cannot_be_used_is_named_with_its_setting() {
     }
 }
 
-/// While it runs: pictures, mails.
+/// Pictures and mails are checked while the program runs.
 #[actix_web::test]
 async fn a_folder_that_cannot_be_used_is_named_with_its_setting() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,7 +156,7 @@ async fn seeds_come_into_production_only_by_force_and_only_once() {
     assert_eq!(program.database.db_dump().await, before);
 }
 
-/// rails-sample, "Seed data": numbers there count from 1.
+/// From the Rails sample, "Seed data"; its numbers start at 1.
 #[actix_web::test]
 async fn seeds_are_the_people_of_the_original() {
     let program = Program::development().await;
@@ -211,7 +211,7 @@ async fn seeds_are_the_people_of_the_original() {
     serving.stop();
 }
 
-/// Seeds are all there or none: somebody may have signed up with an address of theirs.
+/// Seeding is all or nothing: someone may have signed up with one of its addresses.
 #[actix_web::test]
 async fn seeds_that_do_not_fit_leave_nothing() {
     let app = TestApp::start().await;

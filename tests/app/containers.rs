@@ -1,5 +1,5 @@
-//! Dockerfile and compose.yaml, as far as one can tell without an engine: linters, the schema, and that what they say fits
-//! the application. Nothing is built or started here.
+//! Dockerfile and compose.yaml, checked without a container engine: linters, the schema, and that they match the
+//! application. Nothing is built or started here.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// Runs a checker on this text, under this name.
+/// Runs a checker on this text as a file of this name.
 fn check(command: &mut Command, name: &str, text: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -70,7 +70,7 @@ fn version(text: &str, before: &str, after: &str) -> Vec<u32> {
     rest.split(after).next().unwrap().split('.').map(|number| number.parse().unwrap()).collect()
 }
 
-/// What the program is made of has to arrive, and what is secret must not.
+/// The image must get all source files and no secrets.
 #[test]
 fn the_image_gets_what_git_has() {
     let ignored = read(".dockerignore");
@@ -130,7 +130,7 @@ fn compose_has_its_schema_and_nothing_dangles() {
     }
 }
 
-/// `${NAME:-value}` is value where nothing is set.
+/// Expands `${NAME:-value}` with no variables set.
 fn unset(text: &str) -> String {
     let Some((before, rest)) = text.split_once("${") else { return text.to_owned() };
     let (variable, after) = rest.split_once('}').unwrap();
@@ -159,7 +159,7 @@ fn the_application_takes_what_compose_tells_it() {
     let mut with_logs = settings.clone();
     with_logs.insert("LOGSTASH_URL".into(), "tcp://logstash:5044".into());
     assert!(load(&with_logs).logstash.is_some());
-    // Who is named is there, and both sides have the same secrets.
+    // Every host that is named exists, and both sides use the same secrets.
     let compose = compose();
     for host in ["mysql", "valkey", "s3", "mail", "logstash"] {
         assert!(compose["services"][host].is_object(), "{host}");
@@ -173,7 +173,7 @@ fn the_application_takes_what_compose_tells_it() {
     assert_eq!(settings["SMTP_CA_FILE"], of("mail", "MP_SMTP_TLS_CERT"));
 }
 
-/// The certificate that compose has made for the mail catcher is one that the application believes, for its name alone.
+/// The application accepts the certificate that compose creates for the mail catcher, for that name only.
 #[actix_web::test]
 async fn the_mail_catchers_certificate_is_good() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The database as a neighbour that may be slow, frozen or gone: the guard around queries (src/db/conn.rs), the pool and
-//! its time-outs.
+//! The database as a dependency that may be slow, frozen or gone: the time-out and cancellation handling around queries
+//! (src/db/conn.rs), the pool and its time-outs.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -17,7 +17,7 @@ use sqlx::Executor;
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Proxy, TestApp, TestDatabase};
 
-/// An application with the hundred people of the seeds; the first has the longest feed.
+/// An application with the 100 seeded users; the first has the longest feed.
 async fn seeded() -> (TestApp, i64) {
     let app = TestApp::start().await;
     assert!(seeds::plant(&app.app.db, &Clock::default()).await.unwrap());
@@ -25,7 +25,7 @@ async fn seeded() -> (TestApp, i64) {
     (app, id)
 }
 
-/// SQL of the test's own, on the application's pool and under its guard.
+/// Runs the test's own SQL through the application's pool and its time-out handling.
 async fn ask(conn: &mut Conn, sql: &'static str) -> Result<()> {
     let answer = match conn.ask()? {
         Link::Sqlite(object) => Conn::answer(fetch(&mut **object, sql)).await,
@@ -41,7 +41,7 @@ where
     conn.fetch_all(sqlx::raw_sql(sql)).await.map(|_| ())
 }
 
-/// By what the server calls it; SQLite has no name for it.
+/// The server's connection id; SQLite has none.
 async fn connection_id(conn: &mut Conn) -> Option<i64> {
     let answer = match conn.ask().unwrap() {
         Link::Sqlite(_) => (true, Ok(None)),
@@ -53,7 +53,7 @@ async fn connection_id(conn: &mut Conn) -> Option<i64> {
     conn.settle(answer).unwrap()
 }
 
-/// Every connection that the pool may have, all at the same time, answers its own question. Gives their ids.
+/// Takes all connections of the pool at once and asserts that each returns its own answer. Returns their ids.
 async fn every_connection_answers(app: &TestApp, user_id: i64) -> Vec<Option<i64>> {
     app.pool_is_whole().await;
     let most = app.app.db.most_here();
@@ -83,13 +83,13 @@ async fn queries_dropped_half_way_cost_no_connection() {
             }
             Ok::<(), Error>(())
         };
-        // From "not even a connection" to "between two queries", wherever this machine is by then.
+        // Cancels at points from "before the connection" to "between two queries", wherever this machine is by then.
         let _ = tokio::time::timeout(Duration::from_micros(n * 37 % 6000), work).await;
     }
     every_connection_answers(&app, id).await;
 }
 
-/// Nobody gets a connection on which an answer to somebody else is still to come.
+/// A connection with an unread response must not be reused.
 #[actix_web::test]
 async fn a_connection_that_still_owes_an_answer_is_not_used_again() {
     let (app, id) = seeded().await;
@@ -124,7 +124,7 @@ async fn transactions_dropped_half_way_are_rolled_back() {
     assert_eq!(app.database.db_dump().await, before);
 }
 
-/// Browsers that close before the answer is there: the work goes on to its end, and nothing leaks.
+/// Clients disconnect before the response: the work finishes, and no connection leaks.
 #[actix_web::test]
 async fn clients_that_go_away_cost_no_connection() {
     let (app, id) = seeded().await;
@@ -135,7 +135,7 @@ async fn clients_that_go_away_cost_no_connection() {
                 std::thread::spawn(move || {
                     let mut client = TcpStream::connect(address).unwrap();
                     let page = format!("GET /users/{id}?page=2 HTTP/1.1\r\nHost: sample.test\r\n\r\n");
-                    // Some go after half a request.
+                    // Some disconnect after half a request.
                     let cut = if n % 3 == 0 { page.len() / 2 } else { page.len() };
                     client.write_all(&page.as_bytes()[..cut]).unwrap();
                     std::thread::sleep(Duration::from_millis((n * wave) % 17));
@@ -150,7 +150,7 @@ async fn clients_that_go_away_cost_no_connection() {
     assert_eq!(app.browser().get(&format!("/users/{id}")).await.status, 200);
 }
 
-/// An error in the middle of a transaction undoes what came before it.
+/// An error in the middle of a transaction undoes its earlier statements.
 #[actix_web::test]
 async fn an_error_undoes_the_whole_transaction() {
     let app = TestApp::start().await;
@@ -169,7 +169,7 @@ async fn an_error_undoes_the_whole_transaction() {
     every_connection_answers(&app, anna.id).await;
 }
 
-/// The server's own limit ends what takes too long, and the connection is as good as before.
+/// The server's own time-out ends a slow statement, and the connection stays usable.
 #[actix_web::test]
 async fn a_page_that_waits_for_a_locked_table_is_told_so() {
     let app = TestApp::start().await;
@@ -198,11 +198,11 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
     }
     let mut conn = app.app.db.conn().await.unwrap();
     let start = Instant::now();
-    // Each of the two tells in its own way that it was ended: MySQL's SLEEP returns, MariaDB's is an error.
+    // The servers report the end differently: MySQL's SLEEP returns, MariaDB's is an error.
     let ended = ask(&mut conn, "SELECT SLEEP(10) FROM users").await;
     assert!(!matches!(ended, Err(Error::Database(_) | Error::Internal(_))), "{ended:?}");
     let took = start.elapsed();
-    // Ended by the server, and not by the client, which would have closed the connection.
+    // Ended by the server; a client time-out would have closed the connection.
     assert!(took > Duration::from_secs(2), "{took:?}");
     assert_eq!(
         User::find(&mut conn, anna.id).await.unwrap().unwrap().id,
@@ -211,7 +211,7 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
     );
 }
 
-/// What /stack and the metrics know of the database: statements that were answered, and that failed.
+/// The numbers of successful and failed statements that /stack and the metrics report.
 async fn counted(prometheus: &mut Browser) -> [u64; 2] {
     let figures = prometheus.get("/metrics").await.text();
     ["answered", "failed"].map(|result| {
@@ -272,7 +272,7 @@ async fn a_busy_sqlite_delays_writers_and_not_readers() {
     every_connection_answers(&app, anna.id).await;
 }
 
-/// An application whose database is at the other end of a network that can freeze.
+/// An application that reaches its database through a network that can freeze.
 async fn behind_a_proxy() -> Option<(TestApp, Proxy, i64)> {
     let folder = tempfile::tempdir().unwrap();
     let database = TestDatabase::create(folder.path()).await;
@@ -288,7 +288,7 @@ async fn behind_a_proxy() -> Option<(TestApp, Proxy, i64)> {
     Some((app, proxy, anna.id))
 }
 
-/// A connection in the midst of a question is given up after db/conn.rs' ANSWER_TIMEOUT.
+/// A connection that waits for a response is given up after ANSWER_TIMEOUT (db/conn.rs).
 #[actix_web::test]
 async fn a_frozen_server_is_a_503_in_time_and_comes_back_by_itself() {
     let Some((app, proxy, id)) = behind_a_proxy().await else { return };
@@ -296,7 +296,7 @@ async fn a_frozen_server_is_a_503_in_time_and_comes_back_by_itself() {
     assert_eq!(app.browser().get(&path).await.status, 200);
     for round in 0..3 {
         proxy.freeze();
-        // To read, and to write in a transaction, which has to be given up as well.
+        // Reads, and writes in a transaction, whose rollback must be given up too.
         let asking = |n| {
             let (mut browser, path) = (app.browser(), path.clone());
             async move {
@@ -319,7 +319,7 @@ async fn a_frozen_server_is_a_503_in_time_and_comes_back_by_itself() {
         let took = futures_util::future::join_all((0..12).map(asking)).await;
         let longest = took.into_iter().max().unwrap();
         println!("frozen, round {round}: the slowest 503 of 12 at once took {longest:?}");
-        // Asked are 3 s; twice that fails only if two waits follow each other, not because this machine is busy.
+        // The requirement is 3 s. Twice that fails only if two waits add up, not because this machine is busy.
         assert!(longest < Duration::from_secs(6), "round {round}: {longest:?}");
         for path in ["/help", "/about", "/static/app.css", "/livez", "/login"] {
             assert_eq!(app.browser().get(path).await.status, 200, "{path} needs no database");
@@ -355,7 +355,7 @@ async fn connections_that_were_killed_are_replaced() {
         let kills = app.database.db_text(ours).await;
         assert!(kills.matches("KILL").count() >= most, "{kills}");
         for kill in kills.split(';') {
-            // Some are gone by the time: those of this test that asked.
+            // Some connections are gone by then: the ones this test queried with.
             let _ = app.database.db_try(kill).await;
         }
         let mut statuses = Vec::new();
@@ -370,7 +370,7 @@ async fn connections_that_were_killed_are_replaced() {
     every_connection_answers(&app, anna.id).await;
 }
 
-/// Each handler's future has room for this one, and is moved several times on its way.
+/// Every handler's future contains this one, and is moved several times.
 #[actix_web::test]
 async fn what_takes_a_connection_is_small() {
     let app = TestApp::start().await;

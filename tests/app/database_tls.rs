@@ -1,10 +1,10 @@
-//! TLS to the database: a certificate that cannot be verified is refused, and nothing goes on in plain text.
+//! TLS to the database: a certificate that cannot be verified is rejected, without a fallback to plain text.
 
 use crate::support::database_server::is_mariadb;
 use crate::support::doctor::doctor;
 use crate::support::{Certificates, Program, TestApp};
 
-/// Whether the application gets through to the test's own server with these settings.
+/// Whether the application connects to the test's own server with these settings.
 async fn connects(mode: &str, ca_file: &str) -> bool {
     let settings = [("DATABASE_SSL_MODE", mode), ("DATABASE_CA_FILE", ca_file)];
     TestApp::start_unmigrated(&settings).await.app.db.conn().await.is_ok()
@@ -28,7 +28,7 @@ async fn only_a_certificate_that_can_be_verified_will_do() {
     }
 }
 
-/// What was verified is what the server speaks.
+/// Asks the server whether the verified connection is encrypted.
 #[actix_web::test]
 async fn the_connection_is_encrypted() {
     let Ok(right) = std::env::var("TEST_DATABASE_CA_FILE") else {
@@ -58,7 +58,7 @@ async fn tls_cipher(app: &TestApp) -> String {
     cipher
 }
 
-/// MySQL remembers, until it is restarted, whose password it has seen over TLS, and lets them in without TLS meanwhile.
+/// MySQL caches passwords seen over TLS until a restart and accepts those accounts without TLS meanwhile.
 #[actix_web::test]
 async fn who_cannot_sign_in_without_tls_after_a_restart_is_told_so_before() {
     let app = TestApp::start_unmigrated(&[]).await;

@@ -1,5 +1,5 @@
-//! The way onto an EC2 instance: what deploy/ec2/install puts where and in which order, the units, and a newer program
-//! behind the same socket. No systemd runs here; what it does with a socket, a test does.
+//! Deployment to an EC2 instance: which files deploy/ec2/install places and in which order, the units, and a newer
+//! program behind the same socket. No systemd runs here; the test passes the socket as systemd does.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ fn repository(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// A machine with Debian's nginx, as far as files go.
+/// The files of a machine with Debian's nginx.
 fn machine() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let modules = root.path().join("etc/nginx/modules-enabled");
@@ -95,7 +95,7 @@ fn it_installs_in_the_right_order_and_may_be_run_again() {
     assert!(root.join("var/log/sample-app").is_dir());
 }
 
-/// What is on the machine, but for what nothing uses before the switch.
+/// The files on the machine, without those that nothing uses before the switch.
 fn in_use(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
@@ -149,7 +149,7 @@ fn what_fails_before_the_switch_leaves_all_files_as_they_were() {
     assert!(!root.join("opt/sample-app/stage").exists() && !root.join("opt/sample-app/nginx-test").exists());
 }
 
-/// The one before stays for the way back, and static files of both.
+/// The previous version is kept for a rollback, and the static files of both versions.
 #[test]
 fn the_way_back_is_kept() {
     let machine = machine();
@@ -187,7 +187,7 @@ fn it_installs_for_tls_and_where_nginx_knows_no_brotli() {
     assert!(help.status.success() && said(&help).contains("--tls HOST"));
 }
 
-/// What the units say that other files repeat.
+/// The values in the units that other files repeat.
 #[test]
 fn the_units_fit_what_they_start() {
     let files = repository("deploy/ec2");
@@ -199,7 +199,7 @@ fn the_units_fit_what_they_start() {
     assert!(service.contains("EnvironmentFile=/etc/sample-app/sample-app.env\n"));
     let allowed = service.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
     assert!(allowed.parse::<u64>().unwrap() > sample_app::server::MAX_STOP.as_secs(), "{allowed}");
-    // As far as this machine has systemd's own judgement of it.
+    // Checked by systemd itself, if installed.
     let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
         println!("no systemd-analyze here: not judged");
         return;
@@ -207,13 +207,13 @@ fn the_units_fit_what_they_start() {
     assert!(version.status.success());
     let copies = tempfile::tempdir().unwrap();
     std::fs::write(copies.path().join("sample-app.socket"), socket).unwrap();
-    // It has to be there for `verify`.
+    // The program must exist for `verify`.
     let there = service.replace("/opt/sample-app/sample-app\n", "/bin/true\n");
     let unit = copies.path().join("sample-app.service");
     std::fs::write(&unit, there).unwrap();
     let verified = Command::new("systemd-analyze").arg("verify").arg(&unit).output().unwrap();
     assert_eq!((verified.status.code(), said(&verified).as_str()), (Some(0), ""));
-    // In tenths: 1.5 and below, where 10 is no protection at all.
+    // The exposure score in tenths: at most 1.5, where 10 means no protection.
     let judged = Command::new("systemd-analyze")
         .args(["security", "--offline=true", "--threshold=15"])
         .arg(&unit)
@@ -229,7 +229,7 @@ fn note(tally: &Tally, what: &str, answer: Result<u16, String>, expected: u16) {
     }
 }
 
-/// As `systemctl restart` with the socket unit. Nobody is refused and nothing fails, through nginx and without.
+/// Like `systemctl restart` with the socket unit: no request is refused or fails, with and without nginx.
 #[actix_web::test]
 async fn a_new_program_behind_the_same_socket_is_noticed_by_nobody() {
     let folder = tempfile::tempdir().unwrap();

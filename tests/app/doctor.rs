@@ -1,4 +1,4 @@
-//! `sample-app doctor`, the real program: where all is well, it says so of each service and leaves nothing behind.
+//! `sample-app doctor` with the real program: with working services, each step passes and nothing is left behind.
 
 use std::process::Stdio;
 
@@ -153,7 +153,7 @@ async fn mysql_is_well_by_every_mode_of_tls() {
     let program = program.set("DATABASE_SSL_MODE", "verify_identity");
     let issued = "ok TLS issued by sample-app tests, 1 day left, made out to";
     doctor(&program).assert_well(&[issued]);
-    // Another name for the same machine, which the certificate does not know.
+    // Another name for this machine, which the certificate does not contain.
     let other = program.database.url.replace("127.0.0.1", "localhost.localdomain");
     if std::net::ToSocketAddrs::to_socket_addrs(&("localhost.localdomain", 0)).is_ok() {
         let program = program.set("DATABASE_URL", &other);

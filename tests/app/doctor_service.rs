@@ -1,5 +1,5 @@
-//! `sample-app doctor` where a real server is reached and does not do what is asked: a wrong password, a wrong bucket, rights
-//! that lack, a replica. It says what to do, never a password, and looks at the other services all the same.
+//! `sample-app doctor` when a real server answers but refuses: a wrong password or bucket, missing rights, a replica.
+//! It gives advice, never prints a password, and still checks the other services.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -57,7 +57,7 @@ async fn a_sender_that_the_mail_server_does_not_take() {
     assert!(literal.fail(&["serve"]).contains("MAIL_FROM: is not a mail address"));
 }
 
-/// Of three nodes, one has the key that is tried first.
+/// Only one of three nodes owns the key that is tried first.
 #[actix_web::test]
 async fn a_cluster_that_the_settings_do_not_know_of_and_the_other_way_round() {
     let nodes = redis::start_cluster();
@@ -100,7 +100,7 @@ async fn a_wrong_key_a_wrong_bucket_and_no_credentials() {
     doctor(&nobody).assert_ill("pictures", "sign-in", &words);
 }
 
-/// A store that finds the time of every request wrong.
+/// A store that rejects the time of every request.
 #[actix_web::test]
 async fn a_clock_that_is_wrong() {
     let store = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -116,7 +116,7 @@ async fn a_clock_that_is_wrong() {
 }
 
 fn refuse_for_its_time(mut stream: TcpStream) -> std::io::Result<()> {
-    // One that only looks whether the port takes connections says nothing.
+    // A connection that only probes the port sends nothing.
     if stream.read(&mut [0; 4096])? > 0 {
         let xml =
             "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>";
@@ -193,7 +193,7 @@ async fn what_goes_wrong_at_mysql() {
     doctor(&program).assert_ill("database", "greeting", &["no answer within 5 s", "usually 3306"]);
 }
 
-/// MariaDB says 1045, as to a wrong password. (MySQL's accounts need TLS anyway: database_tls.rs.)
+/// MariaDB answers with 1045, as for a wrong password. (MySQL's accounts need TLS anyway: database_tls.rs.)
 #[actix_web::test]
 async fn an_account_of_mysql_that_requires_tls() {
     let program = program().await;

@@ -1,11 +1,11 @@
-//! `sample-app doctor` where the way to a real server ends: nobody is there, the name is not known, another authority signed
-//! the certificate, TLS is on one side only. It says what to do, and looks at the other services all the same.
+//! `sample-app doctor` when a real server cannot be reached: closed port, unknown name, certificate from another
+//! authority, TLS on one side only. It gives advice and still checks the other services.
 
 use crate::support::doctor::{doctor, other_authority, port, program};
 use crate::support::tls_front::TlsFront;
 use crate::support::{Bucket, Certificates, MailServer, Rsyslog, Server, redis};
 
-/// An address at which nobody is.
+/// An address where nothing listens.
 fn nobody() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -131,7 +131,7 @@ async fn a_server_that_says_nothing() {
     doctor(&program).assert_ill("mail", "greeting", &["no answer within 5 s", "smtps:// for 465"]);
 }
 
-/// The store's authority has to be one that the system trusts.
+/// The system must trust the store's authority.
 #[actix_web::test]
 async fn a_store_with_another_authority() {
     let bucket = Bucket::start();

@@ -1,4 +1,4 @@
-//! The documents say what is there: paths, commands, routes. (The table of settings: src/config/tests/documents.rs.)
+//! The documents match the code: paths, commands, routes. (For the table of settings: src/config/tests/documents.rs.)
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,12 +17,12 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
 }
 
-/// What stands between single backticks.
+/// The texts between single backticks.
 fn code(text: &str) -> BTreeSet<&str> {
     text.split('`').skip(1).step_by(2).filter(|code| !code.contains('\n')).collect()
 }
 
-/// Whether it is written as a place in the repository: a folder that is there, or a file with a known ending.
+/// Whether it is written as a path in the repository: an existing folder, or a file with a known extension.
 fn is_path(code: &str) -> bool {
     let endings =
         [".rs", ".md", ".toml", ".sh", ".html", ".txt", ".css", ".js", ".sql", ".sample", ".png", ".py"];
@@ -34,7 +34,7 @@ fn is_path(code: &str) -> bool {
         || endings.iter().any(|end| code.ends_with(end)))
 }
 
-/// A place is named from the root, or from src/ (`web/middleware/run_detached.rs`).
+/// Paths are relative to the root or to src/ (`web/middleware/run_detached.rs`).
 fn is_there(path: &str) -> bool {
     root().join(path).exists() || root().join("src").join(path).exists()
 }
@@ -62,7 +62,7 @@ fn every_link_in_the_documents_leads_somewhere() {
     }
 }
 
-/// The map is a map: every source module and every folder at the top is named in it.
+/// The map is complete: it names every source module and every top-level folder.
 #[test]
 fn the_architecture_names_every_module_and_folder() {
     let text = read("ARCHITECTURE.md");
@@ -118,7 +118,7 @@ async fn every_command_in_the_documents_exists() {
     }
 }
 
-/// The documents are pages of the application too; what is served is what lies in the repository.
+/// The application also serves the documents as pages, with the same contents as in the repository.
 #[actix_web::test]
 async fn the_documents_are_served_as_they_are() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! What somebody wrote comes back, whatever stands between them and their post.
+//! The text of a post is kept, whatever error prevents posting it.
 
 use crate::support::people::PASSWORD;
 use crate::support::posts::png;
@@ -15,7 +15,7 @@ fn draft(page: &Page) -> Option<String> {
     })
 }
 
-/// Somebody whose session ends while they write, who then sends the form.
+/// A user whose session ends while they write, and who then submits the form.
 async fn too_late(app: &TestApp, text: &str, picture: bool) -> (Browser, Page, String) {
     let michael = app.db_person("michael").await;
     let mut browser = app.logged_in(&michael).await;
@@ -74,7 +74,7 @@ async fn a_text_is_shown_to_whoever_logs_in_next_and_to_nobody_else() {
     assert!(!browser.cookies.contains_key("draft"));
     browser.log_in(&archer.email, PASSWORD).await;
     assert_eq!(draft(&browser.get("/").await).as_deref(), Some(""));
-    // Even if the session ended without anybody logging out.
+    // Even if the session ended without a log-out.
     browser.cookies.insert("draft".into(), kept.clone());
     assert_eq!(draft(&browser.get("/").await).as_deref(), Some(""));
     for forged in ["", "x", "MCAwIGZvcmdlZA", &kept[1..]] {
@@ -83,8 +83,8 @@ async fn a_text_is_shown_to_whoever_logs_in_next_and_to_nobody_else() {
     }
 }
 
-/// Nothing is known of what a service did that did not answer: the text comes back with its key, so that sending it again is
-/// safe.
+/// When a service did not answer, it is unknown whether the post was saved. The text comes back with its idempotency
+/// key, so that it is safe to send it again.
 #[actix_web::test]
 async fn a_text_is_on_every_error_page_and_can_be_sent_from_there() {
     let app = TestApp::start().await;
@@ -116,7 +116,7 @@ async fn a_text_is_on_every_error_page_and_can_be_sent_from_there() {
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 3);
 }
 
-/// Error pages promise what is known, and nothing else.
+/// Error pages claim only what is known.
 #[actix_web::test]
 async fn an_error_page_says_that_a_form_may_have_been_saved_only_where_there_was_a_form() {
     let app = TestApp::start().await;

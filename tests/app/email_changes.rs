@@ -1,4 +1,5 @@
-//! A new address: it counts once the link in the mail that went there was followed, and the old one is told.
+//! Changing the address: it takes effect once the link sent to the new address is followed, and the old address is
+//! notified.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -41,7 +42,7 @@ async fn a_new_address_counts_once_its_link_was_used_and_the_old_one_is_told() {
     app.browser().log_in(NEW, PASSWORD).await.assert_at(422, "/login");
     assert_eq!(app.browser().log_in(&michael.email, PASSWORD).await.status, 200);
 
-    // Followed by a scanner first: nothing changes; then on another device, which needs no log-in.
+    // First a scanner follows the link, which changes nothing; then another device, which needs no log-in.
     app.all_mails().await;
     let before = app.database.db_dump().await;
     let page = app.browser().get(&mail.link()).await;
@@ -80,7 +81,7 @@ async fn a_taken_address_answers_alike_and_only_its_owner_learns() {
     assert_eq!(app.database.db_text("SELECT email FROM users WHERE name = 'lana'").await, lana.email);
 }
 
-/// Otherwise the link that was sent before would tell whether the second address is taken, by working or not.
+/// Otherwise whether the earlier link still works would tell whether the second address is taken.
 #[actix_web::test]
 async fn asking_anew_ends_the_earlier_link_taken_or_not() {
     let app = TestApp::start().await;
@@ -108,7 +109,7 @@ async fn an_address_that_was_taken_in_the_meantime_stays_its_owners() {
     assert_eq!(app.database.db_text("SELECT email FROM users WHERE name = 'michael'").await, michael.email);
 }
 
-/// Anybody can sign up with any address; until they show that it is theirs, that keeps nobody else from it.
+/// Anybody can sign up with any address. Until it is confirmed, the sign-up must not block the address for others.
 #[actix_web::test]
 async fn a_sign_up_that_was_never_activated_holds_no_address() {
     let app = TestApp::start().await;
@@ -156,7 +157,7 @@ async fn of_fifty_parallel_uses_one_succeeds() {
     assert_eq!(said.iter().filter(|said| said.contains("success")).count(), 1, "{said:?}");
 }
 
-/// The mail to the old address says: if that was not you, choose a new password. That has to help.
+/// The mail to the old address says: if that was not you, choose a new password. That must stop the change.
 #[actix_web::test]
 async fn a_new_password_ends_a_change_that_was_asked_for() {
     let app = TestApp::start().await;
@@ -179,7 +180,7 @@ async fn a_new_password_ends_a_change_that_was_asked_for() {
     assert_eq!(app.database.db_text("SELECT email FROM users").await, michael.email);
 }
 
-/// Who reads the old mailbox can do nothing any more.
+/// Whoever reads the old mailbox must have no access any more.
 #[actix_web::test]
 async fn a_reset_link_sent_to_the_old_address_ends_with_it() {
     let app = TestApp::start().await;
@@ -210,7 +211,7 @@ async fn a_waiting_address_is_shown_sent_again_and_cancelled() {
     let mut browser = app.logged_in(&michael).await;
     let settings = format!("/users/{}/edit", michael.id);
     assert!(!browser.get(&settings).await.has(".pending_email"));
-    // A taken address waits as any other does.
+    // A change to a taken address is pending like any other.
     for (number, email) in [lana.email.as_str(), NEW].into_iter().enumerate() {
         ask(&mut browser, &michael, email).await;
         let page = browser.get(&settings).await;

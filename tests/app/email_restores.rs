@@ -1,5 +1,5 @@
-//! The way back from a change of address: whoever knows the password can change the address, and the mail to the former one
-//! has a link that undoes it, whatever was done since.
+//! Undoing a change of address: someone who knows the password can change the address, so the mail to the old address
+//! contains a link that undoes it, whatever happened since.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ const OWN: &str = "my own again";
 const INVALID: &str = "Invalid link: it was used, or is older than seven days.";
 const DONE: &str = "Your account has this address and a new password. Everybody else was logged out.";
 
-/// Asks for a new address, and confirms it.
+/// Requests a new address and confirms it.
 async fn change(app: &TestApp, browser: &mut Browser, person: &Person, password: &str, email: &str) {
     let form = browser.get(&format!("/users/{}/edit", person.id)).await.form("Save changes");
     browser.submit(form.set("user[email]", email).set("user[current_password]", password)).await;
@@ -20,7 +20,7 @@ async fn change(app: &TestApp, browser: &mut Browser, person: &Person, password:
     browser.submit(page.form("Use this address")).await.assert_at(200, "/");
 }
 
-/// Somebody, and whoever knew the password and has changed the address.
+/// A user, and the browser of a thief who knew the password and changed the address.
 async fn stolen(app: &TestApp) -> (Person, Browser) {
     let michael = app.db_person("michael").await;
     let mut thief = app.logged_in(&michael).await;
@@ -28,7 +28,7 @@ async fn stolen(app: &TestApp) -> (Person, Browser) {
     (michael, thief)
 }
 
-/// The links that went to an address, once there are so many; oldest first.
+/// The links sent to an address, oldest first. Waits until there are `number`.
 async fn links(app: &TestApp, email: &str, number: usize) -> Vec<String> {
     let start = std::time::Instant::now();
     loop {
@@ -63,7 +63,7 @@ async fn the_former_address_takes_the_account_back_from_whoever_knows_the_passwo
     let mut thief = app.browser();
     thief.log_in_remembered(&michael.email, PASSWORD).await;
     change(&app, &mut thief, &michael, PASSWORD, "thief@example.com").await;
-    // A new password ends other links, and not this one.
+    // A new password invalidates other links, but not this one.
     let form = thief.get(&format!("/users/{}/edit", michael.id)).await.form("Save changes");
     let form = form.set("user[password]", "the thief's own").set("user[current_password]", PASSWORD);
     thief.submit(form.set("user[password_confirmation]", "the thief's own")).await;
@@ -93,7 +93,7 @@ async fn the_former_address_takes_the_account_back_from_whoever_knows_the_passwo
     assert_eq!(app.browser().log_in(&michael.email, OWN).await.status, 200);
 }
 
-/// Also before the new address was confirmed, and then the change that waits is over.
+/// The link also works before the new address is confirmed, and cancels the pending change.
 #[actix_web::test]
 async fn the_link_ends_a_change_that_is_still_waiting() {
     let app = TestApp::start().await;
@@ -127,7 +127,7 @@ async fn the_first_owner_wins_over_every_later_address() {
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM email_restores").await, 0);
 }
 
-/// The other way round: a thief who uses the link of his own address first changes nothing for the owner's.
+/// The reverse: a thief who first uses the link sent to his own address does not invalidate the owner's.
 #[actix_web::test]
 async fn a_later_link_does_not_end_an_earlier_one() {
     let app = TestApp::start().await;
@@ -149,7 +149,7 @@ async fn a_former_address_that_another_account_has_by_now_says_so_and_the_link_s
     let link = links(&app, &michael.email, 2).await.remove(1);
     let mut owner = app.browser();
     let page = owner.get(&link).await;
-    // A sign-up that was never activated is in nobody's way.
+    // A sign-up that was never activated does not block the address.
     let second = app.db_unactivated("michael").await;
     app.browser().get(&link).await.assert_at(200, "/email_restores/kept/edit");
     let activate = format!("UPDATE users SET activated_at = created_at WHERE id = {}", second.id);

@@ -1,5 +1,5 @@
-//! The writer changes, and the database's end point leads to its successor from then on, while connections to the old one
-//! live on and answer questions, as on Aurora: 1290 for every write.
+//! Fail-over to a new writer: the database's end point leads to it, while connections to the old one stay open and
+//! answer queries, as on Aurora, but every write fails with 1290.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,8 @@ use crate::support::people::{PASSWORD, Person};
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, DatabaseServer, Proxy, TestApp};
 
-/// Two writers, of which the new one is the server under test; each has the schema and Anna, and an end point leads to one.
+/// Two writers, the new one being the server under test. Each has the schema and Anna; a switchable end point leads to
+/// one of them.
 struct Cluster {
     old: DatabaseServer,
     new: TestApp,
@@ -28,7 +29,7 @@ impl Cluster {
         }
         let old = DatabaseServer::start(&new.database, &[]).await;
         let schema = new.database.url.rsplit('/').next().unwrap().to_owned();
-        // read_only does not bind root.
+        // read_only does not apply to root.
         let user =
             format!("CREATE USER {schema} IDENTIFIED BY 'secret'; GRANT ALL ON {schema}.* TO {schema}");
         old.db_execute(&format!("CREATE DATABASE {schema}; {user}")).await;
@@ -39,7 +40,7 @@ impl Cluster {
         app.app.db.migrate().await.unwrap();
         let anna = app.db_person("anna").await;
         assert_eq!(new.db_person("anna").await.id, anna.id);
-        // Her row is the same on both, as replication would have it.
+        // Her row is equal on both, as with replication.
         let epoch = format!("UPDATE {schema}.users SET sign_in_epoch = 1");
         old.db_execute(&epoch).await;
         new.database.db_execute(&epoch).await;
@@ -50,7 +51,7 @@ impl Cluster {
         self.new.database.url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned()
     }
 
-    /// What a promotion leaves behind.
+    /// The state of the old writer after a promotion.
     async fn demote_the_old_one(&self) {
         let sql = match is_mariadb(&self.new.database).await {
             true => "SET GLOBAL read_only = 1",
@@ -69,7 +70,7 @@ impl Cluster {
         self.new.database.db_number("SELECT COUNT(*) FROM microposts").await
     }
 
-    /// Statuses of many posts at once.
+    /// The statuses of `number` concurrent posts.
     async fn post(&self, browser: &Browser, number: usize) -> Vec<u16> {
         let post = |n: usize| {
             let mut browser = browser.clone();
@@ -84,13 +85,13 @@ async fn the_first_write_after_a_fail_over_finds_the_new_writer() {
     let Some(cluster) = Cluster::start().await else { return };
     let app = &cluster.app;
     let mut browser = app.logged_in(&cluster.anna).await;
-    // Idle connections, as many as there can be, on all threads.
+    // The maximum number of idle connections, on all threads.
     assert!(cluster.post(&browser, 40).await.iter().all(|status| *status == 303));
     assert!(cluster.connections_to_the_old_one().await > 1);
 
     cluster.demote_the_old_one().await;
     cluster.end_point.lead_to(cluster.new_address().await);
-    // A transaction, and a statement outside of one.
+    // One transaction, and one statement outside a transaction.
     let mut other = app.browser();
     let (posted, remembered) =
         tokio::join!(cluster.post(&browser, 8), other.log_in_remembered(&cluster.anna.email, PASSWORD));
@@ -99,7 +100,7 @@ async fn the_first_write_after_a_fail_over_finds_the_new_writer() {
     assert_eq!(cluster.posts_on_the_new_one().await, 8, "each once");
     assert_eq!(browser.get("/").await.microposts().len(), 8, "and readers see them");
 
-    // No successor yet: readers read on, and writers are told to come back.
+    // No new writer yet: reads work, and writes get 503 with Retry-After.
     cluster.end_point.lead_to(cluster.old.address());
     let ours = format!(
         "SELECT GROUP_CONCAT(CONCAT('KILL ', id) SEPARATOR ';') FROM information_schema.processlist WHERE user = '{}'",
@@ -129,8 +130,8 @@ async fn the_first_write_after_a_fail_over_finds_the_new_writer() {
     app.pool_is_whole().await;
 }
 
-/// Modes in which other SQL is spoken, or in which a transaction that reads a row cannot change it once somebody else has:
-/// 1020, which is a conflict like any other.
+/// SQL modes with another dialect, and innodb_snapshot_isolation, in which a transaction cannot change a row that
+/// another has changed since it was read: error 1020, a lock conflict like any other.
 #[actix_web::test]
 async fn the_settings_of_the_server_do_not_matter() {
     let shared = TestApp::start().await;
@@ -165,8 +166,8 @@ async fn the_settings_of_the_server_do_not_matter() {
     assert_eq!(server.db_number("SELECT followers_count FROM test.users WHERE name = 'B'").await, 1);
 }
 
-/// Each error that means "not now", from a statement in a transaction (the count of a post) and from one outside (an address
-/// that an admin lets have mail again), once and for ever: what can be tried again is, and nothing is a 500.
+/// Every temporary error, once and permanently, from a statement in a transaction (the counter of a post) and from one
+/// outside (an admin lifts an address's mail suppression). What can be retried is retried, and nothing is a 500.
 #[actix_web::test]
 async fn no_error_that_passes_is_a_fault() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -191,7 +192,7 @@ async fn no_error_that_passes_is_a_fault() {
     }
     let id = app.database.db_number("SELECT id FROM suppressions").await;
     let (address, again) = (format!("/admin/suppressions/{id}"), "UPDATE suppressions SET lifted_at = NULL");
-    // Lock conflicts are tried three times, what another server may do twice, the rest once.
+    // Lock conflicts get three attempts, errors that another server may not have two, all others one.
     let conflicts = [1205, 1213, 1020, 1180, 3101, 1412, 1615].map(|number| (number, 2));
     let stale = [1290, 1792, 1836, 1047, 4031].map(|number| (number, 1));
     let transient =

@@ -1,4 +1,4 @@
-//! What a newcomer does: gets the files, types `cargo run`, and walks through it, with nothing set up and nothing set.
+//! A newcomer's first run: gets the files, runs `cargo run` and visits the pages, without any setup or settings.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::support::program::Serving;
 use crate::support::{Browser, posts};
 
-/// A copy of what git keeps, as after a clone.
+/// A copy of the files tracked by git, as after a clone.
 fn clone_into(folder: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let listed = Command::new("git").arg("-C").arg(root).args(["ls-files", "-z"]).output().unwrap();
@@ -15,17 +15,17 @@ fn clone_into(folder: &Path) {
     for file in files.split_terminator('\0') {
         let copy = folder.join(file);
         std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
-        // A file that git knows and that was just deleted is not in the next commit either.
+        // A tracked file that was just deleted is skipped.
         if root.join(file).exists() {
             std::fs::copy(root.join(file), copy).unwrap();
         }
     }
 }
 
-/// On port 3000, because that is what the newcomer gets. What others have built already is used again.
+/// On port 3000, the default that a newcomer gets. Reuses earlier builds of dependencies.
 #[actix_web::test]
 async fn cargo_run_and_walk_through() {
-    // Next to what is built, and always in one place: the compiler keeps what it made for each place.
+    // Beside the target folder, always at the same path, because cargo caches builds per path.
     let target = Path::new(env!("CARGO_BIN_EXE_sample-app")).ancestors().nth(2).unwrap();
     let (folder, built) = (target.join("first_run/clone"), target.join("first_run/target"));
     let _ = std::fs::remove_dir_all(&folder);
@@ -78,12 +78,12 @@ async fn cargo_run_and_walk_through() {
     for name in ["sample_app.db", "images", "mail"] {
         assert!(folder.join("var").join(name).exists(), "var/{name}");
     }
-    // cargo has become the program by then.
+    // By then cargo has replaced itself with the program (exec).
     serving.stop();
 }
 
-/// Hard links to the dependencies that are built already, in another folder, so that the program that other tests run
-/// stays as it is. Only speed depends on it.
+/// Hard-links the built dependencies into another target folder, so that the program used by other tests stays
+/// unchanged. This only saves time.
 fn share_dependencies(from: &Path, to: &Path) -> std::io::Result<()> {
     let to = to.join("debug");
     std::fs::create_dir_all(&to)?;

@@ -1,5 +1,5 @@
-//! The page with a refused form stands at an address that only forms are sent to. Whoever reloads it by that address gets to the
-//! form; and error pages know who is logged in.
+//! A page with a rejected form is at a URL that only accepts POST; reloading that URL by GET leads to the form. Error
+//! pages show who is logged in.
 
 use reqwest::Method;
 
@@ -34,7 +34,7 @@ async fn the_address_of_a_refused_form_leads_to_the_form() {
     assert!(page.has("input[type=password]"));
 }
 
-/// Wherever something is not found, not allowed or not understood.
+/// For pages that are not found, not allowed or malformed.
 #[actix_web::test]
 async fn error_pages_greet_who_is_logged_in() {
     let app = TestApp::start().await;

@@ -1,5 +1,5 @@
-//! Random input to everything that reads what visitors send, through the real program: what is in tests/corpus/ as it is, and
-//! mutations of it, a fixed number from a fixed seed. `scripts/fuzz` goes on for longer, from other seeds.
+//! Random input to everything that parses what visitors send, through the real program: the files in tests/corpus/
+//! unchanged, and a fixed number of mutations from a fixed seed. `scripts/fuzz` runs longer, with other seeds.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -17,15 +17,15 @@ use crate::support::people::PASSWORD;
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Program, TestDatabase};
 
-/// Mutations for each reader in each round.
+/// Mutations per reader and round.
 const CASES: u32 = 120;
-/// `scripts/fuzz` has the machine to itself.
+/// Maximum response time. `scripts/fuzz` has the machine to itself.
 const LONGEST: Duration = Duration::from_secs(2);
 const MAX_MEMORY_KB: u64 = 256 * 1024;
-/// Larger files of the corpus are for other tests.
+/// In bytes. Larger corpus files are for other tests.
 const MAX_SEED: usize = 10_000;
 
-/// What parsers trip over, between and instead of what they expect.
+/// Fragments that parsers stumble over, inserted into or replacing parts of the input.
 const WORDS: [&[u8]; 29] = [
     b"",
     b"&",
@@ -58,7 +58,7 @@ const WORDS: [&[u8]; 29] = [
     b"\r\n--limit--\r\n",
 ];
 
-/// The lines of a file, or the files of a folder.
+/// The lines of a file, or the files in a folder.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
     if path.is_file() {
@@ -70,7 +70,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     seeds.filter(|seed| seed.len() <= MAX_SEED).collect()
 }
 
-/// Up to five pieces of a seed are replaced.
+/// Replaces up to five pieces of a seed.
 fn mutated(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![select(WORDS.map(<[u8]>::to_vec).to_vec()), vec(any::<u8>(), 0..8)];
     let edit = (any::<Index>(), prop_oneof![3 => 0..4_usize, 1 => 0..200_usize], word);
@@ -84,7 +84,7 @@ fn mutated(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// One line of a head: anything but its end.
+/// One header line: the bytes without line ends.
 fn line(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().copied().filter(|byte| !b"\r\n".contains(byte)).collect()
 }
@@ -104,17 +104,17 @@ fn post(path: &str, content_type: &str, cookie: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// Whole requests with an input.
+/// Builds complete requests from an input.
 type Requests = Box<dyn Fn(&[u8]) -> Vec<Vec<u8>> + Send>;
 
-/// What reads the input, what it gets to read, and the whole requests with it.
+/// A parser under test: its seeds, and how its input becomes requests.
 struct Reader {
     name: &'static str,
     seeds: Vec<Vec<u8>>,
     requests: Requests,
 }
 
-/// `cookie` is that of somebody who is logged in, `cookies` are others that the application made.
+/// `cookie` belongs to a logged-in user; `cookies` are others that the application issued.
 fn readers(cookie: &str, cookies: &[String]) -> Vec<Reader> {
     const MULTIPART: &str = "multipart/form-data; boundary=limit";
     let cookie = || cookie.to_owned();
@@ -157,18 +157,18 @@ fn readers(cookie: &str, cookies: &[String]) -> Vec<Reader> {
     ]
 }
 
-/// The program that is tested, for a thread that may block.
+/// The program under test, used from a thread that may block.
 struct Target {
     address: SocketAddr,
     database: TestDatabase,
     runtime: Handle,
     longest: Duration,
-    /// How much was stored when it was last counted: only a POST may change it.
+    /// The last count of stored rows. Only a POST may change it.
     stored: Cell<i64>,
 }
 
 impl Target {
-    /// The status of the answer, or 0 when there was none.
+    /// The status of the response, or 0 if there was none.
     fn send(&self, request: &[u8]) -> u16 {
         let exchange = || {
             let mut stream = TcpStream::connect(self.address)?;
@@ -183,14 +183,14 @@ impl Target {
         std::str::from_utf8(&answer[9..]).ok().and_then(|status| status.parse().ok()).unwrap_or(0)
     }
 
-    /// How much there is that visitors may make.
+    /// Number of stored rows that visitors can create.
     fn stored(&self) -> i64 {
         const ALL: &str = "SELECT (SELECT COUNT(*) FROM users) + (SELECT COUNT(*) FROM microposts) + \
                            (SELECT COUNT(*) FROM relationships) + (SELECT COUNT(*) FROM remembered_devices)";
         self.runtime.block_on(self.database.db_number(ALL))
     }
 
-    /// Nothing fails or takes long; what is refused leaves nothing behind.
+    /// Asserts that nothing fails or takes long, and that rejected requests store nothing.
     fn assert_takes(&self, reader: &Reader, input: &[u8]) -> TestCaseResult {
         for request in (reader.requests)(input) {
             let start = Instant::now();
@@ -207,7 +207,7 @@ impl Target {
         Ok(())
     }
 
-    /// The corpus as it is, and so many mutations of it.
+    /// Sends the corpus unchanged, then mutations of it.
     fn fuzz(&self, reader: &Reader, seed: u64) {
         for input in &reader.seeds {
             let done = self.assert_takes(reader, input);
@@ -221,7 +221,7 @@ impl Target {
         let mut runner = TestRunner::new_with_rng(config, rng);
         match runner.run(&mutated(reader.seeds.clone()), |input| self.assert_takes(reader, &input)) {
             Ok(()) => {}
-            // The smallest input that does it.
+            // The smallest failing input.
             Err(TestError::Fail(why, input)) => panic!(
                 "{}, FUZZ_SEED={seed}: {why} for {}\nMend it, and put this input into tests/corpus.",
                 reader.name,
@@ -236,7 +236,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
-/// Cookies that the application made, of every kind that a visitor can get.
+/// Cookies issued by the application, of every kind that a visitor can get.
 async fn cookies(mut browser: Browser) -> Vec<String> {
     let mut cookies = Vec::new();
     for (path, form) in [
@@ -291,7 +291,7 @@ async fn no_input_breaks_a_reader() {
         "{rounds} rounds of {CASES} mutations for each reader from FUZZ_SEED={seed}: {memory} kB at most"
     );
     assert!(memory < MAX_MEMORY_KB, "{memory} kB");
-    // Each picture has its post: what was not taken is deleted.
+    // Every stored picture has a post; rejected ones are deleted.
     let pictures = "SELECT COUNT(*) FROM microposts WHERE picture IS NOT NULL";
     let pictures = program.database.db_number(pictures).await;
     let folder = program.folder.path().join("images");

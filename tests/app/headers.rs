@@ -1,4 +1,4 @@
-//! Cookies and security headers: on every answer, whatever its status.
+//! Cookies and security headers on every response, whatever its status.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::support::{Browser, Page, TestApp};
 
 const HTTPS: (&str, &str) = ("APP_URL", "https://sample.test");
 
-/// One answer of every kind that can be had: statuses, types, with and without a person.
+/// One response of every kind: all statuses and types, logged in and not.
 async fn answers(settings: &[(&str, &str)]) -> Vec<Page> {
     let app = TestApp::start_with(settings).await;
     let owner = app.db_owner("michael").await;
@@ -54,7 +54,7 @@ async fn answers(settings: &[(&str, &str)]) -> Vec<Page> {
     answers
 }
 
-/// Logs in; gives the name of the session's cookie too.
+/// Logs in. Returns the name of the session cookie and the browser.
 async fn session_cookie(app: &TestApp, email: &str) -> (String, Browser) {
     let mut browser = app.browser();
     let page = browser.log_in(email, PASSWORD).await;
@@ -111,7 +111,7 @@ async fn every_answer_carries_the_headers() {
     }
 }
 
-/// On every way to every cookie there is.
+/// Visits every flow that sets a cookie.
 #[actix_web::test]
 async fn cookies_are_for_this_host_and_no_script() {
     for (settings, prefix) in [(vec![], PREFIX), (vec![HTTPS], "__Host-")] {
@@ -143,7 +143,7 @@ async fn cookies_are_for_this_host_and_no_script() {
             assert_eq!(flags, expected, "neither more nor less, no Domain among it: {cookie}");
             let name = name.strip_prefix(prefix).unwrap_or_else(|| panic!("{cookie}"));
             assert_eq!(value.is_empty(), max_age == Some("Max-Age=0"), "{cookie}");
-            // The log-in ends with the browser, unless it was asked to be remembered.
+            // The session ends with the browser unless "remember me" was checked.
             assert_eq!(max_age.is_none(), name == "session" && !value.is_empty(), "{cookie}");
             names.insert(name.to_owned());
         }
@@ -152,7 +152,7 @@ async fn cookies_are_for_this_host_and_no_script() {
     }
 }
 
-/// The path of the link in the only mail, whatever the host.
+/// The path of the link in the only mail, whatever its host.
 fn mail_link(app: &TestApp) -> String {
     let mails = mails_in(&app.folder.path().join("mail"));
     assert_eq!(mails.len(), 1);
@@ -160,7 +160,7 @@ fn mail_link(app: &TestApp) -> String {
     link.split_once("sample.test").unwrap().1.to_owned()
 }
 
-/// Nothing of somebody who is logged in stays in the browser, but for what is the same for all.
+/// Nothing about a logged-in user is stored by the browser, except files that are the same for everybody.
 #[actix_web::test]
 async fn pages_of_people_are_not_stored() {
     let app = TestApp::start().await;
@@ -184,7 +184,7 @@ async fn pages_of_people_are_not_stored() {
     assert!(app.browser().get("/users").await.header("cache-control").contains("no-cache"));
 }
 
-/// Following a link from a mail leads to an address without the token, and nothing on that page says it.
+/// A mail link redirects to a URL without the token, and that page does not contain the token.
 #[actix_web::test]
 async fn the_token_leaves_the_address_at_once() {
     let app = TestApp::start().await;
@@ -205,7 +205,7 @@ async fn the_token_leaves_the_address_at_once() {
     }
 }
 
-/// Pages and style sheets load nothing from elsewhere; with AVATARS=gravatar, avatars and nothing else.
+/// Pages and style sheets load nothing from other hosts; with AVATARS=gravatar only avatars.
 #[actix_web::test]
 async fn pages_load_nothing_from_elsewhere() {
     let loading = "link[href], script[src], img[src], img[srcset], source, iframe, object, embed, video, audio, [style], style, base, meta[http-equiv]";
@@ -243,7 +243,7 @@ async fn pages_load_nothing_from_elsewhere() {
     }
 }
 
-/// A header twice would let a browser choose.
+/// With a duplicated header, browsers may choose either value.
 #[actix_web::test]
 async fn no_header_is_there_twice() {
     let app = TestApp::start().await;

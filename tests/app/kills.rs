@@ -1,5 +1,5 @@
-//! The program is killed at any moment, as by a power failure, and started again. Every sign-up that reached the
-//! database has its mail in the end, and of a deleted person nothing is left.
+//! The program is killed at random times, as by a power failure, and restarted. Every committed sign-up gets its mail
+//! in the end, and nothing is left of a deleted user.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::support::{Browser, MailServer, Program};
 
 const KILLS: usize = 200;
 
-/// A random part of this time.
+/// A random duration up to this one.
 fn moment(window: Duration) -> Duration {
     let number = u32::from_str_radix(&random_hex::<4>().unwrap(), 16).unwrap();
     window.mul_f64(f64::from(number) / f64::from(u32::MAX))
@@ -29,7 +29,8 @@ async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_200_t
     let start = Instant::now();
     let mut answered = BTreeSet::new();
     let mut asked = 0;
-    // Longer while nothing gets done before the kill, shorter while it does: however fast the machine is, it comes in between.
+    // The window grows while the kill comes before any work, and shrinks otherwise, so that kills hit work in progress
+    // on machines of any speed.
     let mut window = Duration::from_millis(100);
     for _ in 0..KILLS {
         let mut serving = program.serve();
@@ -46,7 +47,7 @@ async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_200_t
                         ("user[password_confirmation]", PASSWORD),
                     ];
                     let request = Browser::new(address).request(reqwest::Method::POST, "/users").form(&form);
-                    // It may well be killed before it answers.
+                    // It may be killed before it answers.
                     let answer = request.send().await.ok()?;
                     (answer.status() == 303).then_some(email)
                 })
@@ -67,7 +68,7 @@ async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_200_t
     let waiting = program.database.db_number("SELECT COUNT(*) FROM outbox").await;
     let delivered_before = server.mails().len();
 
-    // The leases of those that were killed end after two minutes; so long nobody waits here.
+    // The leases of killed workers expire after 2 minutes; the test does not wait for that.
     program.database.db_execute("UPDATE outbox SET next_attempt_at = created_at").await;
     let _serving = program.serve();
     while program.database.db_number("SELECT COUNT(*) FROM outbox").await > 0 {
@@ -80,7 +81,7 @@ async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_200_t
         mails.entry(mail.to.clone()).or_default().insert(mail.message_id.clone());
     }
     let twice = delivered.len() - mails.values().map(BTreeSet::len).sum::<usize>();
-    // Past the test harness, which keeps what passing tests print to itself.
+    // Written directly, because the test harness captures the output of passing tests.
     writeln!(
         std::io::stderr(),
         "{KILLS} kills in {} s: {asked} sign-ups sent, {} answered, {} committed; {delivered_before} mails before the \
@@ -103,14 +104,14 @@ async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_200_t
     assert_eq!(mails.len(), committed.len(), "and nobody has one who did not sign up");
 }
 
-/// The worker is killed in the midst of a large deletion, again and again: TEST_KILLS says how often.
+/// The worker is killed repeatedly during a large deletion; TEST_KILLS sets how often.
 #[actix_web::test]
 async fn nothing_is_left_of_a_deleted_person_though_the_program_is_killed_all_the_time() {
     let kills: usize = std::env::var("TEST_KILLS").map_or(10, |number| number.parse().unwrap());
     let program = Program::development().await;
     program.succeed(&["seed"]);
     let database = &program.database;
-    // So many follows in each direction that every kill can meet some of them.
+    // Enough follows in each direction that every kill can hit some.
     let follows = (200 * kills).min(10_000);
     database.db_crowd(follows).await;
     let star = "(SELECT id FROM users WHERE email = 'example-1@railstutorial.org')";
@@ -161,7 +162,7 @@ async fn nothing_is_left_of_a_deleted_person_though_the_program_is_killed_all_th
     let (start, mut window) = (Instant::now(), Duration::from_millis(30));
     let (mut remaining, mut done, mut in_between) = (database.db_number(&left).await, 0, 0);
     while in_between < kills && done < 20 * kills && remaining > 0 {
-        // The lease of who was killed ends after a minute; so long nobody waits here.
+        // The lease of a killed worker expires after 1 minute; the test does not wait for that.
         database.db_execute(again).await;
         let mut serving = program.serve();
         tokio::time::sleep(moment(window)).await;

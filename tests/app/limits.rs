@@ -1,11 +1,11 @@
-//! Too often: limits on attempts, by account, by client and by address.
+//! Rate limits on attempts: per account, per client and per address.
 
 use chrono::TimeDelta;
 
 use crate::support::people::{PASSWORD, Person};
 use crate::support::{Browser, Page, TestApp, redis};
 
-/// Behind one proxy, which says where each browser comes from.
+/// Behind one proxy, which sends each browser's address.
 async fn app_behind_a_proxy() -> TestApp {
     TestApp::start_with(&[("TRUSTED_PROXIES", "1")]).await
 }
@@ -24,7 +24,8 @@ async fn ask_reset(browser: &mut Browser, email: &str) -> Page {
     browser.post("/password_resets", &[("password_reset[email]", email)]).await
 }
 
-/// An attacker who comes from another address each time. Gives the answer that was no 422.
+/// An attacker who uses a new address for each attempt. Returns the first response that is not a 422, and the number of
+/// attempts.
 async fn guess(app: &TestApp, anna: &Person, most: usize) -> Option<(usize, Page)> {
     for n in 0..most {
         let mut attacker = browser_from(app, &format!("10.0.{}.{}", n / 250, n % 250));
@@ -53,7 +54,7 @@ async fn an_account_takes_25_guesses_in_five_minutes() {
         |until: chrono::DateTime<chrono::Utc>| said.contains(&until.format("at %H:%M UTC").to_string());
     assert!(near(until) || near(until - TimeDelta::minutes(1)), "{said}: {until}");
     assert_eq!(page.attrs("#session_email", "value"), [anna.email.as_str()], "the form is kept");
-    // Even with the right password, and in another spelling of the address; other accounts are not concerned.
+    // Even the right password is rejected, also with the address in other case; other accounts are not affected.
     let elsewhere = &mut browser_from(&app, "10.9.9.9");
     assert_eq!(try_password(elsewhere, &anna.email, PASSWORD).await.status, 429);
     assert_eq!(try_password(elsewhere, &anna.email.to_uppercase(), PASSWORD).await.status, 429);
@@ -62,7 +63,7 @@ async fn an_account_takes_25_guesses_in_five_minutes() {
     assert_eq!(try_password(elsewhere, &anna.email, PASSWORD).await.status, 303);
 }
 
-/// An account that does not exist is limited just the same, or the limit would tell which exist.
+/// An account that does not exist is limited too, otherwise the limit would reveal which accounts exist.
 #[actix_web::test]
 async fn nobody_learns_from_the_limit_who_has_an_account() {
     let app = app_behind_a_proxy().await;
@@ -104,7 +105,7 @@ async fn one_password_is_not_tried_on_a_thousand_accounts() {
         tried += 1;
     }
     assert!(tried <= 30, "{tried}");
-    // An IPv6 network is one client, however many addresses it takes.
+    // An IPv6 /64 counts as one client.
     let mut tried = 0;
     for n in 0..100 {
         let mut attacker = browser_from(&app, &format!("2001:db8:0:7:{n:x}::1"));
@@ -116,7 +117,7 @@ async fn one_password_is_not_tried_on_a_thousand_accounts() {
     assert_eq!(try_password(&mut neighbour, "neighbour@example.com", "x").await.status, 422);
 }
 
-/// What a client writes into X-Forwarded-For itself makes it nobody else.
+/// A client cannot change its identity by sending X-Forwarded-For itself.
 #[actix_web::test]
 async fn a_forged_address_is_still_limited() {
     for (proxies, behind) in [("0", ""), ("1", ", 192.0.2.7")] {
@@ -159,7 +160,7 @@ async fn ten_sign_ups_an_hour() {
     assert_eq!(sign_up(&mut browser, 12).await, 303);
 }
 
-/// Nobody's mail box is filled by us, and the answer tells nobody whose it is.
+/// Nobody can flood a mailbox, and the response does not reveal whether the address has an account.
 #[actix_web::test]
 async fn five_mails_in_half_an_hour_to_one_address() {
     let app = app_behind_a_proxy().await;
@@ -173,7 +174,7 @@ async fn five_mails_in_half_an_hour_to_one_address() {
         assert_eq!(page.status, 429, "{email}");
         assert!(page.header("retry-after").parse::<u64>().unwrap() > 1000, "{email}");
         assert_eq!(page.attrs("#password_reset_email", "value"), [email], "the form is kept");
-        // By whichever form.
+        // The limit counts all forms together.
         let fields = [("account_activation[email]", email)];
         assert_eq!(app.browser().post("/account_activations", &fields).await.status, 429, "{email}");
     }
@@ -182,7 +183,8 @@ async fn five_mails_in_half_an_hour_to_one_address() {
     assert_eq!(ask_reset(&mut app.browser(), &anna.email).await.status, 303);
 }
 
-/// Nor does one sender have mails sent to a thousand strangers: by client, whichever form, and by account, wherever from.
+/// One sender cannot have mails sent to many strangers: limited per client over all forms, and per account over all
+/// addresses.
 #[actix_web::test]
 async fn a_sender_causes_twenty_mails_an_hour() {
     let app = app_behind_a_proxy().await;
@@ -224,7 +226,7 @@ async fn a_sender_causes_twenty_mails_an_hour() {
     assert_eq!(ask_reset(&mut browser, "nobody@example.com").await.status, 303);
 }
 
-/// A workshop, behind one address.
+/// A workshop behind one address.
 #[actix_web::test]
 async fn a_setting_raises_a_limit() {
     let app = TestApp::start_with(&[("LIMIT_MAILS_BY", "22"), ("LIMIT_LOG_INS", "1")]).await;
@@ -259,8 +261,8 @@ async fn thirty_posts_a_minute_and_no_text_is_lost() {
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 31);
 }
 
-/// What a counter without expiry would do: refuse for ever. One can be left by a version that set expiry and count by
-/// commands of their own, when the key expired between the two.
+/// A counter without expiry would reject forever. Versions that set count and expiry with separate commands can leave
+/// one, if the key expires between the two.
 #[actix_web::test]
 async fn no_counter_in_redis_outlives_its_window() {
     let server = redis::start();
@@ -281,7 +283,7 @@ async fn no_counter_in_redis_outlives_its_window() {
     }
 }
 
-/// In Redis all instances count together; while it is away each counts for itself.
+/// With Redis all instances count together; while Redis is away, each counts for itself.
 #[actix_web::test]
 async fn limits_hold_with_redis_and_without() {
     let mut server = redis::start();
@@ -293,7 +295,8 @@ async fn limits_hold_with_redis_and_without() {
     let anna = one.db_person("anna").await;
     assert!(guess(&one, &anna, 13).await.is_none());
     let (guesses, page) = guess(&other, &anna, 40).await.expect("somebody stops it");
-    // 12, unless this machine is so busy that Redis is taken for away in between; counting each for itself it is 25.
+    // 12, unless this machine is so busy that Redis is considered away for a moment. If each instance counted for
+    // itself, it would be 25.
     assert!((12..25).contains(&guesses) && page.status == 429, "{guesses}");
     let keys: Vec<String> = redis::ask(&server, &["KEYS", "*"]);
     assert!(keys.iter().all(|key| key.starts_with("sample_app:") && !key.contains("anna")), "{keys:?}");

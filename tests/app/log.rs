@@ -1,5 +1,5 @@
-//! The log of the real program, in production: every line is an object of JSON, every request has its line, what
-//! an auditor looks for is noted, and no password, token, cookie or address is in it.
+//! The log of the real program in production: every line is a JSON object, every request has a line, audit events are
+//! logged, and no password, token, cookie or mail address appears.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -22,14 +22,14 @@ const EVE: &str = "canary.eve@example.com";
 const PASSWORD: &str = "canary password one";
 const OTHER_PASSWORD: &str = "canary password two";
 
-/// The program, and what it said so far.
+/// The program and its output so far.
 pub struct Program {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     reader: JoinHandle<()>,
 }
 
-/// With the settings of production, every service embedded.
+/// With production settings and every service embedded.
 pub fn command(folder: &Path, database: &TestDatabase, log: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sample-app"));
     let path = |name: &str| format!("file:{}", folder.join(name).display());
@@ -59,7 +59,7 @@ impl Program {
         Program { child, lines, reader }
     }
 
-    /// Where it listens: it says so itself.
+    /// The address that it logs on start.
     pub async fn address(&mut self) -> SocketAddr {
         let start = Instant::now();
         loop {
@@ -74,7 +74,7 @@ impl Program {
         }
     }
 
-    /// Ends it as a service manager does; gives every line it said.
+    /// Stops it as a service manager does. Returns all output lines.
     pub fn stop(mut self) -> Vec<String> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -84,7 +84,7 @@ impl Program {
     }
 }
 
-/// The newest mail to somebody, once there are so many.
+/// The newest mail to an address. Waits until there are `number`.
 async fn mail(folder: &Path, to: &str, number: usize) -> Mail {
     let start = Instant::now();
     loop {
@@ -102,7 +102,7 @@ fn token_of(mail: &Mail) -> String {
     mail.link().split('/').nth(2).unwrap().to_owned()
 }
 
-/// Signs up and activates; gives the token of the link.
+/// Signs up and activates. Returns the link's token.
 async fn join(browser: &mut Browser, folder: &Path, email: &str) -> String {
     let form = browser.get("/signup").await.form("Create my account").set("user[name]", "Canary");
     let form = form.set("user[email]", email).set("user[password]", PASSWORD);
@@ -113,14 +113,14 @@ async fn join(browser: &mut Browser, folder: &Path, email: &str) -> String {
     token_of(&mail)
 }
 
-/// Walks through everything that has a secret in it; gives the secrets.
+/// Visits everything that involves secrets. Returns the secrets.
 pub async fn walk(address: SocketAddr, folder: &Path, database: &TestDatabase) -> Vec<String> {
     let (mut anna, mut eve) = (Browser::new(address), Browser::new(address));
     let mut canaries = vec![join(&mut anna, folder, ANNA).await, join(&mut eve, folder, EVE).await];
     let status =
         command(folder, database, "info").args(["admin", "grant", ANNA]).stdout(Stdio::null()).status();
     assert!(status.unwrap().success());
-    // Refusals of every kind.
+    // Every kind of rejection.
     anna.delete("/logout").await;
     assert_eq!(anna.log_in(ANNA, OTHER_PASSWORD).await.status, 422);
     assert_eq!(anna.log_in("canary.nobody@example.com", PASSWORD).await.status, 422);
@@ -128,7 +128,7 @@ pub async fn walk(address: SocketAddr, folder: &Path, database: &TestDatabase) -
     assert_eq!(eve.get_only("/users/1/edit").await.location().as_deref(), Some("/"));
     let forged = eve.request(Method::POST, "/microposts").header("origin", "https://evil.example");
     assert_eq!(eve.send(forged.form(&[("micropost[content]", "x")]), "/microposts").await.status, 403);
-    // Links, whole, used up and mangled.
+    // Mail links: valid, used and mangled.
     anna.post("/password_resets", &[("password_reset[email]", ANNA)]).await;
     let reset = mail(folder, ANNA, 2).await;
     let token = token_of(&reset);
@@ -149,7 +149,7 @@ pub async fn walk(address: SocketAddr, folder: &Path, database: &TestDatabase) -
         "success",
         "Profile updated. Your password was changed, and all other devices were logged out.",
     );
-    // A remembered return, and the delete of an account.
+    // A log-in by "remember me", and the deletion of an account.
     let session = anna.cookies.remove("session").unwrap();
     assert!(anna.is_logged_in().await);
     assert_eq!(anna.delete("/users/2").await.location().as_deref(), Some("/users"));
@@ -266,7 +266,7 @@ fn check_audit(objects: &[Value]) {
     }
 }
 
-/// The command line's acts are an admin's too.
+/// Admin changes from the command line are audited too.
 #[actix_web::test]
 async fn granting_and_revoking_leave_an_audit_event() {
     let app = crate::support::TestApp::start().await;
@@ -284,7 +284,7 @@ async fn granting_and_revoking_leave_an_audit_event() {
     assert_eq!(admin.id, 1);
 }
 
-/// Whoever turns everything on to find a fault does not fill the log with secrets.
+/// Enabling all log levels to find a bug must not log secrets.
 #[actix_web::test]
 async fn the_debugging_log_has_no_secrets_either() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Log lines on their way to Logstash, from the real program to a real server: as whom they come, what is not in them, and
-//! how the program begins and ends with them.
+//! Shipping log lines to Logstash, from the real program to a real server: their format, that they contain no secrets,
+//! and the start and end of shipping.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,8 +17,8 @@ use crate::support::lines::{
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Certificates, Program, Rsyslog};
 
-/// Over all sinks, at the most talkative level: what waits on disk, what arrives, what stdout says. And the lines
-/// have the names that a pipeline made for Python's handler takes.
+/// All sinks at the most verbose level: the spool on disk, the received lines and stdout. The field names fit a
+/// pipeline made for Python's handler.
 #[actix_web::test]
 async fn lines_are_flat_json_and_no_sink_has_secrets() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,7 +110,7 @@ async fn tls_is_verified_and_nothing_is_ever_sent_without() {
         program.set("LOGSTASH_URL", url).set("LOGSTASH_CA_FILE", ca.ca.to_str().unwrap())
     };
     let mut program = program("tls://localhost").await;
-    // Another authority; another name; a server that speaks no TLS.
+    // Another authority; another host name; a server without TLS.
     for (url, ca, why) in [
         (format!("tls://localhost:{port}"), &theirs, "LOGSTASH_CA_FILE"),
         (format!("tls://127.0.0.2:{port}"), &ours, "certificate"),
@@ -130,7 +130,7 @@ async fn tls_is_verified_and_nothing_is_ever_sent_without() {
             assert!(!rsyslog.rest().contains("refused") && !rsyslog.rest().contains("program"), "{url}");
         }
     }
-    // With the right one everything comes, what waited as well.
+    // With the right authority all lines arrive, including the waiting ones.
     program = set(program, &format!("tls://localhost:{port}"), &ours);
     let mut serving = program.serve();
     requests(&mut serving, "trusted", 100, LONG_PATH).await;
@@ -141,7 +141,7 @@ async fn tls_is_verified_and_nothing_is_ever_sent_without() {
     assert_eq!(rsyslog.rest(), "");
 }
 
-/// What a killed program left on disk comes with the next one.
+/// The next start ships what a killed program left on disk.
 #[actix_web::test]
 async fn the_next_start_ships_what_the_last_one_could_not() {
     let (program, mut rsyslog) = with_server_away().await;
@@ -149,7 +149,7 @@ async fn the_next_start_ships_what_the_last_one_could_not() {
         let mut serving = program.serve();
         requests(&mut serving, name, 300, 10).await;
         let start = Instant::now();
-        // Until the disk has the last one of them; ending it well takes care of that by itself.
+        // Waits until the last line is on disk; a graceful stop ensures that by itself.
         while signal == "KILL" && spool(program.folder.path()).matches("/killed/").count() < 300 {
             assert!(start.elapsed() < PATIENCE, "{} bytes on disk", spool_bytes(program.folder.path()));
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -174,7 +174,7 @@ async fn the_next_start_ships_what_the_last_one_could_not() {
     assert_eq!((doubles(&lines), spool_bytes(program.folder.path()), rsyslog.rest()), (0, 0, String::new()));
 }
 
-/// An end by SIGTERM delivers what is in the channel, and so does a command; nothing is left behind.
+/// A stop by SIGTERM delivers all queued lines, and so does a command; nothing is left behind.
 #[actix_web::test]
 async fn the_end_delivers_everything_and_so_does_a_command() {
     let (program, rsyslog) = with_server().await;
@@ -183,7 +183,7 @@ async fn the_end_delivers_everything_and_so_does_a_command() {
     requests(&mut serving, "last", 1000, 10).await;
     assert_eq!(stop(serving), "", "nothing to complain of");
     program.succeed(&["admin", "grant", "example-1@railstutorial.org"]);
-    // It has read them all: the program waits for that. What is left is its own writing.
+    // The server has read all lines, because the program waits for that; only its own writing may be pending.
     let lines = rsyslog
         .wait_for("the command's act", PATIENCE, |lines| {
             lines.iter().any(|line| line["event"] == "admin_granted")
@@ -195,7 +195,7 @@ async fn the_end_delivers_everything_and_so_does_a_command() {
     assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
-/// Run as root it would leave files there that the service cannot open.
+/// When run as root, a command would leave spool files that the service cannot open.
 #[actix_web::test]
 async fn a_command_leaves_the_spool_alone() {
     let (program, mut rsyslog) = with_server_away().await;
@@ -203,7 +203,7 @@ async fn a_command_leaves_the_spool_alone() {
     let said = program.succeed(&["admin", "grant", "example-1@railstutorial.org"]);
     assert!(said.contains("admin_granted"), "on standard output all the same: {said}");
     assert!(!program.folder.path().join("logstash-spool").exists());
-    // Nor does it ship what the service left there.
+    // It does not ship what the service left there either.
     let mut serving = program.serve();
     requests(&mut serving, "waiting", 10, 0).await;
     stop(serving);
@@ -213,7 +213,7 @@ async fn a_command_leaves_the_spool_alone() {
     assert!(before.contains("/waiting/") && spool(program.folder.path()) == before);
 }
 
-/// In the middle of a pause between attempts, the end makes one more.
+/// A stop during a pause between attempts makes one more attempt.
 #[actix_web::test]
 async fn the_end_delivers_what_waits_on_disk_to_a_server_that_just_came_back() {
     let (program, mut rsyslog) = with_server_away().await;
@@ -225,7 +225,7 @@ async fn the_end_delivers_what_waits_on_disk_to_a_server_that_just_came_back() {
     assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
-/// A server that is frozen at the end does not keep the program, and the lines that it may never read are kept on disk.
+/// A server that is frozen at the stop does not block the program. Lines that the server may never read stay on disk.
 #[actix_web::test]
 async fn an_end_while_the_server_is_frozen_loses_no_line() {
     let (program, mut rsyslog) = with_server().await;
@@ -236,7 +236,7 @@ async fn an_end_while_the_server_is_frozen_loses_no_line() {
     requests(&mut serving, "unread", 100, 0).await;
     stop(serving);
     assert_eq!(spool(program.folder.path()).matches("/unread/").count(), 100);
-    // It never wakes up.
+    // The frozen process is killed, never continued.
     rsyslog.server.start_again();
     stop(program.serve());
     let whole = |lines: &[Value]| {
@@ -246,7 +246,7 @@ async fn an_end_while_the_server_is_frozen_loses_no_line() {
     rsyslog.wait_for("all lines of both starts", PATIENCE, whole).await;
 }
 
-/// What /stack and the metrics ask.
+/// The check behind /stack and the metrics.
 #[actix_web::test]
 async fn says_whether_it_can_be_reached() {
     let folder = tempfile::tempdir().unwrap();

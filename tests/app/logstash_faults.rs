@@ -1,5 +1,4 @@
-//! What may happen to the other side, to the network and to the disk while lines are on their way, and that no request
-//! feels it.
+//! Faults of the server, the network and the disk while lines are shipped; no request is affected.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use crate::support::lines::{
 use crate::support::program::{PATIENCE, Serving};
 use crate::support::{Program, Rsyslog};
 
-/// Killed while lines are on their way, and back.
+/// The server is killed while it receives lines, and restarted.
 #[actix_web::test]
 async fn no_line_is_lost_when_the_server_dies_under_load() {
     let (program, mut rsyslog) = with_server().await;
@@ -44,7 +43,7 @@ async fn no_line_is_lost_when_the_server_dies_under_load() {
     assert_eq!(spool_bytes(program.folder.path()), 0);
 }
 
-/// What is beyond the cap is counted, and is the oldest.
+/// Over the limit, the oldest lines are dropped and counted.
 #[actix_web::test]
 async fn beyond_the_cap_the_oldest_lines_are_dropped_and_counted() {
     let (program, mut rsyslog) = with_server_away().await;
@@ -68,7 +67,7 @@ async fn beyond_the_cap_the_oldest_lines_are_dropped_and_counted() {
     assert_eq!((spool_bytes(program.folder.path()), rsyslog.rest()), (0, String::new()));
 }
 
-/// A server that takes connections and then nothing: the kernels between them take some MB before anybody notices.
+/// A server that accepts connections but reads nothing: kernel buffers hold some MB before anybody notices.
 #[actix_web::test]
 async fn a_frozen_server_slows_no_request() {
     let (program, rsyslog) = with_server().await;
@@ -76,11 +75,12 @@ async fn a_frozen_server_slows_no_request() {
     let usual = requests(&mut serving, "usual", 2000, LONG_PATH).await;
     rsyslog.server.freeze();
     let frozen = requests(&mut serving, "frozen", 4000, LONG_PATH).await;
-    // Until it is noticed.
+    // Until the freeze is noticed.
     tokio::time::sleep(Duration::from_secs(3)).await;
     requests(&mut serving, "noticed", 100, LONG_PATH).await;
     println!("slow requests take {usual:?}, with a frozen server {frozen:?}");
-    // Who waits for a line waits until the server is given up, 2 s, and so does every other client.
+    // A request that logs during that time waits until the server is given up after 2 s, and so does every other
+    // client.
     assert!(frozen < usual * 3 + Duration::from_millis(1500), "{usual:?}, {frozen:?}");
     rsyslog.server.thaw();
     let all = [("usual", 2000), ("frozen", 4000), ("noticed", 100)];
@@ -95,7 +95,7 @@ async fn a_frozen_server_slows_no_request() {
     println!("{} twice or more often", doubles(&rsyslog.lines()));
 }
 
-/// More than memory holds, while the disk takes nothing: the rest is counted, requests go on.
+/// More lines than memory holds, while the disk accepts none: the rest is counted, requests go on.
 async fn goes_on_without_a_disk(program: &Program, mut serving: Serving, rsyslog: &mut Rsyslog, place: &str) {
     requests(&mut serving, "first", 100, LONG_PATH).await;
     requests(&mut serving, "more", 2900, LONG_PATH).await;
@@ -122,7 +122,7 @@ async fn a_spool_that_cannot_be_written_stops_nothing() {
     goes_on_without_a_disk(&program, serving, &mut rsyslog, "logstash-spool").await;
 }
 
-/// A disk of 200 kB, mounted for the program alone. Where the system forbids that to ordinary people, this says so.
+/// A disk of 200 kB, mounted for the program only. Prints a note where the system does not allow users to mount.
 #[actix_web::test]
 async fn a_full_disk_stops_nothing() {
     let (program, mut rsyslog) = with_server_away().await;
@@ -148,7 +148,7 @@ async fn a_full_disk_stops_nothing() {
     goes_on_without_a_disk(&program, serving, &mut rsyslog, "No space left").await;
 }
 
-/// A connection that the other side closed while nothing was said, as load balancers do: the next line is not lost in it.
+/// The server closes an idle connection, as load balancers do: the next line is not lost in it.
 #[actix_web::test]
 async fn a_connection_that_was_closed_meanwhile_loses_no_line() {
     let (program, mut rsyslog) = with_server().await;

@@ -1,5 +1,5 @@
-//! What lies in deploy/logstash: its grammar, and that it speaks of nothing that the application does not send. No
-//! Logstash, Elasticsearch or Kibana runs here; that they take it remains to be seen there.
+//! The files in deploy/logstash: their syntax, and that they name only fields that the application sends. No Logstash,
+//! Elasticsearch or Kibana runs here, so loading them remains to be tested there.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -18,12 +18,12 @@ fn dashboard() -> Vec<Value> {
     read("dashboard.ndjson").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// JSON inside a text of JSON, as Kibana keeps it.
+/// JSON inside a JSON string, as Kibana exports it.
 fn inner(text: &Value) -> Value {
     serde_json::from_str(text.as_str().unwrap()).unwrap()
 }
 
-/// Whether the grammar of Logstash allows it.
+/// Whether it parses by Logstash's grammar.
 fn is_pipeline(text: &str) -> bool {
     let script = "import sys; from logstash_pipeline_parser import Pipeline; Pipeline(sys.argv[1]).parse()";
     let parsed = Command::new(tool("python/bin/python")).args(["-c", script, text]).output().unwrap();
@@ -60,7 +60,7 @@ fn the_dashboard_is_complete() {
     assert_eq!(pattern["attributes"]["title"], "sample-app-*");
 }
 
-/// Every field that the files name is in one of these lines, and is of the kind that the template says.
+/// Every field named in the files occurs in one of these lines and has the type in the template.
 pub fn check_fields(lines: &[Value]) {
     let kinds = template_fields();
     let mut named = dashboard_fields();

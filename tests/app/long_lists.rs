@@ -1,4 +1,5 @@
-//! Lists of many pages: each row once, whatever happens meanwhile, and the last page at the price of the first one.
+//! Lists of many pages: each row appears once, whatever changes meanwhile, and the last page costs as much as the
+//! first.
 
 use std::ops::RangeInclusive;
 
@@ -13,19 +14,19 @@ use sample_app::models::values::page::{Key, NUMBERED_PAGES, PageStart};
 use crate::support::people::{PASSWORD, Person};
 use crate::support::{Browser, Page, TestApp};
 
-/// Rows of each list: seven pages, the last one not full.
+/// Rows per list: seven pages, the last one not full.
 const ROWS: usize = 7 * 30 - 7;
 
-/// A list as the site shows it and as the database has it.
+/// A list on the site and in the database.
 struct List {
     path: String,
     selector: &'static str,
     ids: &'static str,
-    /// `DELETE` of the row that the site shows by this id.
+    /// `DELETE` of the row with the id that the site shows.
     delete: &'static str,
 }
 
-/// The long lists; `$` stands for the id of whose they are.
+/// The long lists; `$` stands for the owner's id.
 const LISTS: [(&str, &str, &str, &str); 5] = [
     (
         "/users",
@@ -93,8 +94,8 @@ fn lists(anna: &Person) -> [List; 5] {
     })
 }
 
-/// Anna, and long lists of everything: people of whom some are not activated, posts of which three or four are of one
-/// moment, and follows in another order than people.
+/// Anna, and long lists of everything: users, some not activated; posts, of which three or four share a timestamp; and
+/// follows in another order than users.
 async fn db_long_lists(app: &TestApp) -> (Person, i64, Browser) {
     let anna = app.db_person("anna").await;
     let person = |n| format!("SELECT 'Person {n}' AS name, 'p{n}@example.com' AS email");
@@ -138,7 +139,7 @@ async fn db_long_lists(app: &TestApp) -> (Person, i64, Browser) {
     (anna, other, browser)
 }
 
-/// From now on Anna's feed is put together from two sources: what stands in her timeline, and the posts of this person.
+/// From now on Anna's feed merges two sources: her timeline, and this user's posts (fan-out on read).
 async fn db_read_through(app: &TestApp, anna: &Person, other: i64) {
     let anna = anna.id;
     for sql in [
@@ -175,8 +176,8 @@ async fn every_page_has_its_rows() {
     assert_eq!(feed.walk(&mut browser).await, before);
 }
 
-/// Rows go in front of the page, on it and at its very beginning, and new ones come: by counting, those behind would move
-/// to other pages.
+/// Rows before the page, on it and at its start are deleted, and new ones are inserted. With OFFSET, later rows would
+/// move to other pages.
 #[actix_web::test]
 async fn a_walk_is_not_disturbed() {
     let app = TestApp::start().await;
@@ -196,7 +197,7 @@ async fn a_walk_is_not_disturbed() {
     }
 }
 
-/// Rows that the server has read on this connection, in tables, indexes and on its way to an order.
+/// Rows that the server has read on this connection, from tables, indexes and sorts.
 async fn rows_read(conn: &mut Conn) -> i64 {
     let answer = match conn.ask().unwrap() {
         Link::Sqlite(_) => (true, Ok(Vec::new())),
@@ -209,7 +210,8 @@ async fn rows_read(conn: &mut Conn) -> i64 {
     counts.iter().map(|(_, count)| count.parse::<i64>().unwrap()).sum()
 }
 
-/// What one page costs: rows read, without what it costs to ask for that number. Gives the beginning of the next page too.
+/// The cost of one page in rows read, without the cost of querying that number. Also returns the start of the next
+/// page.
 macro_rules! cost {
     ($conn:ident, $page:expr) => {{
         let asking = {
@@ -231,7 +233,7 @@ async fn a_page_costs_what_the_first_one_does_at_any_depth() {
         return;
     }
     let (anna, other, _) = db_long_lists(&app).await;
-    // People who are not activated are read and left out; after 30 days the clean-up deletes them.
+    // Users who are not activated are read and skipped; the clean-up deletes them after 30 days.
     app.database.db_execute("UPDATE users SET activated_at = created_at").await;
     app.database.db_execute("ANALYZE TABLE users, relationships, microposts, timeline_entries").await;
     let mut conn = app.app.db.conn().await.unwrap();

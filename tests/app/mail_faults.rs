@@ -1,5 +1,5 @@
-//! What can go wrong on the way to the mail server, and between several instances: no mail is lost,
-//! none leaves twice without need, and the server is not hammered.
+//! Faults on the way to the mail server and between several instances: no mail is lost, none is sent twice without
+//! need, and the server is not flooded with retries.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn sign_up(app: &TestApp, name: &str) {
     app.browser().sign_up(name, &address, PASSWORD).await.assert_at(200, "/");
 }
 
-/// Nobody notices, and every mail is there in the end.
+/// Visitors notice nothing, and every mail arrives in the end.
 #[actix_web::test]
 async fn a_server_that_is_down_for_an_hour_loses_no_mail_and_is_not_hammered() {
     let mut server = MailServer::start();
@@ -39,7 +39,7 @@ async fn a_server_that_is_down_for_an_hour_loses_no_mail_and_is_not_hammered() {
     server.server.start_again();
     pass(&app, TimeDelta::hours(1));
     server.wait_for_mails(1).await;
-    // Rows wait for their own time too.
+    // Each row also waits for its own next attempt.
     pass(&app, TimeDelta::hours(1));
     let mails = server.wait_for_mails(5).await;
     assert_eq!(ids(&mails).len(), 5);
@@ -60,7 +60,7 @@ async fn a_server_that_comes_back_gets_the_mail_with_the_same_message_id() {
     assert_eq!(server.wait_for_mails(1).await[0].message_id, format!("<{id}>"));
 }
 
-/// "slower" stops all mails, not one after the other.
+/// "Slow down" pauses all mails together, not each in turn.
 #[actix_web::test]
 async fn a_454_pauses_the_whole_queue() {
     for fault in [
@@ -88,7 +88,7 @@ async fn a_454_pauses_the_whole_queue() {
     }
 }
 
-/// What will never be taken is failed, told to an admin, and holds nobody else up.
+/// A permanently rejected mail is marked as failed and reported to an admin, and does not delay others.
 #[actix_web::test]
 async fn a_5xx_parks_the_mail_and_the_others_go_on() {
     let server = MailServer::start();
@@ -124,7 +124,7 @@ async fn a_5xx_parks_the_mail_and_the_others_go_on() {
         .assert_flash("info", "That mail has already been sent or is being sent again.");
 }
 
-/// Greylisting, a full mailbox: it concerns one recipient, at RCPT or behind the text (rspamd), and no other mail waits.
+/// Greylisting or a full mailbox concerns one recipient, at RCPT or after DATA (rspamd); no other mail waits.
 #[actix_web::test]
 async fn a_recipient_refused_for_now_delays_no_other_mail() {
     for fault in ["rcpt=grey 450 4.2.0 Greylisted", "data=grey 451 4.7.1 Greylisted"] {
@@ -150,7 +150,7 @@ async fn a_recipient_refused_for_now_delays_no_other_mail() {
     }
 }
 
-/// A suspended account of SES: a few mails are given up, not all, and one button sends them again.
+/// A suspended SES account: a few mails fail, not all, and one button sends them again.
 #[actix_web::test]
 async fn a_server_that_refuses_everybody_pauses_the_queue() {
     let server = MailServer::start();
@@ -176,7 +176,7 @@ async fn a_server_that_refuses_everybody_pauses_the_queue() {
     assert!(!browser.get("/admin/outbox").await.text().contains("Send all again"));
 }
 
-/// 550 says the same at another command.
+/// A 550 at another command has the same effect.
 #[actix_web::test]
 async fn a_5xx_to_the_recipient_parks_too() {
     let server = MailServer::start_with("starttls", "LOGIN");
@@ -190,7 +190,7 @@ async fn a_5xx_to_the_recipient_parks_too() {
     assert_eq!(pulse.totals, (3, 0), "a server that refuses a mail is well");
 }
 
-/// A wrong password is our fault: people's mails wait until it is put right.
+/// A wrong password is our fault: mails wait until it is corrected.
 #[actix_web::test]
 async fn a_535_parks_nothing() {
     let server = MailServer::start();
@@ -208,7 +208,7 @@ async fn a_535_parks_nothing() {
     assert_eq!(server.wait_for_mails(3).await.len(), 3);
 }
 
-/// At least once; whoever gets it twice can tell by its Message-ID.
+/// Delivery is at least once; a recipient can detect the duplicate by its Message-ID.
 #[actix_web::test]
 async fn a_lost_reply_sends_the_same_mail_twice() {
     let server = MailServer::start();
@@ -226,7 +226,7 @@ async fn a_lost_reply_sends_the_same_mail_twice() {
     assert!(date(&mails[0].raw).is_some() && date(&mails[0].raw) == date(&mails[1].raw));
 }
 
-/// Two instances behind a load balancer: one database, one mail server.
+/// Two instances behind a load balancer, with one database and one mail server.
 #[actix_web::test]
 async fn two_instances_never_send_one_mail_twice() {
     let server = MailServer::start();
@@ -243,7 +243,7 @@ async fn two_instances_never_send_one_mail_twice() {
     assert!(each[0] > 0 && each[1] > 0 && each[0] + each[1] == 60, "{each:?}: both worked");
 }
 
-/// While one instance has a mail in its hands, no other touches it; if it takes too long, that ends.
+/// While one instance holds a mail's lease, no other takes the mail; the lease expires.
 #[actix_web::test]
 async fn a_mail_in_the_hands_of_one_instance_is_not_taken_by_another() {
     let server = MailServer::start();
@@ -262,7 +262,7 @@ async fn a_mail_in_the_hands_of_one_instance_is_not_taken_by_another() {
     assert_eq!(server.mails().len(), 1);
 }
 
-/// The server has taken the mail, and the database is away when that is to be noted.
+/// The server has accepted the mail, but the database is away when the delivery is to be recorded.
 #[actix_web::test]
 async fn a_mail_is_not_sent_again_because_the_database_was_away() {
     let server = MailServer::start();
@@ -285,7 +285,7 @@ async fn a_mail_is_not_sent_again_because_the_database_was_away() {
         other.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
     }
     until(&app, ALL, 0).await;
-    // Longer than the lease: whoever forgot the mail would send it now.
+    // Longer than the lease: an instance that forgot the delivery would send the mail again now.
     pass(&app, TimeDelta::minutes(5));
     push(&app, 1).await;
     server.wait_for_mails(2).await;
@@ -294,7 +294,7 @@ async fn a_mail_is_not_sent_again_because_the_database_was_away() {
     assert_eq!(server.mails().len(), 2);
 }
 
-/// 48 hours of trying end in the parking place, not in nothing.
+/// After 48 hours of attempts a mail is marked as failed, not deleted.
 #[actix_web::test]
 async fn what_nobody_takes_for_two_days_fails() {
     let server = MailServer::start();
@@ -312,6 +312,6 @@ async fn what_nobody_takes_for_two_days_fails() {
     let mut browser = app.logged_in(&app.db_admin("admin").await).await;
     let form = browser.get("/admin/outbox").await.form("Send again");
     browser.submit(form).await;
-    // At once, though the pause of the last failure is not over.
+    // At once, although the pause after the last failure is not over.
     server.wait_for_mails(1).await;
 }

@@ -1,5 +1,5 @@
-//! Whatever goes wrong with mail, no password, link or address of anybody gets into the log, not even when everything
-//! is logged; and what was failed is noted.
+//! Whatever goes wrong with mail, no password, link or address appears in the log at any level; and failed mails are
+//! logged.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::smtp::PASSWORD_CANARY;
 use crate::support::sns::{Sns, TOPIC, bounce};
 use crate::support::{MailServer, Program};
 
-/// For the real program, which no test can hurry.
+/// For the real program, whose clock tests cannot advance.
 async fn until(program: &Program, sql: &str, number: i64) {
     let start = Instant::now();
     while program.database.db_number(sql).await != number {
@@ -43,7 +43,7 @@ async fn no_secret_and_no_address_gets_into_the_log_and_failed_mails_are_noted()
     ];
     let mut lines = Vec::new();
     for (n, (fault, seen)) in faults.into_iter().enumerate() {
-        // Anew each time: what was not taken makes the worker wait.
+        // A fresh start each time, because the worker pauses after a rejected mail.
         let mut serving = program.serve();
         if !fault.is_empty() {
             server.set_fault(fault);

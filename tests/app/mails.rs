@@ -1,4 +1,4 @@
-//! The mails: what they say, from whom, in which parts, and that each is one of a kind.
+//! The mails: contents, sender, MIME parts, and unique Message-IDs.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::support::mails::Mail;
 use crate::support::page::Page;
 use crate::support::people::PASSWORD;
 
-/// What every mail of this application has.
+/// Asserts what all mails have in common.
 fn assert_formal(mail: &Mail, to: &str, name: &str) {
     assert_eq!(mail.from, "\"Sample App\" <no-reply@sample.test>");
     assert_eq!(mail.to, to);
@@ -25,7 +25,7 @@ fn assert_formal(mail: &Mail, to: &str, name: &str) {
     assert!(mail.raw.contains("\r\nAuto-Submitted: auto-generated\r\n"), "RFC 3834: no robot answers it");
     assert!(mail.raw.is_ascii(), "no server needs to know 8BITMIME");
     assert!(mail.raw.lines().all(|line| line.len() <= 998), "RFC 5322, 2.1.1");
-    // The link of the one part is the link of the other, and leads to the configured host.
+    // Both parts contain the same link, to the configured host.
     let html = Page::parse(&mail.html);
     assert_eq!(html.attrs("a", "href"), [format!("{APP_URL}{}", mail.link())]);
     assert_eq!(html.one("h1"), "Sample App");
@@ -111,7 +111,7 @@ async fn the_mails_about_an_address() {
     assert_eq!(ids.len(), 6);
 }
 
-/// Anybody can sign up with anybody's address: what they typed must not reach a stranger.
+/// Anybody can sign up with anybody's address, so what they typed must not reach that address.
 #[actix_web::test]
 async fn nothing_of_the_sender_is_in_a_mail_to_an_unconfirmed_address() {
     let app = TestApp::start().await;

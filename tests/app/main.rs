@@ -1,5 +1,5 @@
-//! The tests: one file a subject. Each test has an application and a database of its own, and walks through public
-//! routes as a browser does. `scripts/test` runs them on SQLite, MariaDB and MySQL; see support/ for how.
+//! The integration tests, one file per topic. Each test has its own application and database, and uses public routes as
+//! a browser does. `scripts/test` runs them on SQLite, MariaDB and MySQL; support/ is the test support code.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! No markup gets through: whatever people call themselves and write, every page and mail has the elements and
-//! attributes that it has for harmless words, and says the words as they were typed.
+//! Markup injection: whatever names and texts users choose, every page and mail has the same elements and attributes as
+//! with harmless words, and shows the words as typed.
 
 use scraper::Html;
 
@@ -7,8 +7,8 @@ use crate::support::{Browser, Page, TestApp};
 
 const HARMLESS: &str = "harmless";
 
-/// Names of at most 50 characters that are markup, or close what is around them, in HTML, attributes, titles, text areas,
-/// scripts, styles, addresses and templates.
+/// Names of at most 50 characters that are markup or close their context: HTML, attributes, titles, text areas,
+/// scripts, styles, URLs and templates.
 const PAYLOADS: [&str; 34] = [
     "<script>alert(1)</script>",
     "</script><script>alert(1)</script>",
@@ -46,7 +46,7 @@ const PAYLOADS: [&str; 34] = [
     "<ſcript>alert(1)</ſcript>",
 ];
 
-/// Everything but what people wrote: elements and attributes, `payload` taken out of them, numbers folded.
+/// The page without user text: elements and attributes, with `payload` removed and numbers replaced.
 fn skeleton(html: &str, payload: &str) -> Vec<String> {
     let html = Html::parse_document(html);
     let elements = html.root_element().descendent_elements();
@@ -75,7 +75,7 @@ fn fold_numbers(text: &str) -> String {
     folded
 }
 
-/// Takes a name and posts a text; gives every page that shows them.
+/// Sets a name and posts a text. Returns every page that shows them.
 async fn pages(app: &TestApp, browsers: &mut [Browser; 2], id: i64, words: &str) -> Vec<Page> {
     let [own, admins] = browsers;
     let form = own.get(&format!("/users/{id}/edit")).await.form("Save changes");
@@ -121,7 +121,7 @@ async fn names_and_posts_bring_no_elements_into_a_page() {
     }
 }
 
-/// What is refused comes back into the form: as a value, and nothing more.
+/// A rejected value comes back in the form as a value only.
 #[actix_web::test]
 async fn refused_forms_bring_no_elements_into_a_page() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -160,7 +160,7 @@ async fn refused_forms_bring_no_elements_into_a_page() {
     }
 }
 
-/// Neither an address that is not there, nor a parameter, nor a forged message gets onto a page.
+/// No unknown path, parameter or forged message appears on a page as markup.
 #[actix_web::test]
 async fn addresses_and_forged_messages_bring_nothing_into_a_page() {
     let app = TestApp::start().await;
@@ -184,7 +184,7 @@ async fn addresses_and_forged_messages_bring_nothing_into_a_page() {
     }
 }
 
-/// A mail's HTML part is as safe as a page, and its text part says the name as it is.
+/// A mail's HTML part is as safe as a page; its text part contains the name unchanged.
 #[actix_web::test]
 async fn names_bring_no_elements_into_a_mail() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;

@@ -1,4 +1,4 @@
-//! Writing posts, and where they show up.
+//! Writing posts, and where they appear.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;

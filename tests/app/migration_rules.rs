@@ -1,9 +1,9 @@
-//! What a migration may do, so that the version before it keeps running (ARCHITECTURE.md, "Where to add what").
+//! What a migration may do, so that the previous version keeps running (ARCHITECTURE.md, "Where to add what").
 
 use std::path::Path;
 
-/// Why a migration would break the version that runs while it is applied; nothing if it only adds. Statements that are not
-/// known to do no harm do some.
+/// Why a migration would break the version that runs while it is applied; empty if it only adds. Unknown statements
+/// count as harmful.
 fn what_breaks(sql: &str) -> Vec<String> {
     let code: String = sql.lines().map(|line| line.split("--").next().unwrap().to_owned() + " ").collect();
     let statements: Vec<String> =
@@ -14,7 +14,7 @@ fn what_breaks(sql: &str) -> Vec<String> {
         let words = statement.to_ascii_uppercase();
         let starts = |with: &str| words.starts_with(with);
         let adds_a_column = || {
-            // One column, which who does not know it can leave out, and in which everything may stand twice.
+            // A single column that an INSERT may omit and that is not unique.
             let outside = outside_parentheses(&words);
             starts("ALTER TABLE ")
                 && outside.contains(" ADD COLUMN ")
@@ -43,11 +43,11 @@ fn outside_parentheses(words: &str) -> String {
         .collect()
 }
 
-/// Migrations that take away what the last version before them did not use any more, with that version.
+/// Migrations that remove what the last version before them no longer used, each with that version.
 const CONTRACTS: &[(&str, &str)] = &[];
 
-/// Instances of two versions run on one schema during every deploy: first a version adds what it needs, and a later one
-/// takes away what nobody uses any more ("expand, then contract").
+/// Two versions run on one schema during every deploy. One version adds what it needs, and a later one removes what
+/// nobody uses any more ("expand, then contract").
 #[test]
 fn a_migration_that_would_break_the_running_version_is_refused() {
     for harmful in [

@@ -1,4 +1,4 @@
-//! Bringing the schema up to date, while others use it and while the version before still runs.
+//! Migrating the schema while others use it and while the previous version still runs.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::{Program, TestApp, TestDatabase, database};
 
-/// A database without a single table.
+/// A database without tables.
 struct Empty {
     _folder: TempDir,
     database: TestDatabase,
@@ -26,7 +26,7 @@ impl Empty {
         Empty { database, _folder: folder }
     }
 
-    /// Another process that uses it.
+    /// Another process that uses the database.
     fn open(&self) -> Db {
         open(&self.database.url)
     }
@@ -58,7 +58,7 @@ async fn migrating_twice_changes_nothing() {
 const FIRST_MIGRATION: &str =
     "SELECT CONCAT(version, ' ', installed_on) FROM _sqlx_migrations ORDER BY version LIMIT 1";
 
-/// Real processes: the lock has to hold between them.
+/// Real processes, because the lock must hold between processes.
 #[actix_web::test]
 async fn of_many_migrations_at_once_one_works_and_the_others_wait() {
     let program = Program::development().await;
@@ -81,7 +81,7 @@ async fn of_many_migrations_at_once_one_works_and_the_others_wait() {
     assert_eq!(worked, 1);
 }
 
-/// The first to open a new SQLite file switches it to WAL, for which SQLite waits for nobody.
+/// The first connection to a new SQLite file switches it to WAL, and SQLite's busy time-out does not apply to that.
 #[actix_web::test]
 async fn fifty_that_open_a_new_database_at_once_all_succeed() {
     let empty = Empty::create().await;
@@ -97,7 +97,7 @@ async fn fifty_that_open_a_new_database_at_once_all_succeed() {
     );
 }
 
-/// Somebody who migrates for a while.
+/// Another migration that holds the lock for a while.
 enum Holder {
     MySql(MySqlConnection),
     Sqlite(sqlx::SqliteConnection),
@@ -142,7 +142,7 @@ async fn migrating_gives_up_on_another_that_does_not_end() {
     assert_eq!(db.migrate().await.unwrap(), database::migrations());
 }
 
-/// Longer than a page's statement may take (db/pool.rs): that limit must not end the wait.
+/// Longer than a page's statement may take (db/pool.rs): that time-out must not end the wait.
 #[actix_web::test]
 async fn migrating_waits_for_another_longer_than_a_page_would() {
     let empty = Empty::create().await;
@@ -170,8 +170,8 @@ async fn a_database_that_is_not_there_is_named_by_its_fault() {
     assert!(said.contains("Connection refused") && !said.contains("secret-word"), "{said}");
 }
 
-/// On MySQL a change of a table waits for every transaction that used it, and all pages behind the change. On SQLite who
-/// reads stands in nobody's way.
+/// On MySQL, DDL waits for every transaction that used the table, and all later queries wait behind the DDL. On SQLite,
+/// readers block nobody.
 #[actix_web::test]
 async fn a_table_in_use_ends_the_migration_before_it_began() {
     let empty = Empty::create().await;
@@ -209,7 +209,7 @@ async fn a_table_in_use_ends_the_migration_before_it_began() {
     assert_eq!(db.migrate().await.unwrap(), 1, "it had not begun");
 }
 
-/// What a version that is not written yet may do to the schema, under a version that knows nothing of it.
+/// A future version changes the schema under a version that does not know the change.
 #[actix_web::test]
 async fn the_version_before_runs_on_a_newer_schema() {
     let app = TestApp::start().await;

@@ -1,4 +1,5 @@
-//! "Most followed" beside the list of people: right after every follow, with Redis and without, and whatever happens to it.
+//! "Most followed" beside the list of users: correct after every follow, with and without Redis, and whatever happens
+//! to Redis.
 
 use crate::support::people::{PASSWORD, Person};
 use crate::support::{Browser, TestApp, redis};
@@ -25,7 +26,7 @@ async fn with_followers(app: &TestApp) -> (Browser, Person, Person, Person) {
     (annas, berta, clara, dora)
 }
 
-/// Unfollows, renames and deletions are seen on the next page.
+/// Unfollows, renames and deletions appear on the next page.
 async fn assert_follows_what_happens(app: &TestApp) {
     let (mut annas, berta, clara, _) = with_followers(app).await;
     let form = annas.get(&format!("/users/{}", berta.id)).await.form("Unfollow");
@@ -57,7 +58,7 @@ async fn in_redis() {
     }
 }
 
-/// Whatever is lost is rebuilt from the database, which stays the truth.
+/// Lost data is rebuilt from the database, the source of truth.
 #[actix_web::test]
 async fn flushed_and_killed() {
     let mut server = redis::start();
@@ -72,7 +73,7 @@ async fn flushed_and_killed() {
     let ranking: Vec<i64> =
         redis::ask(&server, &["ZREVRANGE", "sample_app:leaderboard:most_followed", "0", "0"]);
     assert_ne!(ranking, [berta.id]);
-    // While it is away, from the database and the process's own memory.
+    // While Redis is away, from the database and process memory.
     let mut remembered = app.browser();
     remembered.log_in_remembered("anna@example.com", PASSWORD).await;
     server.kill();

@@ -1,5 +1,5 @@
-//! Bad input in the form of a post, which may carry a file: bodies that are cut off, malformed, repeated,
-//! nested or too large are refused; nothing is posted, no file is kept, and the text stays where the form comes back.
+//! Bad input in the post form, which may carry a file: truncated, malformed, repeated, nested or too large bodies are
+//! rejected. Nothing is posted, no file is stored, and a form that comes back keeps the text.
 
 use reqwest::Method;
 
@@ -87,7 +87,7 @@ async fn broken_bodies_are_400() {
     ] {
         let page = post(&browser, TYPE, body).await;
         if matches!(what, "the end alone" | "bare LF") && page.status == 422 {
-            // Well-formed by a generous reading: a form without text.
+            // Well-formed by a lenient reading: a form without text.
             assert_eq!(page.errors(), ["Content can't be blank"], "{what}");
             continue;
         }
@@ -102,7 +102,7 @@ fn assert_is_error_page(page: &Page, status: u16, what: &str) {
     assert!(page.one("section.error_page").contains("form"), "{what}: {}", page.text());
 }
 
-/// Fields that are well-formed and hold what they must not: the form comes back, with the text.
+/// Well-formed fields with invalid values: the form comes back with its text.
 #[actix_web::test]
 async fn bad_fields_are_422_and_keep_the_text() {
     let app = TestApp::start().await;
@@ -148,7 +148,7 @@ async fn assert_unchanged(app: &TestApp, before: &str) {
     assert_eq!(images.map_or(0, Iterator::count), 0, "no picture was kept");
 }
 
-/// A picture waits on disk until it is whole. Where there is no room for it, nobody has to type their words again.
+/// Uploads are buffered on disk. If there is no space, nobody must type their text again.
 #[actix_web::test]
 async fn no_room_for_what_arrives_is_a_503_and_the_text_kept() {
     let program = Program::development().await.set("TMPDIR", "/nowhere");
@@ -165,7 +165,7 @@ async fn no_room_for_what_arrives_is_a_503_and_the_text_kept() {
     serving.stop();
 }
 
-/// What the program does not use refuses nothing: the name of a file, in whatever encoding; fields of browser extensions.
+/// Unused parts never cause a rejection: file names in any encoding, fields from browser extensions.
 #[actix_web::test]
 async fn file_names_and_fields_that_are_not_used_refuse_no_form() {
     let app = TestApp::start().await;
@@ -195,7 +195,7 @@ async fn file_names_and_fields_that_are_not_used_refuse_no_form() {
     assert_eq!(app.database.db_number(pictures).await, 7);
 }
 
-/// Media types and the names of their parameters have no case (RFC 9110 8.3.1).
+/// Media types and parameter names are case-insensitive (RFC 9110 8.3.1).
 #[actix_web::test]
 async fn the_media_type_may_be_written_in_any_case() {
     let app = TestApp::start().await;
@@ -211,7 +211,8 @@ async fn the_media_type_may_be_written_in_any_case() {
     }
 }
 
-/// A file that was chosen and is empty: a phone that could not read it, a full disk. An input left alone is no file.
+/// A chosen file that is empty (a phone that could not read it, a full disk) is an error; a file input left alone is
+/// not.
 #[actix_web::test]
 async fn a_chosen_file_of_no_bytes_is_named_and_the_text_kept() {
     let app = TestApp::start().await;

@@ -1,5 +1,5 @@
-//! nginx in front of the application, as on EC2: what it answers itself and what it lets through. Whom it believes:
-//! nginx_visitors.rs; hostile senders: nginx_raw.rs; the walk of a real browser: browser.rs.
+//! nginx in front of the application, as on EC2: what it answers itself and what it forwards. Trusted addresses:
+//! nginx_visitors.rs; hostile clients: nginx_raw.rs; a real browser: browser.rs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use sample_app::views::asset;
 use crate::support::nginx::{LOAD_BALANCER, SECURITY_HEADERS};
 use crate::support::{Browser, Page, TestApp};
 
-/// A visitor of this address on the loopback.
+/// A client with this loopback address.
 pub fn client_at(address: &str) -> Client {
     let from = address.parse::<std::net::IpAddr>().unwrap();
     let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().local_address(from);
@@ -30,7 +30,7 @@ pub fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
     answer.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-/// What browsers are told about security.
+/// The security headers.
 fn security(answer: &Response) -> BTreeMap<String, String> {
     for name in SECURITY_HEADERS {
         assert!(answer.headers().get_all(name).iter().count() <= 1, "{name} twice");
@@ -38,7 +38,7 @@ fn security(answer: &Response) -> BTreeMap<String, String> {
     SECURITY_HEADERS.map(|name| (name.to_owned(), header(answer, name).to_owned())).into()
 }
 
-/// The folder that nginx hands files out of.
+/// The folder of nginx's static files.
 fn www(app: &TestApp) -> std::path::PathBuf {
     app.nginx.as_ref().unwrap().folder.path().join("www")
 }
@@ -65,7 +65,7 @@ async fn static_files_come_from_nginx_compressed_and_for_ever() {
             assert!(answer.bytes().await.unwrap() == std::fs::read(file).unwrap(), "{name}{suffix}");
         }
     }
-    // The application has the rest: no version, another one, something that wants to be a folder, other verbs.
+    // Everything else goes to the application: no version, another version, a path like a folder, other methods.
     let by_another_way = asset("app.css").replace("?v=", "?v=./");
     for path in [
         by_another_way.as_str(),
@@ -87,7 +87,7 @@ async fn static_files_come_from_nginx_compressed_and_for_ever() {
     assert_eq!((answer.status().as_u16(), header(&answer, "allow")), (405, "GET, HEAD"));
 }
 
-/// A page of an older version finds its files after a newer one has put its own beside them.
+/// A page of an older version still finds its files after a newer version added its own.
 #[actix_web::test]
 async fn files_of_other_versions_stay() {
     let app = TestApp::start_behind_nginx().await;
@@ -114,7 +114,7 @@ fn assets_says_what_it_cannot_do() {
     assert!(said.starts_with(&format!("cannot write to {}", file.path().display())), "{said}");
 }
 
-/// What nginx answers itself carries what the application's answers carry, each once.
+/// nginx's own responses have the same headers as the application's, each once.
 #[actix_web::test]
 async fn its_own_answers_carry_the_same_headers() {
     let app = TestApp::start_behind_nginx().await;
@@ -132,7 +132,7 @@ async fn its_own_answers_carry_the_same_headers() {
     for path in [asset("app.css"), asset("icon.svg"), "/nowhere"] {
         assert_eq!(security(&get(&app, path, &two_hosts).await), expected, "{path}");
     }
-    // By https for whom the load balancer says so; the word of others is worth nothing.
+    // HSTS only for requests that came by https according to the load balancer; others are not trusted.
     for (from, hsts) in [(LOAD_BALANCER, "max-age=63072000"), ("127.0.0.1", "")] {
         let request = client_at(from).get(format!("http://{}{}", app.address, asset("app.css")));
         let request = request.header("x-forwarded-for", "192.0.2.7").header("x-forwarded-proto", "https");
@@ -157,7 +157,7 @@ async fn while_the_application_is_away_people_see_a_page_in_its_dress() {
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
         assert_eq!(page.header("cache-control"), "private, no-cache");
         assert_eq!(page.all("h1"), ["Back in a moment"]);
-        // The same files as on every page, and these are there.
+        // The same files as on every page, and they exist.
         for link in ["link[rel=stylesheet]", "link[rel=icon]"] {
             assert_eq!(page.attrs(link, "href"), usual.attrs(link, "href"));
         }
@@ -166,7 +166,7 @@ async fn while_the_application_is_away_people_see_a_page_in_its_dress() {
         }
     }
     assert_eq!(browser().post("/login", &[("session[email]", "a")]).await.status, 503);
-    // As soon as somebody is there again, he is asked.
+    // Once an application listens again, nginx forwards to it.
     let socket = nginx.folder.path().join("app.sock");
     std::fs::remove_file(&socket).unwrap();
     let _somebody = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -174,7 +174,7 @@ async fn while_the_application_is_away_people_see_a_page_in_its_dress() {
     assert!(asked.timeout(std::time::Duration::from_secs(1)).send().await.unwrap_err().is_timeout());
 }
 
-/// The application takes up to 5 MB and gives the text back with its refusal; from 6 MB on nginx refuses.
+/// The application accepts up to 5 MB and returns the text when it rejects more; above 6 MB nginx rejects.
 #[actix_web::test]
 async fn uploads_end_where_those_of_the_application_do() {
     let app = TestApp::start_behind_nginx().await;
@@ -198,7 +198,7 @@ async fn uploads_end_where_those_of_the_application_do() {
     assert_eq!((picture.status, picture.header("content-type")), (200, "image/png"));
 }
 
-/// The page for every refusal of nginx is there, and says what the application says.
+/// Every error page of nginx exists and has the same text as the application's.
 #[actix_web::test]
 async fn every_error_page_is_there() {
     let app = TestApp::start_behind_nginx().await;

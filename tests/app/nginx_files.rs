@@ -1,4 +1,4 @@
-//! The files of nginx/ as they are: sound, in order, and the variant with TLS.
+//! The files in nginx/: valid, with consistent time-outs, and the TLS variant.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::support::nginx::configure;
 use crate::support::server::{free_address, tool};
 use crate::support::{Certificates, Nginx, TestApp};
 
-/// nginx takes the files as they are, and gixy finds nothing in them.
+/// nginx accepts the unchanged files, and gixy finds no problems.
 #[test]
 fn the_configuration_is_sound() {
     let folder = tempfile::tempdir().unwrap();
@@ -31,9 +31,9 @@ fn the_configuration_is_sound() {
             let said = String::from_utf8_lossy(&done.unwrap().stderr).into_owned();
             assert!(said.contains("test is successful") && !said.contains("[warn]"), "{said}");
         }
-        // It takes a port with 443 in it for TLS, and opens none.
+        // For TLS it needs a port that contains 443; it opens none.
         let main = configure(folder.path(), name, if name.contains("tls") { 443 } else { 3000 }, 80);
-        // It looks for HSTS around everything; here the application sends it, and headers.conf for the rest.
+        // gixy expects HSTS in nginx, but the application sends it, and headers.conf for other responses.
         let gixy = Command::new(tool("python/bin/gixy")).args(["--skips", "hsts_header"]).arg(main).output();
         let gixy = gixy.unwrap();
         let said = String::from_utf8_lossy(&gixy.stdout).into_owned();
@@ -42,7 +42,7 @@ fn the_configuration_is_sound() {
     }
 }
 
-/// Who is further out gives up later; who is further in keeps connections longer.
+/// Request time-outs decrease and keep-alive time-outs increase from the outside in.
 #[test]
 fn time_outs_are_in_the_right_order() {
     let read =
@@ -63,7 +63,7 @@ fn time_outs_are_in_the_right_order() {
     assert!(server.contains("client_max_body_size 6m;"));
 }
 
-/// Without a load balancer: TLS 1.2 and 1.3, HTTP/2, and who comes by http is sent on.
+/// Without a load balancer: TLS 1.2 and 1.3, HTTP/2, and a redirect from http.
 #[actix_web::test]
 async fn it_speaks_tls_itself_where_nobody_else_does() {
     let sockets = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ async fn it_speaks_tls_itself_where_nobody_else_does() {
         let to = format!("sample.test::127.0.0.1:{port}");
         let mut curl = Command::new("curl");
         curl.args(["-sSik", "--max-time", "30", "--connect-to", &to]).args(arguments).arg(url);
-        // Not on this thread: the application needs it.
+        // In another thread, because the application needs this one.
         let done = tokio::task::spawn_blocking(move || curl.output()).await.unwrap();
         let done = done.expect("curl is missing: run scripts/setup");
         [String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr)].concat()
@@ -91,7 +91,7 @@ async fn it_speaks_tls_itself_where_nobody_else_does() {
         let arguments: Vec<_> = version.split(' ').collect();
         assert!(curl(&arguments, port, "https://sample.test/").await.starts_with("HTTP/2 200"), "{version}");
     }
-    // The curves of Mozilla's profile, and no others. (TLS 1.2 would want the certificate's own curve among them.)
+    // Only the curves in Mozilla's profile. (TLS 1.2 would also need the certificate's curve.)
     for (group, is_taken) in
         [("X25519", true), ("P-256", true), ("P-384", true), ("P-521", false), ("X448", false)]
     {
@@ -111,7 +111,7 @@ async fn it_speaks_tls_itself_where_nobody_else_does() {
     assert!(answer.starts_with("HTTP/1.1 301"), "{answer}");
     assert!(answer.contains("Location: https://sample.test/login?a=b\r\n"), "{answer}");
     assert!(answer.contains("Content-Security-Policy: default-src 'none'"), "{answer}");
-    // Here nobody stands in front, so nobody's word counts.
+    // There is no proxy in front, so forwarded headers are not trusted.
     let lied = ["-H", "X-Forwarded-For: 192.0.2.7", "-H", "X-Forwarded-Proto: http"];
     assert!(curl(&lied, port, "https://sample.test/login").await.contains("max-age=63072000"));
     assert!(!nginx.log().contains("192.0.2.7"));

@@ -1,4 +1,4 @@
-//! Hostile senders in front of nginx: what means two things at once, what never ends, and a thousand who take their time.
+//! Hostile clients in front of nginx: ambiguous requests, endless requests, and a thousand slow connections.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,21 +13,21 @@ use crate::support::people::PASSWORD;
 use crate::support::program::PATIENCE;
 use crate::support::raw::{exchange, read_to_end};
 
-/// What is ambiguous is refused and the connection ends, as without nginx. A few are none any more, because nginx decided:
-/// the application gets them in one reading.
+/// Ambiguous requests are rejected and the connection is closed, as without nginx. A few are no longer ambiguous,
+/// because nginx forwards only one reading.
 #[actix_web::test]
 async fn ambiguous_requests_get_one_answer_and_are_the_last() {
     let app = TestApp::start_behind_nginx().await;
     let decided = [
-        // The header is dropped; the rest is a request without a body, and something that is none.
+        // The header is dropped. What remains is a request without a body, and then garbage.
         ("X(: x", vec![422, 400], true),
-        // A line may end with LF alone, and then it does.
+        // A line may end with LF alone.
         ("5\nabcde\n0\n\n", vec![422], true),
         ("5;\nabcde\r\n0\r\n\r\n", vec![422], true),
-        // HTTP/0.9 knows no head; the page says 400.
+        // HTTP/0.9 has no response head; the page says 400.
         ("GET /help\r\n\r\n", vec![], true),
         ("POST /login HTTP/1.0\r\nHost: localhost\r\n\r\n", vec![422], true),
-        // The same host, with the port that is meant anyway.
+        // The same host, with the default port.
         ("GET http://evil.example:80/ HTTP/1.1\r\nHost: evil.example\r\n\r\n", vec![200], false),
     ];
     let cases = ambiguous_requests();
@@ -65,14 +65,14 @@ async fn heads_have_a_limit() {
         ] {
             let answer = get(head).await;
             let statuses = answer.statuses();
-            // Who is still sending may find the connection reset before the answer was read.
+            // If the client is still sending, the connection may be reset before it reads the response.
             assert!(answer.closed && (statuses == [status] || answer.bytes.is_empty()), "{}", answer.text());
             assert!(answer.bytes.is_empty() || answer.text().contains(heading));
         }
     }
 }
 
-/// What actix lets go on for ever, a chunked body after its answer, ends here with the limit for bodies.
+/// With actix a chunked body may continue forever after the response; here the body limit ends it.
 #[actix_web::test]
 async fn a_body_without_end_ends_and_the_application_never_hears_of_it() {
     let app = TestApp::start_behind_nginx().await;
@@ -83,7 +83,7 @@ async fn a_body_without_end_ends_and_the_application_never_hears_of_it() {
     let piece = [b"10000\r\n".to_vec(), vec![b'x'; 0x10000], b"\r\n".to_vec()].concat();
     let (mut reader, mut writer) = stream.split();
     let mut answer = vec![0; 12];
-    // 64 MB are far more than what fits into the buffers in between.
+    // 64 MB, far more than the buffers in between.
     let sending = async {
         for sent in 0..1024 {
             if writer.write_all(&piece).await.is_err() {
@@ -102,7 +102,7 @@ async fn a_body_without_end_ends_and_the_application_never_hears_of_it() {
     assert_eq!((&lines[0]["status"], &lines[0]["upstream_status"]), (&"413".into(), &"".into()));
 }
 
-/// actix times the first head of a connection only; nginx times every one.
+/// actix has a time-out for the first head of a connection only; nginx for every head.
 #[actix_web::test]
 async fn a_later_head_that_does_not_come_is_not_waited_for() {
     let app = TestApp::start_behind_nginx().await;
@@ -117,7 +117,7 @@ async fn a_later_head_that_does_not_come_is_not_waited_for() {
     app.nginx.as_ref().unwrap().lines(1, |line| line["status"] == "408").await;
 }
 
-/// Connections to this port that are open, as the kernel sees them from the server's side.
+/// Open connections to this port, as the kernel lists them on the server's side.
 fn open_connections(port: u16) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let ours = format!(":{port:04X}");
@@ -128,13 +128,13 @@ fn open_connections(port: u16) -> usize {
     open.count()
 }
 
-/// A tool that opens a thousand connections and takes its time on each. Gone when it is dropped.
+/// A tool that opens 1000 slow connections. Killed on drop.
 struct SlowClients(Child);
 
 impl SlowClients {
     fn start(app: &TestApp, kind: &str) -> SlowClients {
         let mut command = Command::new("slowhttptest");
-        // A piece every 2 s; a connection of a reader takes 8 to 16 bytes in 5 s.
+        // A chunk every 2 s; a slow reader reads 8 to 16 bytes every 5 s.
         command.args([kind, "-c", "1000", "-r", "1000", "-i", "2", "-l", "300", "-x", "24", "-s", "8192"]);
         command.args(["-w", "8", "-y", "16", "-n", "5", "-z", "8", "-k", "3", "-p", "3", "-t", "POST"]);
         let url = format!("http://{}/login", app.address);
@@ -150,20 +150,20 @@ impl Drop for SlowClients {
     }
 }
 
-/// While a thousand take their time, everybody else is served as ever. `waiting` tells whether it had its effect.
+/// With 1000 slow connections everybody else is served as usual. `waiting` checks that they had an effect.
 async fn while_a_thousand_are_slow(kind: &str, waiting: impl AsyncFn(&TestApp)) {
     let app = TestApp::start_behind_nginx().await;
     let michael = app.db_person("michael").await;
     let slow = SlowClients::start(&app, kind);
     let port = app.address.port();
     let (start, mut most) = (Instant::now(), 0);
-    // Half of them at least at the same time: on a busy machine the first are hung up on before the last have come.
+    // At least half of them at the same time: on a busy machine the first are disconnected before the last connect.
     while most < 500 {
         most = most.max(open_connections(port));
         assert!(start.elapsed() < PATIENCE, "{most} connections at most");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Honest people come from elsewhere.
+    // Other visitors have other addresses.
     let honest = client_at("127.0.0.2");
     for round in 0..20 {
         let fields = [("session[email]", michael.email.as_str()), ("session[password]", PASSWORD)];
@@ -180,7 +180,7 @@ async fn while_a_thousand_are_slow(kind: &str, waiting: impl AsyncFn(&TestApp)) 
     app.stop().await;
 }
 
-/// Their heads never end: each is hung up on after 5 s.
+/// Heads that never end: each is disconnected after 5 s.
 #[actix_web::test]
 async fn a_thousand_slow_heads_disturb_nobody() {
     while_a_thousand_are_slow("-H", async |app| {
@@ -190,7 +190,7 @@ async fn a_thousand_slow_heads_disturb_nobody() {
     .await;
 }
 
-/// Their bodies never end: 50 of one visitor's are waited for, the others are refused, and the application hears of none.
+/// Bodies that never end: nginx waits for 50 per visitor and rejects the others; the application sees none.
 #[actix_web::test]
 async fn a_thousand_slow_bodies_disturb_nobody() {
     while_a_thousand_are_slow("-B", async |app| {
@@ -198,13 +198,13 @@ async fn a_thousand_slow_bodies_disturb_nobody() {
         nginx.lines(900, |line| line["status"] == "429" && line["client"] == "127.0.0.1").await;
         let heard =
             nginx.lines(0, |line| line["client"] == "127.0.0.1" && line["upstream_status"] != "").await;
-        // The tool looks now and then whether the page is still there.
+        // The tool itself checks now and then whether the page is available.
         assert!(heard.iter().all(|line| line["method"] == "GET"), "{heard:?}");
     })
     .await;
 }
 
-/// They do not read what they asked for: the application has long given its answer, and nginx keeps it for them.
+/// Clients that do not read: the application has sent its response long ago, and nginx buffers it.
 #[actix_web::test]
 async fn a_thousand_slow_readers_disturb_nobody() {
     while_a_thousand_are_slow("-X", async |app| {

@@ -1,4 +1,4 @@
-//! nginx and its visitors: whom it believes, whom it makes wait, and what it writes down of them.
+//! nginx and its visitors: trusted addresses, rate limits and the access log.
 
 use reqwest::Method;
 use sample_app::models::values::token::random_hex;
@@ -9,14 +9,14 @@ use crate::support::nginx::LOAD_BALANCER;
 use crate::support::people::PASSWORD;
 use crate::support::{Page, TestApp};
 
-/// Whatever visitors say of their address, they are who the load balancer saw, or who came.
+/// Whatever a visitor claims as its address, the one that the load balancer reports, or the connecting one, counts.
 #[actix_web::test]
 async fn forged_addresses_change_nothing() {
     let app = TestApp::start_behind_nginx().await;
     let log_in = async |from: &str, forwarded: String| {
         let request = client_at(from).post(format!("http://{}/login", app.address));
         let request = request.header("sec-fetch-site", "same-origin").header("x-forwarded-for", forwarded);
-        // Another account each time, so that it is the visitor who is counted.
+        // A new account each time, so that only the visitor's limit counts.
         let email = format!("{}@example.com", random_hex::<8>().unwrap());
         let fields = [("session[email]", email.as_str()), ("session[password]", "wrong password")];
         request.form(&fields).send().await.unwrap().status().as_u16()
@@ -32,14 +32,14 @@ async fn forged_addresses_change_nothing() {
         let refused = statuses.iter().filter(|status| **status == 429).count();
         assert_eq!((refused, statuses[0]), (15, 422), "{from}: {statuses:?}");
     }
-    // The next visitor of the same load balancer is another one.
+    // Another visitor behind the same load balancer counts separately.
     assert_eq!(log_in(LOAD_BALANCER, "198.51.100.2".to_owned()).await, 422);
     let lines = app.nginx.as_ref().unwrap().lines(81, |line| line["path"] == "/login").await;
     assert_eq!(lines[0]["client"], "127.0.0.1");
     assert_eq!(lines[40]["client"], "198.51.100.1");
 }
 
-/// A line for each request, as JSON, without what a mail link or a form says, or where somebody came from.
+/// One JSON line per request, without tokens from mail links, form data or referrers.
 #[actix_web::test]
 async fn the_log_is_json_and_keeps_no_secret() {
     let app = TestApp::start_behind_nginx().await;
@@ -87,8 +87,8 @@ async fn the_log_is_json_and_keeps_no_secret() {
     }
 }
 
-/// A second line behind the application's own limits: who asks for far too much waits, and nobody else notices. Files are
-/// not counted.
+/// A second line of defense beside the application's own limits: excessive requests are delayed or rejected, and others
+/// are not affected. Files are not counted.
 #[actix_web::test]
 async fn who_asks_for_far_too_much_waits_and_nobody_else() {
     let app = TestApp::start_behind_nginx().await;
@@ -104,7 +104,7 @@ async fn who_asks_for_far_too_much_waits_and_nobody_else() {
     for _ in 0..20 {
         assert!(ask(asset("app.css"), 100).await.is_empty());
     }
-    // More than 100 a second for as long as it takes.
+    // More than 100 requests per second, for as long as it takes.
     let mut refused = Vec::new();
     for _ in 0..300 {
         refused = ask("/livez", 100).await;

@@ -1,12 +1,11 @@
-//! The score of Mozilla's HTTP Observatory, computed.
+//! The computed score of Mozilla's HTTP Observatory.
 
 use reqwest::header::SET_COOKIE;
 
 use crate::support::people::PASSWORD;
 use crate::support::{Page, TestApp};
 
-/// What Mozilla's HTTP Observatory would say of an https site, by its published method
-/// (developer.mozilla.org, HTTP Observatory, Tests & Scoring).
+/// The score of an https site by Mozilla's published method (developer.mozilla.org, HTTP Observatory, Tests & Scoring).
 #[actix_web::test]
 async fn the_observatory_gives_130_or_more() {
     let app = TestApp::start_with(&[("APP_URL", "https://sample.test")]).await;
@@ -21,7 +20,7 @@ async fn the_observatory_gives_130_or_more() {
     assert_eq!(observatory_score(&page), 135);
 }
 
-/// 100, plus the bonuses, which count because there is no penalty: where any test would cost points it is 0 here.
+/// 100 plus bonuses, which count only without penalties; if any test would cost points, this returns 0.
 fn observatory_score(page: &Page) -> u32 {
     let has = |name: &str, words: &[&str]| words.iter().all(|word| page.header(name).contains(word));
     let csp = page.header("content-security-policy");
@@ -29,7 +28,7 @@ fn observatory_score(page: &Page) -> u32 {
     let half_a_year = max_age.and_then(|age| age.parse::<u64>().ok()).is_some_and(|age| age >= 15_768_000);
     let foreign =
         page.attrs("script", "src").iter().any(|src| !src.starts_with('/') || src.starts_with("//"));
-    // Penalties: CORS open to all, no HSTS, no nosniff, scripts from elsewhere without integrity, unsafe CSP or none.
+    // Penalties: CORS open to all, no HSTS, no nosniff, external scripts without integrity, an unsafe CSP or none.
     if !page.header("access-control-allow-origin").is_empty()
         || !half_a_year
         || page.header("x-content-type-options") != "nosniff"
@@ -51,7 +50,7 @@ fn observatory_score(page: &Page) -> u32 {
         return 0;
     }
     score += 5 * u32::from(!cookies.is_empty());
-    // Referrer-Policy: 5. Framing refused by the policy: 5. Cross-Origin-Resource-Policy same-origin: 10.
+    // Referrer-Policy: 5. Framing denied by the CSP: 5. Cross-Origin-Resource-Policy same-origin: 10.
     score += 5 * u32::from(matches!(page.header("referrer-policy"), "same-origin" | "no-referrer"));
     score += 5 * u32::from(has("content-security-policy", &["frame-ancestors 'none'"]));
     score + 10 * u32::from(page.header("cross-origin-resource-policy") == "same-origin")

@@ -1,5 +1,5 @@
-//! Requests from other sites change nothing; neither does anything that is only to be looked at; and a form
-//! may say another verb than POST only where forms need it.
+//! Cross-site requests change nothing, and neither do GET requests. A form may override its method only where HTML
+//! forms need it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,7 @@ use crate::support::outbox::until;
 use crate::support::table::{filled, form_for, gets, unsafe_routes};
 use crate::support::{Browser, Page, Program, TestApp};
 
-/// What a browser says of a request that another site makes it send.
+/// Header sets that a browser sends with a request caused by another site.
 const FROM_ELSEWHERE: [&[(&str, &str)]; 8] = [
     &[("sec-fetch-site", "cross-site")],
     &[("sec-fetch-site", "same-site")],
@@ -22,14 +22,14 @@ const FROM_ELSEWHERE: [&[(&str, &str)]; 8] = [
     &[("origin", "http://sample.test.evil.example")],
 ];
 
-/// Log-in included. The last request of each row, from here, shows that it is the origin that is refused.
+/// Log-in included. The last request of each row is same-origin and shows that only the origin was rejected.
 #[actix_web::test]
 async fn no_unsafe_route_takes_a_request_from_elsewhere() {
     let app = TestApp::start().await;
     let admin = app.db_admin("admin").await;
     for (number, (verb, path)) in unsafe_routes().enumerate() {
         let owner = app.db_owner(&format!("owner{number}")).await;
-        // Whoever may do it.
+        // A user who may do it.
         let mut browser = match (verb, path) {
             ("DELETE", "/users/{id}") | ("POST", "/relationships") => app.logged_in(&admin).await,
             (_, path) if path.starts_with("/admin/") => app.logged_in(&admin).await,
@@ -37,7 +37,7 @@ async fn no_unsafe_route_takes_a_request_from_elsewhere() {
             _ => app.logged_in(&owner.person).await,
         };
         let logged_in = browser.is_logged_in().await;
-        // What the request before left to the workers.
+        // Wait for the jobs of the previous request.
         app.all_mails().await;
         until(&app, "SELECT COUNT(*) FROM jobs WHERE kind = 'user_deletion'", 0).await;
         let before = app.database.db_dump().await;
@@ -52,13 +52,14 @@ async fn no_unsafe_route_takes_a_request_from_elsewhere() {
         assert_eq!(app.database.db_dump().await, before, "{verb} {path}");
         assert_eq!(browser.is_logged_in().await, logged_in, "{verb} {path}");
         let page = send(&mut browser, verb, path, &owner, &[("sec-fetch-site", "same-origin")], true).await;
-        // Without SES_TOPIC_ARN nobody is heard there.
+        // Without SES_TOPIC_ARN this route does not exist.
         let expected = if path == "/webhooks/ses" { 404 } else { 303 };
         assert_eq!(page.status, expected, "{verb} {path} from here");
     }
 }
 
-/// By the address of the machine, or 127.0.0.1 for localhost: whoever set the site up has to see why nothing works.
+/// When opened by the machine's address, or by 127.0.0.1 instead of localhost: whoever set up the site must see why
+/// forms fail.
 #[actix_web::test]
 async fn a_form_from_a_name_that_is_not_the_sites_own_says_both() {
     let program = Program::development().await;
@@ -101,8 +102,8 @@ async fn send(
     browser.send(request, &path).await
 }
 
-/// An admin follows every link there is and opens every address of the table; the database stays as it was, and
-/// every link and file of every page is there.
+/// An admin follows every link and opens every path of the route table; the database does not change, and every link
+/// and file of every page exists.
 #[actix_web::test]
 async fn looking_at_everything_changes_nothing() {
     let app = TestApp::start().await;
@@ -138,7 +139,7 @@ async fn looking_at_everything_changes_nothing() {
         let page = browser.get(&path).await;
         let from = &crawl.seen[&path];
         assert!(page.status < 500, "{path}, linked from {from}: {}", page.status);
-        // Of the table's own addresses some lead to what is not there: a mail and a link by an invented name.
+        // Some paths filled from the table do not exist: a mail and a link with invented names.
         assert!(
             page.status == 200 || from == "the route table",
             "{path}, linked from {from}: {}",
@@ -163,7 +164,7 @@ async fn looking_at_everything_changes_nothing() {
 
 #[derive(Default)]
 struct Crawl {
-    /// Addresses and where each was found first.
+    /// URLs, and where each was found first.
     seen: BTreeMap<String, String>,
     waiting: VecDeque<String>,
 }
@@ -191,7 +192,7 @@ impl Crawl {
     }
 }
 
-/// The verb that a form says counts on POST only, and only for what forms cannot send themselves.
+/// A method override counts only on POST, and only for methods that forms cannot send.
 #[actix_web::test]
 async fn a_form_may_say_patch_put_and_delete_and_only_when_posted() {
     let app = TestApp::start().await;

@@ -1,4 +1,5 @@
-//! Mail leaves by the outbox: with the transaction that causes it or not at all, once, and later if need be.
+//! Mail is sent through the outbox: queued in the transaction that causes it or not at all, delivered once, and retried
+//! if needed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,7 +34,7 @@ fn mail(to: &str) -> Mail {
 #[actix_web::test]
 async fn a_mail_is_there_when_its_transaction_is_and_not_otherwise() {
     let app = TestApp::start().await;
-    // Not due before tomorrow, so that no worker takes it away.
+    // Due tomorrow, so that no worker takes it.
     let tomorrow = app.app.clock.now() + TimeDelta::days(1);
     let undone: Result<()> = app
         .app
@@ -53,7 +54,7 @@ async fn a_mail_is_there_when_its_transaction_is_and_not_otherwise() {
     assert_eq!(app.database.db_number(ALL).await, 1);
 }
 
-/// The other way about: what cannot tell people does not happen.
+/// The reverse: if the mail cannot be queued, the account is not created.
 #[actix_web::test]
 async fn no_account_without_its_mail() {
     let app = TestApp::start().await;
@@ -87,7 +88,7 @@ async fn what_is_not_taken_waits_longer_each_time_and_keeps_its_message_id() {
         assert!(mail.postpone(&mut db, &"because ".repeat(100), now).await.unwrap());
         let early = now + TimeDelta::seconds(wait - 1);
         assert!(LeasedMail::take(&mut db, early).await.unwrap().is_none(), "before {wait} seconds");
-        // And up to a quarter more, by chance.
+        // Plus up to a quarter of random jitter.
         now += TimeDelta::seconds(wait + wait / 4 + 1);
     }
     assert_eq!(ids.len(), 1);
@@ -128,7 +129,7 @@ async fn a_folder_that_fails_delays_the_mail_and_nobody_notices() {
     assert_eq!(mail.subject, "Password reset");
 }
 
-/// What cannot listen does not work either.
+/// If it cannot listen, its workers do not run either.
 #[actix_web::test]
 async fn a_start_that_fails_delivers_no_mail() {
     let (folder, first) = (tempfile::tempdir().unwrap(), TestApp::start().await);
@@ -145,7 +146,7 @@ async fn a_start_that_fails_delivers_no_mail() {
     assert_eq!(database.db_number("SELECT attempts FROM outbox").await, 0);
 }
 
-/// A link that lies in a database is a link that somebody can steal.
+/// A link stored in a database is a link that can be stolen.
 #[actix_web::test]
 async fn nothing_of_a_delivered_mail_stays_in_the_database() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Forgotten passwords: asking for the mail, its link, and the new password.
+//! Forgotten passwords: requesting the mail, its link, and the new password.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -113,7 +113,7 @@ async fn only_a_digest_of_the_token_is_kept() {
     assert!(token.len() == 64 && token.bytes().all(|b| b.is_ascii_hexdigit()), "256 bits: {token}");
     let digest: String = Sha256::digest(token).iter().map(|byte| format!("{byte:02X}")).collect();
     assert_eq!(app.database.db_text("SELECT HEX(digest) FROM mail_tokens").await, digest);
-    // The mail had it; it is gone with the mail.
+    // The token was in the mail only, and is deleted with it.
     app.all_mails().await;
 }
 
@@ -134,7 +134,7 @@ async fn asking_answers_alike_for_every_address() {
     assert_eq!(mails, expected.map(|(to, subject)| (to, subject.to_owned())));
 }
 
-/// How long an answer takes would tell as much as its words. The answer does not even look whether there is an account.
+/// Response times must not reveal accounts either: the request does not even look up the account.
 #[actix_web::test]
 async fn asking_does_the_same_work_for_every_address() {
     let app = TestApp::start().await;
@@ -155,8 +155,8 @@ async fn asking_does_the_same_work_for_every_address() {
     assert_eq!(mails, expected.map(|(to, subject)| (to, subject.to_owned())));
 }
 
-/// The link shows that the mailbox is theirs, which is all that the activation wants to know. The name in the account may
-/// be a stranger's, so the mail does not say it.
+/// The link proves access to the mailbox, which is all that activation needs. The account's name may be a stranger's
+/// choice, so the mail does not contain it.
 #[actix_web::test]
 async fn a_reset_activates_and_its_mail_greets_nobody_by_name_before() {
     let app = TestApp::start().await;

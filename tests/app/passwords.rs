@@ -1,4 +1,4 @@
-//! Passwords: which ones are taken, and how they are kept.
+//! Passwords: which are accepted, and how they are stored.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -40,7 +40,7 @@ async fn an_older_digest_is_renewed_at_log_in() {
     assert_eq!(app.database.db_text(DIGEST).await, renewed, "once is enough");
 }
 
-/// In a process of its own, whose memory is nobody else's.
+/// In a separate process, so that its memory can be measured.
 #[actix_web::test]
 async fn two_hundred_log_ins_at_once_stay_within_their_memory() {
     let app = TestApp::start().await;
@@ -70,7 +70,7 @@ async fn two_hundred_log_ins_at_once_stay_within_their_memory() {
     let refused = answers.iter().filter(|answer| answer.as_ref().unwrap().status() == 422).count();
     assert!(refused > 0, "none was answered");
     let grown = process.peak_memory() - before;
-    // 19 MiB a core, and what 200 requests need themselves; without a bound it would be several times that.
+    // 19 MiB per core, plus what 200 requests themselves need; without a bound it would be several times that.
     let cores = std::thread::available_parallelism().unwrap().get() as u64;
     assert!(grown < (19 * cores + 100) * 1024, "{grown} kB more for {refused} log-ins");
 }
@@ -133,12 +133,12 @@ async fn nothing_of_a_password_is_cut_off_or_changed() {
         }
         assert_eq!(app.browser().log_in(&email, password).await.status, 200, "{password}");
     }
-    // Typed on another keyboard: composed and decomposed are one.
+    // Another keyboard may produce the decomposed form; composed and decomposed are equal.
     let page = app.browser().log_in("archer2@example.com", "MixedCase and e\u{301}").await;
     assert_eq!(page.status, 200);
 }
 
-/// Macs type some letters in two parts; what counts is how many there are.
+/// Macs type some letters as two code points; the limit counts characters.
 #[actix_web::test]
 async fn the_longest_password_logs_in_however_it_is_typed() {
     let app = TestApp::start().await;
@@ -181,7 +181,7 @@ async fn an_oversized_password_is_refused_before_any_hashing() {
         let page = browser.post(path, &[(field, &megabyte)]).await;
         assert_eq!(page.status, 413, "{path}");
     }
-    // What fits into a form but not into a password. In turns with a log-in that is hashed.
+    // Input that fits into a form field but not into a password. Measured alternately with a log-in that is hashed.
     let oversized = "x".repeat(4000);
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..15 {

@@ -1,5 +1,5 @@
-//! No picture without a post for longer than a day, and no post without its picture, shown with the folder:
-//! which store there is makes no difference to who deletes from it. What S3's own faults add, s3.rs shows.
+//! No picture stays without a post for longer than a day, and no post loses its picture. Tested with the folder store,
+//! because deletion works the same for every store; S3's own faults are in s3_faults.rs.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ async fn a_picture_has_a_day_to_get_its_post() {
     browser.post_picture("Look").await.assert_flash("success", "Micropost created!");
     let kept = app.stored_pictures().concat();
     assert_eq!(app.database.db_number(WAITING).await, 0, "it has its post");
-    // What a request leaves that dies between store and row; without an end of it, too.
+    // Left by requests that died between storing the picture and inserting the row; one file is unfinished.
     let orphan = format!("{}.png", "0".repeat(32));
     let images = app.folder.path().join("images");
     std::fs::write(images.join(&orphan), png(1, 1)).unwrap();
@@ -63,7 +63,7 @@ async fn a_post_that_fails_takes_its_picture_with_it() {
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 0);
 }
 
-/// A post must not name a picture that is not there.
+/// A post must not refer to a picture that does not exist.
 #[actix_web::test]
 async fn without_a_note_of_its_picture_nothing_is_stored() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! What pictures cost, in the real program, whose memory nobody else uses.
+//! The memory that picture decoding takes, measured in the real program, which runs nothing else.
 
 use std::io::Cursor;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::pictures::{gif, halves, png_chunk, png_with, post};
 use crate::support::program::Serving;
 use crate::support::{Browser, Page, Program};
 
-/// 64 MB of zeros as zlib packs them, taken out of the PNG of a black picture.
+/// 64 MB of zeros compressed by zlib, taken from the PNG of a black picture.
 fn packed_zeros() -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     DynamicImage::new_luma8(8192, 8192).write_to(&mut bytes, ImageFormat::Png).unwrap();
@@ -21,11 +21,11 @@ fn packed_zeros() -> Vec<u8> {
     bytes[start + 4..start + 4 + length].to_vec()
 }
 
-/// What glibc may keep of the memory that was freed, in kB: twice the size of the largest piece below 32 MB (man 3 mallopt,
+/// Freed memory that glibc may keep, in kB: twice the size of the largest block below 32 MB (man 3 mallopt,
 /// M_TRIM_THRESHOLD).
 const KEPT_BY_GLIBC: u64 = 65_536;
 
-/// Serves, and has taken its first picture.
+/// Starts the server and posts a first picture.
 async fn warm(program: &Program) -> (Serving, Browser) {
     program.succeed(&["seed"]);
     let mut serving = program.serve();
@@ -35,13 +35,13 @@ async fn warm(program: &Program) -> (Serving, Browser) {
     (serving, browser)
 }
 
-/// Sets the highest memory back to what it is now ("5", man 5 proc), and says what that is, in kB.
+/// Resets the peak memory to the current value ("5" in clear_refs, man 5 proc). Returns it in kB.
 fn forget_peak(serving: &Serving) -> u64 {
     std::fs::write(format!("/proc/{}/clear_refs", serving.child.id()), "5").unwrap();
     serving.memory_kb("VmRSS")
 }
 
-/// What cannot start soon is refused, and may be sent again.
+/// A picture that cannot be decoded soon is rejected with 503; sends it again.
 async fn post_until_taken(browser: &mut Browser, picture: Vec<u8>) -> Page {
     for _ in 0..60 {
         let page = post(browser, "Look", "a.png", picture.clone()).await;
@@ -52,7 +52,7 @@ async fn post_until_taken(browser: &mut Browser, picture: Vec<u8>) -> Page {
     panic!("refused sixty times");
 }
 
-/// Bombs are refused, cost less than 64 MB, and others do not wait.
+/// Decompression bombs are rejected, cost less than 64 MB, and do not delay others.
 #[actix_web::test]
 async fn bombs_cost_little_memory_and_nobody_elses_time() {
     let program = Program::development().await;
@@ -80,11 +80,11 @@ async fn bombs_cost_little_memory_and_nobody_elses_time() {
     let (statuses, slowest) = tokio::join!(join_all(posting), watching);
     let peak = serving.memory_kb("VmHWM");
     println!("16 bombs: {statuses:?}, {} kB more at most, slowest page {slowest:?}", peak - before);
-    // Texts and colour profiles are dropped without unpacking them to their end: what is left is a small picture.
+    // Texts and color profiles are dropped without being decompressed to the end, so a small picture remains.
     for (n, status) in statuses.iter().enumerate() {
         assert_eq!(*status, if n % 4 < 2 { 422 } else { 200 }, "{statuses:?}");
     }
-    // As many are read at a time as there are cores (src/cpu_pool.rs).
+    // The number decoded at a time equals the number of cores (src/cpu_pool.rs).
     let cores = std::thread::available_parallelism().unwrap().get() as u64;
     let most = 64 * 1024 * cores.div_ceil(2);
     assert!(peak - before < most, "{} kB, {most} at most", peak - before);
@@ -92,7 +92,7 @@ async fn bombs_cost_little_memory_and_nobody_elses_time() {
     serving.stop();
 }
 
-/// As many as fit into the memory are decoded at a time, however many cores there are.
+/// Memory limits how many are decoded at a time, whatever the number of cores.
 #[actix_web::test]
 async fn eight_large_pictures_at_once_take_no_more_than_one_and_give_it_back() {
     let program = Program::development().await;
@@ -112,7 +112,7 @@ async fn eight_large_pictures_at_once_take_no_more_than_one_and_give_it_back() {
     let (peak, after) = (serving.memory_kb("VmHWM"), serving.memory_kb("VmRSS"));
     println!("8 large pictures: {before} kB before, {peak} kB at most, {after} kB after");
     assert_eq!(statuses, [200; 8]);
-    // What decoding may take (`MAX_MEMORY`, 127,000 kB), and what glibc keeps of the memory that was freed before.
+    // The decoder's limit (`MAX_MEMORY`, 127,000 kB), plus freed memory that glibc keeps.
     assert!(peak - before < 127_000 + KEPT_BY_GLIBC, "{before} kB before, {peak} kB at most");
     assert!(after < before + KEPT_BY_GLIBC, "{before} kB before, {after} kB after");
     serving.stop();

@@ -1,5 +1,5 @@
-//! Pictures of posts, from the form to the page: what decodes is shown small and clean, whatever else is refused and the
-//! text kept. What the decoder itself does, src/models/picture/tests.rs shows; what it costs, picture_memory.rs.
+//! Pictures of posts, from the form to the page: valid ones are shown resized and without metadata, all others are
+//! rejected and the text kept. The decoder: src/models/picture/tests.rs; its memory: picture_memory.rs.
 
 use std::io::Cursor;
 
@@ -37,14 +37,14 @@ pub fn png_chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&u32::try_from(data.len()).unwrap().to_be_bytes()[..], &body, &checksum.to_be_bytes()].concat()
 }
 
-/// A small PNG with something behind its header.
+/// A small PNG with `chunk` after its header.
 pub fn png_with(chunk: &[u8]) -> Vec<u8> {
     let png = halves(40, 20, ImageFormat::Png);
     let (header, rest) = png.split_at(8 + 25);
     [header, chunk, rest].concat()
 }
 
-/// A good PNG of exactly so many bytes.
+/// A valid PNG of exactly this many bytes.
 fn png_of_size(bytes: usize) -> Vec<u8> {
     let plain = png_with(&[]).len();
     let png = png_with(&png_chunk(b"fiLl", &vec![0; bytes - plain - 12]));
@@ -52,7 +52,7 @@ fn png_of_size(bytes: usize) -> Vec<u8> {
     png
 }
 
-/// A GIF with frames of one black pixel, whatever size they claim.
+/// A GIF with frames of one black pixel, whatever size the header claims.
 pub fn gif(width: u16, height: u16, frames: usize) -> Vec<u8> {
     let size = [width.to_le_bytes(), height.to_le_bytes()].concat();
     let start = [b"GIF89a", &size[..], &[0x80, 0, 0, 0, 0, 0, 255, 255, 255]].concat();
@@ -65,7 +65,7 @@ pub async fn post(browser: &mut Browser, text: &str, file_name: &str, picture: V
     browser.submit(form.attach("micropost[picture]", file_name, picture)).await
 }
 
-/// The picture of the newest post, as it is served.
+/// The picture of the newest post, as served.
 async fn newest_picture(browser: &mut Browser) -> Page {
     let page = browser.get("/").await;
     let path = page.attrs("ol.microposts > li img.picture", "src").first().unwrap().clone();
@@ -86,7 +86,7 @@ async fn four_formats_are_shown_at_most_400_by_400_in_their_proportions() {
     ] {
         let page = post(&mut browser, name, name, halves(size.0, size.1, format)).await;
         page.assert_flash("success", "Micropost created!");
-        // So that the page does not jump when the picture has come.
+        // So that the layout does not shift when the picture loads.
         let written =
             ["width", "height"].map(|side| page.attrs("ol.microposts img.picture", side)[0].clone());
         assert_eq!(written, [shown.0.to_string(), shown.1.to_string()], "{name}");
@@ -144,7 +144,7 @@ async fn who_has_a_phone_picture_that_no_browser_shows_is_told_what_to_do() {
     }
 }
 
-/// Those of before the size was kept.
+/// Pictures from before the size was stored.
 #[actix_web::test]
 async fn a_picture_of_unknown_size_is_shown_without_one() {
     let app = TestApp::start().await;
@@ -155,13 +155,13 @@ async fn a_picture_of_unknown_size_is_shown_without_one() {
     assert!(page.has("ol.microposts img.picture") && !page.has("ol.microposts img.picture[width]"));
 }
 
-/// A picture with something behind its end is a picture; what is behind does not get through.
+/// Data after the end of a picture is accepted but removed.
 #[actix_web::test]
 async fn what_hides_in_a_picture_is_gone_and_it_stands_upright() {
     let app = TestApp::start().await;
     let mut browser = app.logged_in(&app.db_person("anna").await).await;
     let secret = b"52.5163 N 13.3777 E <script>";
-    // Orientation 6: the camera was turned, the left of the file is the top of what was seen.
+    // Orientation 6: the camera was rotated, so the left side of the file is the top of the scene.
     let exif =
         [&b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"[..], secret].concat();
     let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
@@ -199,7 +199,7 @@ async fn five_megabytes_are_taken_and_one_byte_more_is_not() {
     assert_eq!((page.status, page.one("#micropost_content").as_str()), (413, "just not"));
     assert_eq!(page.errors(), ["Picture should be less than 5MB"]);
     assert_eq!(app.stored_pictures().len(), 1);
-    // Without a Content-Length nobody knows in advance.
+    // Without a Content-Length the size is not known in advance.
     let chunks = (0..96).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
     let picture =
         multipart::Part::stream(reqwest::Body::wrap_stream(stream::iter(chunks))).file_name("a.png");
@@ -250,7 +250,7 @@ async fn a_file_name_has_no_effect() {
     assert_eq!(new, [&app.folder.path().join("images")]);
 }
 
-/// Nobody has to type their words again because a disk is full.
+/// A full disk must not make anybody type their text again.
 #[actix_web::test]
 async fn a_store_that_fails_is_a_503_and_the_text_kept() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Deleting posts: one's own only, and where that leads.
+//! Deleting posts: only one's own, and where it redirects.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -88,7 +88,7 @@ async fn departure_9_it_leads_back_to_the_page_it_was_on_if_that_is_ours() {
     delete_from(&app, None).await.assert_redirect("/");
 }
 
-/// The last post of the last page takes that page with it.
+/// If the deleted post was the only one on the last page, that page no longer exists.
 #[actix_web::test]
 async fn a_page_that_is_gone_with_its_last_post_is_not_returned_to() {
     let app = TestApp::start().await;
@@ -108,7 +108,7 @@ async fn a_page_that_is_gone_with_its_last_post_is_not_returned_to() {
     }
 }
 
-/// The home page that shows a refused post stands at an address that can only be posted to.
+/// The home page with a rejected post has a URL that accepts only POST.
 #[actix_web::test]
 async fn from_a_refused_post_it_leads_home() {
     let app = TestApp::start().await;
@@ -141,7 +141,7 @@ async fn twenty_parallel_deletes_of_one_post_count_once() {
     app.db_assert_counts().await;
 }
 
-/// Where no JavaScript asks, a page does, shows what goes, and leads back to where the button was.
+/// Without JavaScript a page asks for confirmation, shows the post, and returns to the page with the button.
 #[actix_web::test]
 async fn deleting_asks_first() {
     let app = TestApp::start().await;

@@ -1,9 +1,9 @@
-//! Every query runs on the database under test: sqlx does not check SQL when it compiles, and the two databases have their
-//! own words for things.
+//! Runs every query on the database under test: sqlx does not check this SQL at compile time, and the databases have
+//! different dialects.
 //!
-//! One test walks through every function that holds SQL and looks at what it answers; another reads the sources and
-//! finds those that the walk does not name. It sees functions, not branches: a function with two statements needs both of
-//! its ways walked, which is for the reader of the walk to see.
+//! One test calls every function that contains SQL and checks its result; another reads the sources and finds functions
+//! that the first does not call. It checks functions, not branches: if a function has two statements, a reviewer must
+//! see that both are covered.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -265,7 +265,7 @@ async fn tokens_devices_and_mails() {
 async fn failed_mails_and_suppressed_addresses() {
     let app = TestApp::start().await;
     let mut conn = app.app.db.conn().await.unwrap();
-    // Tomorrow, so that no worker takes them away.
+    // Due tomorrow, so that no worker takes them.
     let (db, now) = (&mut conn, app.app.clock.now() + TimeDelta::days(1));
     for to in ["anna@example.com", "berta@example.com"] {
         let text = || "x".to_owned();
@@ -281,7 +281,7 @@ async fn failed_mails_and_suppressed_addresses() {
     assert_eq!((anna.suppressed.as_deref(), anna.created_at), (Some("bounce"), now));
     assert_eq!(LeasedMail::take(db, now).await.unwrap().unwrap().suppressed, None);
 
-    // Whoever's lease is over has no say any more.
+    // A worker whose lease has expired can no longer change the mail.
     let again = LeasedMail::take(db, now + TimeDelta::minutes(2)).await.unwrap().unwrap();
     anna.fail(db, "too late", now).await.unwrap();
     assert_eq!(outbox::failed_count(db).await.unwrap(), 0);
@@ -322,7 +322,7 @@ async fn seeding() {
 async fn pictures_without_a_post() {
     let app = TestApp::start().await;
     let anna = app.db_person("anna").await.id;
-    // Later than the clock of the worker, who takes nothing away then.
+    // Later than the worker's clock, so that it takes nothing.
     let (pool, now) = (&app.app.db, app.app.clock.now() + TimeDelta::days(10));
     let mut conn = pool.conn().await.unwrap();
     let db = &mut conn;
@@ -361,7 +361,7 @@ async fn pictures_without_a_post() {
 async fn jobs() {
     let app = TestApp::start().await;
     let anna = app.db_person("anna").await.id;
-    // Later than the clock of the worker, and before the jobs of the migrations.
+    // Later than the worker's clock, but before the jobs that migrations create.
     let (pool, now) = (&app.app.db, app.app.clock.now() + TimeDelta::minutes(30));
     let mut conn = pool.conn().await.unwrap();
     let db = &mut conn;
@@ -394,7 +394,7 @@ async fn jobs() {
 /// The macros that run SQL (src/db/conn.rs).
 const MACROS: [&str; 5] = ["execute!(", "fetch_all!(", "fetch_one!(", "fetch_optional!(", "on!("];
 
-/// Whether the text has this word, and not as the end of another one (`on!(` in `json!(`).
+/// Whether the text contains this word, and not as the end of another (`on!(` in `json!(`).
 fn names(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
@@ -407,8 +407,8 @@ fn source(folder: &str) -> Vec<PathBuf> {
     files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs")).chain(deeper).collect()
 }
 
-/// `Type::function` or `module::function` of every public function with SQL in it, or in a private one above which it
-/// stands: helpers follow those that use them (the order of functions in this project).
+/// `Type::function` or `module::function` of every public function that contains SQL or is followed by a private helper
+/// that does: in this project helpers come after their callers.
 fn functions_with_sql(path: &Path) -> BTreeSet<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -441,7 +441,7 @@ fn every_function_with_sql_is_walked_through() {
         .flat_map(|path| functions_with_sql(path))
         .collect();
     assert!(functions.len() > 25, "the sources were not understood: {functions:?}");
-    // A method is called on its value: `token.consume(`.
+    // A method is called on a value: `token.consume(`.
     let is_walked = |name: &String| {
         let method = format!(".{}(", name.split("::").nth(1).unwrap());
         walk.contains(&format!("{name}(")) || walk.contains(&method)
@@ -450,7 +450,7 @@ fn every_function_with_sql_is_walked_through() {
     assert!(forgotten.is_empty(), "no test here runs the SQL of {forgotten:?}");
 }
 
-/// MySQL and MariaDB may answer such a statement by a scan that locks the whole table.
+/// MySQL and MariaDB may run such a statement as a scan that locks the whole table.
 #[test]
 fn no_statement_finds_its_rows_by_a_subquery() {
     for path in source("src") {

@@ -1,4 +1,4 @@
-//! Holds docs/rails-tests.md to the sources: each of the original's 69 tests has a counterpart that exists.
+//! Checks docs/rails-tests.md against the sources: each of the Rails sample's 69 tests has an existing counterpart.
 
 use crate::support::named_tests::{cells, code, exists};
 

@@ -1,5 +1,5 @@
-//! What only raw bytes can say: heads and bodies that are too large, too slow, or mean two things at once.
-//! Where actix itself refuses, these tests hold it to that.
+//! Requests that only raw bytes can express: heads and bodies that are too large, too slow or ambiguous. Where actix
+//! itself rejects them, these tests ensure that it does.
 
 use std::time::Duration;
 
@@ -52,12 +52,12 @@ async fn heads_have_a_limit() {
 fn assert_refused(exchange: &Exchange, statuses: &[u16], what: &str) {
     let got = exchange.statuses();
     assert!(exchange.closed, "{what}: the connection stays open");
-    // A client that is still sending may find the connection reset before it reads the answer.
+    // If the client is still sending, the connection may be reset before it reads the response.
     let reset = got.is_empty() && exchange.bytes.is_empty();
     assert!(reset || got.len() == 1 && statuses.contains(&got[0]), "{what}: {}", exchange.text());
 }
 
-/// What means one request to one reader and two to another is answered once, with 400, and the connection ends.
+/// A request that parsers could frame differently gets a single 400, and the connection is closed (request smuggling).
 #[actix_web::test]
 async fn ambiguous_requests_are_400_and_the_last() {
     let app = TestApp::start().await;
@@ -70,12 +70,12 @@ async fn ambiguous_requests_are_400_and_the_last() {
         }
     }
     assert_eq!(wrong, "");
-    // The same target by its whole address is fine, and so is one request after the other.
+    // An absolute URL of the same host is valid, and so are pipelined requests.
     let absolute = "GET http://LOCALHOST/help HTTP/1.1\r\nHost: localhost\r\n\r\nGET /help HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(exchange(app.address, absolute.as_bytes()).await.statuses(), [200, 200]);
 }
 
-/// Each with what is odd about it.
+/// Each with a description of what is ambiguous.
 pub fn ambiguous_requests() -> Vec<(String, String)> {
     let smuggled = "GET /help HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let post = |headers: &str, body: &str| {
@@ -171,7 +171,7 @@ pub fn ambiguous_requests() -> Vec<(String, String)> {
     ] {
         cases.push((whole.to_owned(), format!("{whole}{smuggled}")));
     }
-    // These are framed well and are for somebody else.
+    // These are framed correctly, but for another host.
     for whole in [
         "GET help HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "GET http://evil.example/help HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -184,8 +184,8 @@ pub fn ambiguous_requests() -> Vec<(String, String)> {
     cases
 }
 
-/// A bare LF ends a line of the head as well (RFC 9112, section 2.2 allows it): then it does so throughout, so that no
-/// part of a request becomes another one.
+/// A bare LF also ends a header line (RFC 9112, section 2.2 allows it). The parser applies this consistently, so that
+/// no part of a request becomes another request.
 #[actix_web::test]
 async fn bare_line_feeds_split_no_request() {
     let app = TestApp::start().await;
@@ -196,7 +196,7 @@ async fn bare_line_feeds_split_no_request() {
     assert_eq!((answer.statuses().len(), answer.closed), (1, true), "{}", answer.text());
 }
 
-/// Slow senders: the first head of a connection has 5 seconds, a form has 15.
+/// Slow senders: the first head of a connection has 5 s, a form body 15 s.
 #[actix_web::test]
 async fn slow_senders_are_cut_off() {
     let app = TestApp::start().await;
@@ -204,7 +204,7 @@ async fn slow_senders_are_cut_off() {
         let mut stream = TcpStream::connect(app.address).await.unwrap();
         stream.write_all(first.as_bytes()).await.unwrap();
         let (start, mut got, mut buffer) = (Instant::now(), Vec::new(), [0; 4096]);
-        // Twice the longest time that anything may take, and then some for a busy machine.
+        // Twice the longest time-out, plus a margin for a busy machine.
         while start.elapsed() < Duration::from_secs(60) {
             match timeout(Duration::from_millis(200), stream.read(&mut buffer)).await {
                 Ok(Ok(0) | Err(_)) => return Exchange { bytes: got, closed: true },
@@ -232,11 +232,12 @@ async fn slow_senders_are_cut_off() {
         assert_eq!(answer.statuses(), [408], "{what}: {}", answer.text());
     }
     assert_eq!(nothing.text(), "", "nobody asked");
-    // What is left of a chunked body actix reads and drops for as long as it comes.
+    // actix reads and drops the rest of a chunked body for as long as it comes.
     assert!(head.closed && nothing.closed && body.closed);
 }
 
-/// A form that says that it is too large is refused before it is sent; one that does not, as soon as it is.
+/// A form that declares a too large size is rejected before its body is sent; without a Content-Length, as soon as it
+/// exceeds the limit.
 #[actix_web::test]
 async fn oversized_forms_are_refused_early() {
     let app = TestApp::start().await;
@@ -260,7 +261,7 @@ async fn oversized_forms_are_refused_early() {
     }
 }
 
-/// A picture over 5 MB is refused while it streams, and the text comes back.
+/// A picture over 5 MB is rejected while it is being received, and the form keeps the text.
 #[actix_web::test]
 async fn a_large_upload_is_refused_before_it_was_all_sent() {
     let app = TestApp::start().await;
@@ -279,10 +280,10 @@ async fn a_large_upload_is_refused_before_it_was_all_sent() {
     for _ in 0..80 {
         stream.write_all(&piece).await.expect("5 MB are read");
     }
-    // Not answered yet: so much would be fine.
+    // No response yet: this size is still allowed.
     assert!(timeout(Duration::from_millis(300), stream.readable()).await.is_err());
     stream.write_all(&piece).await.unwrap();
-    // The 6 MB end here for now: the answer comes without the rest.
+    // The rest of the upload is not sent: the response must arrive without it.
     let mut got = String::new();
     let mut buffer = vec![0; 8192];
     let start = Instant::now();

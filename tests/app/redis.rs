@@ -1,5 +1,5 @@
-//! Sessions in a real Redis, and everything that can happen to it: killed, frozen, flushed, read-only, full, with TLS, as a
-//! cluster. Nobody is ever logged in by error, and no visitor waits more than one time-out.
+//! Sessions in a real Redis, and everything that can happen to it: killed, frozen, flushed, read-only, full, with TLS,
+//! as a cluster. Nobody is ever logged in by mistake, and no visitor waits longer than one time-out.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::support::people::{PASSWORD, Person};
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Certificates, Proxy, Server, TestApp, redis};
 
-/// An application with its sessions in this Redis, and somebody with an account.
+/// An application with its sessions in this Redis, and one user.
 async fn app_with(url: &str) -> (TestApp, Person) {
     let app = TestApp::start_with(&[("REDIS_URL", url)]).await;
     let anna = app.db_person("anna").await;
@@ -22,7 +22,7 @@ async fn start() -> (Server, TestApp, Person) {
     (server, app, anna)
 }
 
-/// Somebody logged in by a session alone, and somebody whose device is remembered.
+/// One browser logged in by a session only, one with "remember me".
 async fn two_browsers(app: &TestApp, anna: &Person) -> (Browser, Browser) {
     let mut remembered = app.browser();
     remembered.log_in_remembered(&anna.email, PASSWORD).await;
@@ -30,7 +30,7 @@ async fn two_browsers(app: &TestApp, anna: &Person) -> (Browser, Browser) {
     (app.logged_in(anna).await, remembered)
 }
 
-/// What holds while the sessions cannot be asked, whatever the reason.
+/// What holds while Redis is unavailable, for whatever reason.
 async fn assert_away(app: &TestApp, anna: &Person, session: &mut Browser, remembered: &mut Browser) {
     let start = Instant::now();
     for path in ["/", "/help", "/login", &format!("/users/{}", anna.id), "/static/app.css"] {
@@ -39,7 +39,7 @@ async fn assert_away(app: &TestApp, anna: &Person, session: &mut Browser, rememb
         assert_eq!(remembered.get(path).await.status, 200, "{path} with a remembered device");
     }
     assert!(!session.is_logged_in().await, "nobody knows whose session it is");
-    // The log-in would be of no use: it says what is wrong, and the session is kept for later.
+    // A log-in would not work, so the page says what is wrong, and the session is kept for later.
     let page = session.get("/users").await;
     assert_eq!((page.status, page.header("retry-after")), (503, "5"));
     assert!(session.session().is_some());
@@ -49,11 +49,11 @@ async fn assert_away(app: &TestApp, anna: &Person, session: &mut Browser, rememb
     }
     let fields = [("session[email]", anna.email.as_str()), ("session[password]", PASSWORD)];
     assert_eq!(app.browser().post("/login", &fields).await.status, 503);
-    // Some 25 requests with a time-out of their own each would take eight seconds.
+    // About 25 requests, each with its own time-out, would take 8 s.
     assert!(start.elapsed() < Duration::from_secs(6), "everybody waits: {:?}", start.elapsed());
 }
 
-/// Waits until the application notices that Redis is back; the trust table asks for two seconds.
+/// Waits until the application notices that Redis is back; the target is 2 s.
 async fn until_back(app: &TestApp, anna: &Person) {
     let start = Instant::now();
     let fields = [("session[email]", anna.email.as_str()), ("session[password]", PASSWORD)];
@@ -77,14 +77,14 @@ async fn instances_share_sessions() {
     there.delete("/logout").await.assert_redirect("/");
     assert!(!here.is_logged_in().await, "ended on both");
 
-    // What ends all sessions at once does so everywhere.
+    // Ending all sessions of a user takes effect on both instances.
     let mut here = one.logged_in(&anna).await;
     let mut there = other.logged_in(&anna).await;
     here.delete("/other_sessions").await;
     assert!(!there.is_logged_in().await);
 }
 
-/// Who reads the store can log in nowhere, and nothing stays in it for ever.
+/// Reading the store does not allow anybody to log in, and everything in it expires.
 #[actix_web::test]
 async fn a_session_is_kept_by_its_digest_and_for_its_time() {
     let (server, app, anna) = start().await;
@@ -100,7 +100,7 @@ async fn a_session_is_kept_by_its_digest_and_for_its_time() {
     assert!(!browser.is_logged_in().await, "a day at most, used or not");
     assert_eq!(redis::ask::<i64>(&server, &["EXISTS", key]), 0);
 
-    // An id that the store never gave out, and values that it never wrote, log nobody in.
+    // An id that was never issued, and values that were never written, log nobody in.
     let mut browser = app.logged_in(&anna).await;
     let keys: Vec<String> = redis::ask(&server, &["KEYS", "sample_app:session:*"]);
     for nonsense in ["", "1", "1:0", "1:0:x", "{\"user_id\":1}", "\u{0}"] {
@@ -122,12 +122,12 @@ async fn killed() {
     assert_away(&app, &anna, &mut session, &mut remembered).await;
     server.start_again();
     until_back(&app, &anna).await;
-    // What it knew is gone: who is remembered comes back, others log in again.
+    // The sessions are lost: remembered users come back, others log in again.
     assert_eq!(session.get("/users").await.path, "/login");
     assert!(remembered.is_logged_in().await);
 }
 
-/// The session itself cannot be ended; whatever else there is to a log-out happens.
+/// The session itself cannot be deleted; all other parts of a log-out happen.
 #[actix_web::test]
 async fn logging_out_works_while_the_sessions_are_away() {
     let (mut server, app, anna) = start().await;
@@ -168,7 +168,7 @@ async fn flushed() {
     assert!(session.is_logged_in().await);
 }
 
-/// A primary that became a replica: connections to it stay open, and a PING is answered.
+/// A primary that became a replica: its connections stay open, and PING succeeds.
 #[actix_web::test]
 async fn read_only() {
     let (server, app, anna) = start().await;
@@ -196,7 +196,8 @@ async fn full() {
     until_back(&app, &anna).await;
 }
 
-/// The end point's name leads elsewhere after a fail-over: the old server goes away, another one answers at its address.
+/// After a fail-over the end point's name leads to another server: the old one goes away, another answers at its
+/// address.
 #[actix_web::test]
 async fn another_server_at_the_same_address() {
     let (mut server, app, anna) = start().await;
@@ -204,7 +205,7 @@ async fn another_server_at_the_same_address() {
     remembered.log_in_remembered(&anna.email, PASSWORD).await;
     for _ in 0..3 {
         server.start_again();
-        // Its connection is closed, and the next one works: nobody notices.
+        // Its connection is closed, and the next one works: visitors notice nothing.
         until_back(&app, &anna).await;
         assert!(remembered.is_logged_in().await);
     }
@@ -246,7 +247,7 @@ async fn a_cluster() {
     let settings = [("REDIS_URL", redis::url(&nodes[0])), ("REDIS_CLUSTER", "true".into())];
     let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
     let app = TestApp::start_with(&settings).await;
-    // Each in a slot of its own, on all nodes.
+    // Each key is in its own slot, over all nodes.
     for n in 0..12 {
         let person = app.db_person(&format!("person{n}")).await;
         let mut browser = app.logged_in(&person).await;
@@ -263,8 +264,8 @@ async fn a_cluster() {
     assert!(sessions.iter().all(|count| *count < 6), "spread over the nodes: {sessions:?}");
 }
 
-/// Redis freezes while a follow is in its transaction; afterwards the follow waits for Redis until its time-out, and the
-/// connection to the database is free by then.
+/// Redis freezes during a follow's transaction. The follow then waits for Redis until its time-out, but has returned
+/// its database connection by then.
 #[actix_web::test]
 async fn nobody_holds_a_connection_to_the_database_while_redis_is_asked() {
     let server = redis::start();
@@ -273,7 +274,7 @@ async fn nobody_holds_a_connection_to_the_database_while_redis_is_asked() {
     let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
     let browser = app.logged_in(&anna).await;
     let pause = Duration::from_millis(20);
-    // A machine that stands still for as long as that time-out sees nothing: then once more.
+    // If the machine stalls for as long as that time-out, a round shows nothing and is repeated.
     for _ in 0..5 {
         let lock = app.database.db_hold_row("users", berta.id).await;
         let mut follower = browser.clone();

@@ -1,4 +1,4 @@
-//! Requests that the HTTP parser rejects, before any route sees them: their answer, their line in the log, their count.
+//! Requests that the HTTP parser rejects before routing: their response, log line and metrics.
 
 use std::net::SocketAddr;
 
@@ -44,7 +44,7 @@ async fn assert_all_dressed(address: SocketAddr) {
     let script = "GET /?x=<script> HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_dressed(&sent(script).await, 400);
     assert_dressed(&sent(&many_headers()).await, 431);
-    // What was asked before is answered before.
+    // Responses to earlier requests come first.
     let both = sent(&format!("{GOOD}{script}")).await;
     assert_eq!((both.statuses(), both.closed), (vec![200, 400], true), "{}", both.text());
     assert_eq!(both.text().matches("</html>").count(), 2, "{}", both.text());
@@ -65,7 +65,7 @@ async fn they_get_the_same_behind_nginx() {
     assert_all_dressed(app.address).await;
 }
 
-/// Other sites of the same domain may set this many.
+/// Other sites on the same domain may set this many.
 #[actix_web::test]
 async fn too_many_cookies_are_named_as_the_reason() {
     let plain = TestApp::start().await;
@@ -78,7 +78,7 @@ async fn too_many_cookies_are_named_as_the_reason() {
     }
 }
 
-/// A client takes an answer that it did not ask for as the one to what it asks next.
+/// A client would take an unsolicited response as the answer to its next request.
 #[actix_web::test]
 async fn a_connection_without_a_request_is_closed_in_silence() {
     let app = TestApp::start().await;

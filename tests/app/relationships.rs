@@ -1,4 +1,4 @@
-//! Following people.
+//! Following users.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -132,7 +132,7 @@ async fn unfollow_the_standard_way() {
     app.db_assert_counts().await;
 }
 
-/// What htmx sends and picks out of the answer; browser.rs sees it happen in Chromium.
+/// The request that htmx sends, and what it selects from the response; browser.rs tests it in Chromium.
 #[actix_web::test]
 async fn follow_and_unfollow_in_place() {
     let app = TestApp::start().await;
@@ -223,7 +223,7 @@ async fn a_hundred_parallel_follows_are_counted_exactly() {
     for person in &people {
         browsers.push(app.logged_in(person).await);
     }
-    // Everybody follows everybody else: 110 at once, each pair in both directions.
+    // Everybody follows everybody else: 110 concurrent follows, each pair in both directions.
     let follows = people.iter().flat_map(|followed| {
         let others = people.iter().zip(&browsers).filter(|(follower, _)| follower.id != followed.id);
         others.map(|(_, browser)| {
@@ -237,7 +237,7 @@ async fn a_hundred_parallel_follows_are_counted_exactly() {
     app.db_assert_counts().await;
 }
 
-/// The button stands on a page that was opened before the session ended.
+/// The button is on a page that was opened before the session ended.
 #[actix_web::test]
 async fn a_follow_without_a_log_in_leads_through_it_to_the_person() {
     let app = TestApp::start().await;

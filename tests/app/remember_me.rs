@@ -1,4 +1,4 @@
-//! "Remember me": one secret a device, replaced whenever it is used.
+//! "Remember me": one secret per device, replaced at every use.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -40,7 +40,7 @@ async fn not_remembered_where_it_was_not_asked_for() {
     browser.delete("/logout").await;
     browser.log_in(&michael.email, PASSWORD).await;
     assert!(!browser.cookies.contains_key(REMEMBER_ME));
-    // As the original's hidden field says no.
+    // The unchecked value, as the hidden field in the Rails sample sends it.
     let fields = [
         ("session[email]", michael.email.as_str()),
         ("session[password]", PASSWORD),
@@ -65,7 +65,7 @@ async fn a_remembered_device_comes_back_without_its_session() {
     assert!(page.has(&format!("header a[href='/users/{}']", michael.id)));
     assert!(browser.session().is_some());
     assert_ne!(browser.cookies[REMEMBER_ME], before, "replaced at use");
-    // With a session, the device is not asked.
+    // With a valid session the device secret is not used.
     let after = browser.cookies[REMEMBER_ME].clone();
     assert!(browser.is_logged_in().await);
     assert_eq!(browser.cookies[REMEMBER_ME], after);
@@ -133,7 +133,7 @@ async fn logging_out_forgets_this_device_and_no_other() {
     assert!(phone.is_logged_in().await, "the other device is still remembered");
 }
 
-/// The page is still open, the session is not: the log-out itself must not bring its person back.
+/// The page is still open, but the session has ended: the log-out itself must not log the user in again.
 #[actix_web::test]
 async fn a_log_out_by_a_device_that_lost_its_session_holds() {
     let app = TestApp::start().await;
@@ -178,7 +178,7 @@ async fn tabs_that_open_at_once_all_come_back() {
     assert!(browser.is_logged_in().await);
 }
 
-/// A phone that lost its connection, a tab that was closed: the browser never hears of the new secret.
+/// The response with the new secret is lost: a phone without connection, a closed tab.
 #[actix_web::test]
 async fn an_answer_that_was_lost_is_no_theft() {
     let app = TestApp::start().await;
@@ -244,7 +244,7 @@ async fn a_secret_whose_successor_is_in_use_ends_everything() {
     }
 }
 
-/// Whichever of the two is first: the device must not come back under what the person is after that.
+/// Whichever comes first, the device must not be renewed after the log-out.
 #[actix_web::test]
 async fn no_device_outruns_logging_out_everywhere() {
     let app = TestApp::start().await;
@@ -298,8 +298,8 @@ async fn logging_out_everywhere_else_leaves_this_browser_alone() {
     app.browser().delete("/other_sessions").await.assert_redirect("/login");
 }
 
-/// Who is there is found out even if the rest of the request is wrong: else the device's new secret would be lost, and the
-/// old one be taken for a thief's.
+/// Authentication completes even if the rest of the request is invalid. Otherwise the device's new secret would be
+/// lost, and the old one would look stolen.
 #[actix_web::test]
 async fn a_request_that_makes_no_sense_does_not_lose_the_new_secret() {
     let app = TestApp::start().await;

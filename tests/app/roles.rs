@@ -1,4 +1,4 @@
-//! Who may do what: every route for everybody, as a table says.
+//! Authorization: every route for every role, according to a table.
 
 use std::fmt::Write as _;
 
@@ -9,16 +9,15 @@ use crate::support::outbox::until;
 use crate::support::table::{Owner, filled, form_for};
 use crate::support::{Browser, Page, TestApp};
 
-/// What somebody gets. Unless it is one's own doing, nothing has changed afterwards.
+/// Expected result. With all but `Done`, nothing has changed afterwards.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Gets {
-    /// A page.
     Page,
-    /// Done, and on to this path, numbers written N.
+    /// Done, and redirected to this path, with ids replaced by N.
     Done(&'static str),
-    /// To the log-in.
+    /// Redirected to the log-in page.
     LogIn,
-    /// To the home page, nothing done.
+    /// Redirected to the home page without an effect.
     Home,
     /// 404.
     Nothing,
@@ -29,8 +28,8 @@ use Gets::{Done, Home, LogIn, Nothing, Page as Shown, Refused};
 
 const PROFILE: Gets = Done("/users/N");
 
-/// For an anonymous visitor, somebody else, the owner of what the path names, and an admin who is not the owner. Links from
-/// mails are refused here: nobody has one (their own tests do).
+/// For an anonymous visitor, another user, the owner of the object in the path, and an admin who is not the owner.
+/// Tokens of mail links are invalid here; their own tests cover them.
 #[rustfmt::skip]
 const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("GET",    "/",                                 [Shown, Shown, Shown, Shown]),
@@ -110,7 +109,7 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("GET",    "/readyz",                           [Shown, Shown, Shown, Shown]),
 ];
 
-/// Generated from the application's own table: a route without an entry fails here.
+/// Generated from the application's route table: a route without an entry fails here.
 #[actix_web::test]
 async fn every_route_treats_everybody_as_the_table_says() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -149,7 +148,7 @@ async fn every_route_treats_everybody_as_the_table_says() {
                 let _ = writeln!(wrong, "{verb} {path} as {role} changed something");
             }
             if changed && *verb == "DELETE" {
-                // Something for the next one to delete.
+                // A new object for the next role to delete.
                 owner = app.db_owner(&format!("owner{number} again{role}")).await;
             }
         }
@@ -175,7 +174,7 @@ fn read(page: &Page, expected: Gets) -> Option<Gets> {
     match (page.status, location.as_deref()) {
         (200, None) => Some(Shown),
         (303, Some("/login")) => Some(LogIn),
-        // What is done and what is refused both lead home: the database tells which it was.
+        // Both done and rejected requests may redirect home; the database tells which it was.
         (303, Some("/")) => Some(if expected == Home { Home } else { Done("/") }),
         (303, Some(location)) => match expected {
             Done(path) if path == location => Some(expected),
@@ -192,7 +191,7 @@ fn numbers_as_n(path: &str) -> String {
     path.split('/').map(|part| if is_number(part) { "N" } else { part }).collect::<Vec<_>>().join("/")
 }
 
-/// Who is deleted is out with the next request, remembered or not.
+/// A deleted user is logged out at the next request, remembered or not.
 #[actix_web::test]
 async fn a_deleted_person_is_out_at_once() {
     let app = TestApp::start().await;
@@ -214,7 +213,7 @@ async fn a_deleted_person_is_out_at_once() {
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM remembered_devices").await, 0);
 }
 
-/// Who is no admin any more can do nothing of an admin's with the next request.
+/// A former admin loses all admin rights at the next request.
 #[actix_web::test]
 async fn a_demoted_admin_is_none_at_once() {
     let app = TestApp::start().await;
@@ -230,7 +229,7 @@ async fn a_demoted_admin_is_none_at_once() {
     assert_eq!(admin.name, "admin");
 }
 
-/// What a form does not show cannot be set by it.
+/// Fields that a form does not show cannot be set through it (mass assignment).
 #[actix_web::test]
 async fn no_form_sets_what_it_does_not_show() {
     let app = TestApp::start().await;
@@ -272,7 +271,7 @@ async fn no_form_sets_what_it_does_not_show() {
     assert_eq!(app.database.db_number(&own).await, 1);
 }
 
-/// What is another's stays as it is, whoever tries.
+/// Nobody can change another user's data.
 #[actix_web::test]
 async fn nobody_touches_what_is_anothers() {
     let app = TestApp::start().await;

@@ -1,6 +1,6 @@
-//! Deploys that nobody notices: two instances behind nginx, each restarted in turn, again and again,
-//! while people read and write. `scripts/test` runs it once more with the program that is deployed, twenty rounds and
-//! 200,000 requests: TEST_PROGRAM, TEST_ROLLING_ROUNDS and TEST_ROLLING_REQUESTS.
+//! Rolling deploys without errors: two instances behind nginx are restarted in turn while visitors read and write.
+//! `scripts/test` repeats it with the deployed program, 20 rounds and 200,000 requests: TEST_PROGRAM,
+//! TEST_ROLLING_ROUNDS and TEST_ROLLING_REQUESTS.
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
@@ -12,10 +12,10 @@ use crate::support::nginx::{LOAD_BALANCER, Nginx};
 use crate::support::tally::Tally;
 use crate::support::{Browser, Page, Program, app::APP_URL, redis};
 
-/// People who do something all the time.
+/// Number of concurrent visitors.
 const VISITORS: usize = 8;
 
-/// Somebody who is logged in, and comes through the load balancer from an address of their own.
+/// A logged-in visitor who comes through the load balancer.
 struct Visitor {
     client: reqwest::Client,
     address: SocketAddr,
@@ -35,7 +35,7 @@ impl Visitor {
         Visitor { client: client_at(LOAD_BALANCER), address, cookies, number, posted }
     }
 
-    /// One in ten of what people do is a post.
+    /// One request in ten is a post.
     async fn act(&self, turn: usize, tally: &Tally) {
         let (path, expected, shows) = match turn % 10 {
             0 => ("/microposts", 303, ""),
@@ -55,7 +55,7 @@ impl Visitor {
         } else {
             self.client.get(url)
         };
-        // nginx lets a hundred requests a second in from one network, and there is one visitor here for thousands.
+        // nginx allows 100 requests per second per network, and each visitor here stands for thousands.
         let from = format!("10.{}.{}.{}", self.number, turn / 250 % 250, turn % 250);
         let request = request.header("host", "sample.test").header("cookie", &self.cookies);
         let answer = async {
@@ -86,7 +86,7 @@ async fn nobody_notices_that_two_instances_are_restarted_in_turn() {
     let sockets =
         ["app.sock", "app-2.sock"].map(|name| UnixListener::bind(folder.path().join(name)).unwrap());
     let store = redis::start();
-    // Development for its LIMITS=off: nobody posts as much as these.
+    // In development, because LIMITS=off is needed for so many posts.
     let program = Program::development().await.set("TRUSTED_PROXIES", "1").set("LIMITS", "off");
     let program = program.set("REDIS_URL", &redis::url(&store)).set("LOG", "warn");
     program.succeed(&["seed"]);
@@ -132,7 +132,7 @@ async fn nobody_notices_that_two_instances_are_restarted_in_turn() {
     );
     tally.assert_all_right();
     assert!(answered >= requests);
-    // Not one lost, and none sent twice.
+    // None lost and none posted twice.
     assert_eq!(program.database.db_number(posts).await - before, posted as i64);
     for instance in instances {
         instance.stop();

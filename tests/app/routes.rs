@@ -1,5 +1,5 @@
-//! The route table is the original's and ours, every address takes the verbs that it names and no others, and nothing
-//! but what is meant to be served is served.
+//! The route table has the Rails sample's routes and ours, every path accepts only the listed methods, and nothing else
+//! is served.
 
 use actix_web::HttpServer;
 use actix_web::middleware::from_fn;
@@ -12,7 +12,7 @@ use crate::support::raw::exchange;
 use crate::support::table::{PICTURE, filled, gets};
 use crate::support::{Browser, TestApp};
 
-/// The original's routes, in its order.
+/// The Rails sample's routes, in its order.
 const ORIGINAL: &str = "
     GET /  GET /help  GET /about  GET /contact  GET /signup  POST /users
     GET /login  POST /login  DELETE /logout
@@ -22,10 +22,9 @@ const ORIGINAL: &str = "
     GET /password_resets/new  POST /password_resets  GET /password_resets/{token}/edit  PATCH /password_resets/{token}
     POST /microposts  DELETE /microposts/{id}  POST /relationships  DELETE /relationships/{id}";
 
-/// What the port adds: the button of the activation link and another mail, the confirmation of a new address and the way
-/// back from it, what is left of links that mail programs cut, logging out elsewhere, pictures and files, what admins see
-/// of the mails, the inbox, what SES tells, the documents, health; the pages that ask before something is deleted; and the
-/// way from the address of a refused form to the form.
+/// Routes that the port adds: activation by button and another mail, confirming and undoing a change of address, links
+/// truncated by mail programs, logging out elsewhere, pictures and files, the admins' view of mails, the inbox, SES
+/// events, documents, health; confirmation pages for deletions; and redirects from the URLs of rejected forms.
 const OURS: &str = "
     GET /account_activations/new  POST /account_activations  PATCH /account_activations/{token}
     POST /email_changes  DELETE /email_changes  GET /email_changes/{token}/edit  PATCH /email_changes/{token}
@@ -114,7 +113,7 @@ async fn other_verbs_are_405_with_allow() {
     assert!(browser.is_logged_in().await);
 }
 
-/// No traversal, no listing, no dotfiles. By raw bytes: clients tidy a path up before they send it.
+/// No traversal, no listing, no dotfiles. Sent as raw bytes, because clients normalize paths.
 #[actix_web::test]
 async fn nothing_else_is_served() {
     let app = TestApp::start().await;
@@ -199,7 +198,7 @@ async fn nothing_else_is_served() {
     assert_eq!(get(&format!("/users/{}", owner.person.id)).await.statuses(), [200]);
 }
 
-/// An error page says a request id, the one in the header, and nothing of what is underneath.
+/// An error page shows the request id from the header, and no internals.
 #[actix_web::test]
 async fn error_pages_say_a_request_id_and_nothing_else() {
     let app = TestApp::start().await;
@@ -243,8 +242,8 @@ fn assert_is_bare_error_page(page: &crate::support::Page, heading: &str) {
     }
 }
 
-/// A panic is a 500 in the dress of all pages, and the process lives. No route of ours panics, so one is put beside
-/// ours, inside everything that surrounds them.
+/// A panic becomes a 500 with the usual error page, and the process survives. None of our routes panics, so the test
+/// adds one inside the middleware stack.
 #[actix_web::test]
 async fn a_panic_is_a_500_and_the_process_lives() {
     let app = TestApp::start().await;

@@ -1,5 +1,5 @@
-//! Pictures in S3, with a store that refuses wrong signatures and the program as it is run: from
-//! the form into the bucket, back to the page, and out with the post. What the store's faults do to people, s3_faults.rs shows.
+//! Pictures in S3, with a store that rejects wrong signatures and the real program: from the form to the bucket, to the
+//! page, and deleted with the post. Faults of the store: s3_faults.rs.
 
 use reqwest::Method;
 use serde_json::json;
@@ -44,7 +44,7 @@ async fn a_picture_goes_into_the_bucket_and_comes_back_and_goes_with_its_post() 
     serving.stop();
 }
 
-/// Both stores give pictures out alike.
+/// Both stores serve pictures alike.
 async fn assert_partial(browser: &mut Browser, address: &str, bytes: &[u8]) {
     let tag = format!("\"{}\"", address.rsplit('/').next().unwrap());
     let mut ask = async |method: Method, name: &str, value: &str| {
@@ -100,7 +100,7 @@ async fn credentials_and_region_are_found_where_the_sdk_finds_them() {
     serving.stop();
 }
 
-/// Nothing is said to a store whose certificate nobody vouches for, let alone in plain text.
+/// Nothing is sent to a store whose certificate is not trusted, least of all in plain text.
 #[actix_web::test]
 async fn a_store_with_a_certificate_of_an_unknown_authority_is_not_spoken_to() {
     let bucket = Bucket::start();
@@ -131,7 +131,7 @@ async fn a_store_with_a_certificate_of_an_unknown_authority_is_not_spoken_to() {
     serving.stop();
 }
 
-/// Whoever turns the log up to find a fault in the store does not write its keys down.
+/// Verbose logging, to find a fault in the store, must not log its keys.
 #[actix_web::test]
 async fn the_log_has_no_secret_even_when_it_says_everything() {
     let bucket = Bucket::start();

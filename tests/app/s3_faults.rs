@@ -1,5 +1,5 @@
-//! The faults of S3: it is down, frozen, slow, closed to us, or the machine dies between it and the
-//! database. Texts go on, nothing that was said to be done is lost, nothing is left behind, nobody has to restart anything.
+//! Faults of S3: down, frozen, slow, access denied, or a crash between S3 and the database. Text posts keep working,
+//! nothing that was confirmed is lost, nothing is left behind, and no restart is needed.
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use crate::support::s3::SECRET_KEY;
 use crate::support::{Browser, Bucket, Program};
 
 const STORED: &str = "SELECT COUNT(*) FROM microposts WHERE picture IS NOT NULL";
-/// A page that has nothing to do with pictures is there within this time, whatever the store does.
+/// Maximum response time for pages without pictures, whatever the store does.
 const QUICK: Duration = Duration::from_secs(10);
-/// Whoever needs the store knows within this time that it does not answer: 12 s, and what a busy machine adds.
+/// Maximum time until a request that needs the store fails: 12 s, plus a margin for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(30);
 
-/// What people see while the store does not answer.
+/// What users see while the store does not answer.
 async fn assert_text_only(program: &Program, browser: &mut Browser, picture: &str) {
     let before = program.database.db_number(STORED).await;
     let mut other = browser.clone();
@@ -69,12 +69,12 @@ async fn wrong_credentials_and_a_missing_bucket_are_told_and_the_rest_goes_on() 
     let mut serving = program.serve();
     let told = serving.wait_for("pictures cannot be stored or shown");
     assert!(told.contains("there is no bucket not-this-one"), "{told}");
-    // This store would make the bucket when something is put into it, which S3 does not; so nothing is.
+    // Nothing is posted here: unlike S3, this store would create the bucket on a put.
     serving.stop();
     assert_eq!(bucket.objects().len(), 1);
 }
 
-/// Down, frozen, slow; and back without anybody's doing.
+/// Down, frozen and slow; recovery needs no intervention.
 #[actix_web::test]
 async fn while_the_store_is_away_there_are_texts_and_all_is_well_when_it_returns() {
     let mut bucket = Bucket::start();
@@ -98,7 +98,7 @@ async fn while_the_store_is_away_there_are_texts_and_all_is_well_when_it_returns
     assert_eq!(browser.get(&picture).await.status, 200, "it was just fetched");
     let picture = page.newest_picture();
     assert_text_only(&program, &mut browser, &picture).await;
-    // Eight wait for it; the others are told at once that there is no use in waiting.
+    // Eight requests wait for the store; the others are rejected at once.
     let (start, nobody) = (Instant::now(), serving.browser());
     let crowd = (0..40).map(|_| {
         let (mut browser, picture) = (nobody.clone(), &picture);
@@ -139,7 +139,7 @@ async fn while_the_store_is_away_there_are_texts_and_all_is_well_when_it_returns
     assert!(start.elapsed() < QUICK, "nobody waits for a deletion: {:?}", start.elapsed());
 }
 
-/// Keys that are none of ours.
+/// Invalid keys.
 fn tricks() -> Vec<String> {
     let key = "0123456789abcdef0123456789abcdef";
     vec![
@@ -187,7 +187,7 @@ async fn the_pictures_of_somebody_deleted_go_even_if_the_store_was_away() {
     second.stop();
 }
 
-/// At its worst moment: the picture is stored, the post is not yet written, and the machine dies.
+/// The worst moment for a crash: the picture is stored, but its post is not written yet.
 #[actix_web::test]
 async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
     let bucket = Bucket::start();
@@ -203,7 +203,7 @@ async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
     let posting = actix_web::rt::spawn(async move {
         let form = browser.get("/").await.form("Post").set("micropost[content]", "never there");
         let form = form.attach("micropost[picture]", "kitten.png", png(20, 10));
-        // No answer comes, so not by `submit`, which would insist on one.
+        // Not by `submit`, which requires a response, because none comes.
         let request = browser.request(Method::POST, &form.action).header("origin", APP_URL);
         let _ = request.multipart(form.into_multipart()).send().await;
     });
@@ -228,7 +228,7 @@ async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
     bucket.objects_are(2).await;
     assert_eq!(program.database.db_number(waiting).await, 1, "that of the picture without a post");
     serving.stop();
-    // A day passes. (That it is a day, picture_deletions.rs shows.)
+    // A day later. (picture_deletions.rs tests the duration.)
     program.database.db_execute("UPDATE picture_deletions SET next_attempt_at = created_at").await;
     let mut serving = program.serve();
     bucket.objects_are(1).await;
@@ -236,7 +236,7 @@ async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
     serving.stop();
 }
 
-/// Nobody else writes meanwhile.
+/// Blocks all other writes.
 enum WriteLock {
     Sqlite(sqlx::SqliteConnection),
     MySql(sqlx::MySqlConnection),

@@ -1,5 +1,5 @@
-//! What the application asks of S3 for those who look at pictures, with a store of the test's own that counts the requests and
-//! can keep them waiting. The real store, s3.rs shows.
+//! The S3 requests that viewing pictures causes, with a fake store that counts requests and can delay them. The real
+//! store: s3.rs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -22,7 +22,7 @@ struct Store {
 }
 
 impl Store {
-    /// Answers every request, or, if it `hangs`, every one but those to read an object.
+    /// Answers every request; with `hangs`, all but reads of objects.
     fn start(hangs: bool) -> Store {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let store = Store { address: listener.local_addr().unwrap(), requests: Arc::default() };
@@ -121,7 +121,7 @@ async fn those_who_look_leave_room_for_those_who_post() {
     }));
     let posting = async {
         let start = Instant::now();
-        // The store answers none of those that it has got.
+        // The store answers none of the requests that it has received.
         while store.requests().len() < 8 {
             assert!(start.elapsed() < PATIENCE, "{:?}", store.requests());
             tokio::time::sleep(Duration::from_millis(5)).await;

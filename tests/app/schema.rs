@@ -1,4 +1,4 @@
-//! The schema: the same on both databases.
+//! The schema is the same on both databases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +7,7 @@ use sample_app::error::Error;
 
 use crate::support::TestApp;
 
-/// File names in a folder of migrations, and table -> columns as the files create them.
+/// The file names in a migrations folder, and each table's columns as the files create them.
 fn migrations(folder: &str) -> (BTreeSet<String>, BTreeMap<String, Vec<String>>) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
     let mut files = BTreeSet::new();

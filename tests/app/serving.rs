@@ -1,5 +1,5 @@
-//! Starting, listening, stopping: the real program between its first line and its last (health
-//! checks; the "SIGTERM and SIGINT finish what is in flight and exit 0").
+//! Starting, listening and stopping the real program: health checks, and that SIGTERM and SIGINT finish requests in
+//! progress and exit with 0.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Program};
 
-/// As long as the program waits for what is under way (server.rs).
+/// How long the program waits for requests in progress (server.rs).
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Sends text and reads the answer to its end; the server closes, as it is asked to.
+/// Sends a request with "Connection: close" and reads until the server closes.
 fn ask(mut stream: impl Read + Write, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: sample.test\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
@@ -38,7 +38,7 @@ async fn serve_says_where_to_go() {
     serving.stop();
 }
 
-/// Who reads stdout in production gets one JSON object a line, from the first to the last.
+/// In production every line on stdout is a JSON object, from the first to the last.
 #[actix_web::test]
 async fn production_says_everything_as_json() {
     let program = Program::production().await;
@@ -57,7 +57,7 @@ async fn production_says_everything_as_json() {
     assert_eq!(serving.wait().0, Some(0));
 }
 
-/// A form that is half sent when the signal comes is taken, and its sender gets the answer.
+/// A form that is half sent when the signal arrives is accepted, and its sender gets the response.
 async fn finishes_what_is_under_way(signal: &str) {
     let program = Program::development().await;
     program.succeed(&["seed"]);
@@ -73,7 +73,7 @@ async fn finishes_what_is_under_way(signal: &str) {
         browser.cookie_header(),
         body.len()
     );
-    // Connections that ask for nothing must not hold it up.
+    // Idle connections must not delay the stop.
     let mut idle = TcpStream::connect(address).unwrap();
     idle.write_all(b"GET /livez HTTP/1.1\r\nHost: sample.test\r\n\r\n").unwrap();
     assert!(idle.read(&mut [0; 1000]).unwrap() > 0);
@@ -81,7 +81,7 @@ async fn finishes_what_is_under_way(signal: &str) {
     let mut slow = TcpStream::connect(address).unwrap();
     slow.set_read_timeout(Some(PATIENCE)).unwrap();
     slow.write_all(head.as_bytes()).unwrap();
-    // Asked to go on, so somebody reads it: the request is in flight.
+    // After "100 Continue" the handler is reading the body: the request is in progress.
     let mut go_on = [0; 25];
     slow.read_exact(&mut go_on).unwrap();
     assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -107,7 +107,7 @@ async fn finishes_what_is_under_way(signal: &str) {
     drop((idle, silent));
 }
 
-/// Whether somebody new gets an answer. The kernel may take a connection that nobody will ever look at.
+/// Whether a new connection gets a response. The kernel may accept a connection that the program never sees.
 fn is_served(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect(address) else { return false };
     stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
@@ -185,7 +185,7 @@ async fn it_listens_on_a_unix_socket_and_replaces_a_stale_one() {
     let program = Program::development().await;
     let socket = program.folder.path().join("app.sock");
     let program = program.set("LISTEN", &format!("unix:{}", socket.display()));
-    // Left behind: a file without anybody at its other end.
+    // A stale socket file without a listener.
     drop(UnixListener::bind(&socket).unwrap());
     assert!(UnixStream::connect(&socket).is_err());
     for _ in 0..2 {
@@ -194,7 +194,7 @@ async fn it_listens_on_a_unix_socket_and_replaces_a_stale_one() {
         assert!(ready.ends_with(&format!("(listening on unix:{})", socket.display())), "{ready}");
         let answer = ask(UnixStream::connect(&socket).unwrap(), "/about");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        // Killed, so that the next one finds its socket.
+        // Killed, so that the next process finds its socket file.
         serving.child.kill().unwrap();
         serving.child.wait().unwrap();
     }
@@ -209,7 +209,7 @@ async fn it_listens_on_a_unix_socket_and_replaces_a_stale_one() {
     assert_eq!(std::fs::read_to_string(&precious).unwrap(), "not a socket");
 }
 
-/// As systemd hands it over (sd_listen_fds): descriptor 3, and our process id, which `exec` keeps.
+/// As systemd passes it (sd_listen_fds): descriptor 3, and the process id, which `exec` keeps.
 #[actix_web::test]
 async fn it_serves_on_the_socket_that_systemd_hands_over() {
     let program = Program::development().await;
@@ -225,8 +225,8 @@ async fn it_serves_on_the_socket_that_systemd_hands_over() {
     serving.stop();
 }
 
-/// How long until the first answer; told, not asserted: what machine this is nobody knows. (The target of 100 ms is for
-/// a release build on SQLite.)
+/// Time to the first response. Printed, not asserted, because it depends on the machine. (The target of 100 ms is for a
+/// release build on SQLite.)
 #[actix_web::test]
 async fn the_first_answer_comes_soon() {
     let program = Program::development().await;

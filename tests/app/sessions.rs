@@ -1,4 +1,4 @@
-//! Logging in and out, and the sessions in between.
+//! Logging in and out, and sessions.
 
 use chrono::TimeDelta;
 use reqwest::header::HeaderValue;
@@ -54,7 +54,7 @@ async fn valid_information_followed_by_log_out() {
     let log_out = page.form("Log out");
     browser.submit_only(log_out.clone()).await.assert_redirect("/");
     assert!(!browser.is_logged_in().await);
-    // A second window.
+    // From a second window.
     let page = browser.submit(log_out).await;
     page.assert_at(200, "/");
     assert!(page.has("header a[href='/login']") && !page.has(&format!("a[href='{profile}']")));
@@ -83,11 +83,11 @@ async fn after_the_log_in_people_get_to_the_page_they_asked_for() {
     page.assert_flash("danger", "Please log in.");
     browser.log_in(&michael.email, PASSWORD).await.assert_at(200, "/users?page=1");
 
-    // Once.
+    // Only once.
     browser.delete("/logout").await;
     browser.log_in(&michael.email, PASSWORD).await.assert_at(200, &profile);
 
-    // Only pages to look at: what was to be sent is not sent again.
+    // Only GET pages are remembered: a form is not sent again.
     browser.delete("/logout").await;
     browser.post("/microposts", &[("micropost[content]", "Hello")]).await.assert_redirect("/login");
     assert!(!browser.cookies.contains_key("return_to"));
@@ -108,7 +108,7 @@ async fn nobody_else_decides_where_the_log_in_leads() {
     }
 }
 
-/// A browser drops it after half an hour; a copy that it kept is no longer good either.
+/// The cookie expires after half an hour, and so does its signature: a stored copy is rejected.
 #[actix_web::test]
 async fn the_page_that_asked_for_a_log_in_is_remembered_for_half_an_hour() {
     let app = TestApp::start().await;
@@ -231,7 +231,7 @@ async fn a_session_is_over_on_the_server_when_its_owner_logs_out() {
     copy.get("/users").await.assert_at(200, "/login");
 }
 
-/// A log-out needs nobody to know who it is that leaves.
+/// A log-out does not need authentication.
 #[actix_web::test]
 async fn logging_out_works_while_nobody_can_be_identified() {
     let app = TestApp::start().await;
@@ -311,8 +311,8 @@ async fn an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
 }
 
-/// Without the comparison with nobody's digest, an unknown address would be answered in a fraction of the time. Measured
-/// in turns, so that whatever else the machine does slows both alike.
+/// Without hashing against a dummy digest, an unknown address would be answered much faster. Measured alternately, so
+/// that load on the machine affects both.
 #[actix_web::test]
 async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;

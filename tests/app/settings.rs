@@ -1,4 +1,4 @@
-//! One's own settings: name, password; and that they are one's own.
+//! A user's own settings: name, password; and that nobody else can change them.
 
 use crate::support::page::Form;
 use crate::support::people::{PASSWORD, Person};

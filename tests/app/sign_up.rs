@@ -1,4 +1,4 @@
-//! Signing up and activating, as in the original; and that an answer never tells whether an address is known.
+//! Signing up and activating, as in the Rails sample; and that responses never reveal whether an address is known.
 
 use futures_util::future::join_all;
 
@@ -73,7 +73,7 @@ async fn valid_sign_up_with_activation_by_mail() {
     page.assert_flash("info", "Your account is already active. You can log in.");
 }
 
-/// The home page of a browser that signed up says what comes next, until the account is active.
+/// After a sign-up, the home page in that browser says what to do next, until the account is active.
 #[actix_web::test]
 async fn after_sign_up_the_page_says_where_the_link_went_and_sends_it_again() {
     let app = TestApp::start().await;
@@ -90,7 +90,7 @@ async fn after_sign_up_the_page_says_where_the_link_went_and_sends_it_again() {
     let link = app.mail_to("archer@example.com", 3).await.link();
     assert!(!app.browser().get("/").await.has(".signed_up"));
 
-    // Whoever knows the password is offered the same in any browser.
+    // After entering the right password, any browser is offered the same.
     let mut other = app.browser();
     let page = other.log_in("archer@example.com", PASSWORD).await;
     page.assert_flash("warning", "Account not activated. Check your email for the activation link.");
@@ -147,7 +147,7 @@ async fn a_taken_address_answers_alike_and_only_its_owner_learns() {
     for email in ["free@example.com", &michael.email, &archer.email] {
         let mut browser = app.browser();
         let page = browser.sign_up("Eve", email, "the password of eve").await;
-        // What was typed is on the page.
+        // The page contains what was typed.
         let text = page.text().replace(email, "EMAIL");
         answers.push((page.status, page.path.clone(), text, browser.set_cookies_without_values()));
     }
@@ -161,14 +161,14 @@ async fn a_taken_address_answers_alike_and_only_its_owner_learns() {
     ];
     assert_eq!(mails, expected.map(|(to, subject)| (to.to_owned(), subject.to_owned())));
 
-    // Nothing of the owner's changed.
+    // The owner's account did not change.
     let now = "SELECT password_digest FROM users WHERE name = 'michael'";
     assert_eq!(app.database.db_text(now).await, digest);
     app.browser().log_in(&michael.email, "the password of eve").await.assert_at(422, "/login");
     app.logged_in(&michael).await;
 }
 
-/// A form that is refused says the same for a taken address.
+/// A rejected form gives the same response for a taken address.
 #[actix_web::test]
 async fn a_refused_form_tells_nothing_of_the_address() {
     let app = TestApp::start().await;

@@ -1,5 +1,5 @@
-//! Mail by SMTP, to a real server with TLS and AUTH: both ports of SES, both kinds of AUTH, certificates checked, the
-//! pace, and a line that is not left idle.
+//! Mail over SMTP, to a real server with TLS and AUTH: both of SES's ports, both AUTH mechanisms, certificate checks,
+//! the sending rate, and no idle connections.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ async fn people_sign_up_by_mail_on_both_ports_and_by_both_kinds_of_auth() {
     }
 }
 
-/// Neither password nor mail goes to a server that cannot show who it is, nor out of TLS.
+/// Neither password nor mail is sent to a server without a valid certificate or outside TLS.
 #[actix_web::test]
 async fn no_word_to_a_server_whose_certificate_is_not_right() {
     let elsewhere = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ async fn no_word_to_a_server_whose_certificate_is_not_right() {
         assert_eq!((server.count("AUTH"), server.count("MAIL"), server.count("DATA")), (0, 0, 0));
         assert_eq!(app.app.mailer.call_stats().pulse().totals, (0, 2));
     }
-    // What was said before TLS began does not count under it.
+    // Data injected before STARTTLS must not be processed under TLS.
     let server = MailServer::start_with("starttls", "PLAIN");
     server.set_fault("inject");
     let app = server.app().await;
@@ -82,7 +82,7 @@ async fn no_word_to_a_server_whose_certificate_is_not_right() {
     assert_eq!(server.count("AUTH"), 0);
     server.mend();
     app.app.mailer.ping().await.unwrap();
-    // A certificate for another name is no better.
+    // A certificate for another name is rejected too.
     let server = MailServer::start();
     let url = server.url("smtps").replace("localhost", "127.0.0.2");
     let app = server.app_with(&[("SMTP_URL", &url)]).await;
@@ -103,7 +103,7 @@ async fn a_file_of_authorities_that_is_none_is_told_at_start() {
     assert!(error.contains("SMTP_CA_FILE") && error.contains("/nowhere/ca.pem"), "{error}");
 }
 
-/// An address literal is no sender that servers take, and there is no domain to make one of.
+/// Servers reject address literals as senders, and an IP address gives no domain.
 #[actix_web::test]
 async fn mail_leaves_when_the_public_address_is_an_ip_address() {
     let server = MailServer::start();
@@ -130,7 +130,7 @@ async fn no_more_mails_a_second_than_allowed() {
     assert_eq!(server.count("AUTH"), 1, "all on one connection");
 }
 
-/// SES hangs up on who is silent for 10 s; the next mail must not run into that.
+/// SES disconnects after 10 s of silence; the next mail must not use such a connection.
 #[actix_web::test]
 async fn no_connection_is_left_idle() {
     let server = MailServer::start();
@@ -143,7 +143,7 @@ async fn no_connection_is_left_idle() {
     assert_eq!((server.count("AUTH"), app.app.mailer.call_stats().pulse().totals), (2, (4, 0)));
 }
 
-/// A server that takes connections and says nothing.
+/// A server that accepts connections but does not answer.
 #[actix_web::test]
 async fn a_frozen_server_is_given_up_in_time() {
     let server = MailServer::start();
@@ -158,7 +158,7 @@ async fn a_frozen_server_is_given_up_in_time() {
     server.wait_for_mails(1).await;
 }
 
-/// RFC 5321, 4.5.2: a line with a dot alone ends a mail, so those of the text need another one on the way.
+/// RFC 5321, 4.5.2: a line with a single dot ends a mail, so dots at line starts must be doubled on the wire.
 #[actix_web::test]
 async fn lines_that_begin_with_a_dot_arrive_as_they_are() {
     let server = MailServer::start();

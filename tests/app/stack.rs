@@ -1,4 +1,4 @@
-//! The stack page tells the truth about each of the five services, to those who may know; /metrics tells machines.
+//! The stack page shows the real state of the five services, to authorized users only; /metrics does so for machines.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ async fn one_mail_is_no_mails() {
     let text = || "x".to_owned();
     let mail =
         Mail { to: "a@example.com".into(), subject: text(), text: text(), html: text(), domain: text() };
-    // Tomorrow, so that no worker takes it away.
+    // Due tomorrow, so that no worker takes it.
     let due = app.app.clock.now() + TimeDelta::days(1);
     outbox::push(&mut app.app.db.conn().await.unwrap(), &mail, due).await.unwrap();
     assert!(app.browser().get("/stack").await.text().contains("1 mail waiting"));
@@ -73,7 +73,8 @@ async fn in_production_admins_alone() {
     assert!(annas.get("/").await.has("a[href='/stack']"));
 }
 
-/// Waits until the page says so, and /readyz too; asked for are five seconds, which are printed, not tested: this machine may be busy.
+/// Waits until the page and /readyz agree. The target of 5 s is printed, not asserted, because this machine may be
+/// busy.
 async fn until(browser: &mut Browser, role: &str, wanted: &str) {
     let start = Instant::now();
     loop {
@@ -81,7 +82,7 @@ async fn until(browser: &mut Browser, role: &str, wanted: &str) {
         let down = |found: &str| wanted == "down" && found == role;
         let is_wanted = states.iter().all(|(found, state)| down(found) == (state == "down"));
         let told = readyz(browser).await;
-        // A probe of another service may have taken too long, on a busy machine.
+        // On a busy machine, a probe of another service may have timed out.
         if is_wanted && told.iter().all(|found| down(found)) && told.len() == usize::from(wanted == "down") {
             println!("{role} {wanted} after {:?}", start.elapsed());
             return;
@@ -91,7 +92,7 @@ async fn until(browser: &mut Browser, role: &str, wanted: &str) {
     }
 }
 
-/// The roles that /readyz calls down; it answers 200 all the same.
+/// The roles that /readyz reports as down; its status is 200 anyway.
 async fn readyz(browser: &mut Browser) -> Vec<&'static str> {
     let page = browser.get("/readyz").await;
     assert_eq!(page.status, 200, "one service must not take every instance out");
@@ -106,7 +107,7 @@ async fn readyz(browser: &mut Browser) -> Vec<&'static str> {
     names.into_iter().filter(|(name, _)| told[name] != "up").map(|(_, role)| role).collect()
 }
 
-/// A folder that is there and takes nothing, not even from root.
+/// An existing folder in which not even root can write.
 #[actix_web::test]
 async fn a_folder_in_which_nothing_can_be_written_is_down() {
     let app = TestApp::start_with(&[("IMAGES_URL", "file:/proc"), ("SMTP_URL", "file:/proc")]).await;

@@ -1,5 +1,5 @@
-//! What was decided on a password that is another one by now does not count. Checking it takes a while, in which a second
-//! instance resets it.
+//! A decision based on the old password does not count after a reset. Verifying a password takes a while, in which a
+//! second instance resets it.
 
 use std::future::Future;
 
@@ -9,11 +9,11 @@ use crate::support::{Page, TestApp};
 
 const NEW: &str = "a brand new password";
 
-/// Starts `request`, resets the password while it waits for the current one to be checked, and gives its answer.
+/// Starts `request`, resets the password while the request waits for the verification, and returns its response.
 async fn overtaken_by_a_reset(app: &TestApp, person: &Person, request: impl Future<Output = Page>) -> Page {
     app.browser().ask_reset(&person.email).await;
     let link = app.mail_to(&person.email, 1).await.link();
-    // Not before the mail is there: either instance may deliver it, each into a folder of its own.
+    // Waits for the mail, because either instance may deliver it, each into its own folder.
     let other = TestApp::start_with(&[("DATABASE_URL", &app.database.url)]).await;
     let mut owner = other.browser();
     let form = owner.get(&link).await.form("Update password");

@@ -1,4 +1,4 @@
-//! Style sheets, scripts and drawings: whole, compressed beforehand, and kept by browsers for ever.
+//! Style sheets, scripts and drawings: complete, precompressed, and cached by browsers forever.
 
 use std::io::Read;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The home page, the pages that say the same to everybody, and what surrounds every page.
+//! The home page, the static pages, and the layout of all pages.
 
 use crate::support::TestApp;
 use crate::support::people::PASSWORD;
@@ -11,7 +11,7 @@ async fn home() {
     assert_eq!(page.title(), "Sample App", "the name alone");
     assert_eq!(page.one("main a[href='/signup']"), "Sign up now!");
     assert!(!page.has("ol.microposts") && !page.has("section.stats"));
-    // Departure 1: what it runs on.
+    // Difference 1 from the Rails sample: the services that it runs on.
     let stack = page.one("section.stack");
     for service in
         [if app.database.is_mysql() { "MySQL" } else { "SQLite" }, "RDS", "Redis", "S3", "SES", "Logstash"]
@@ -65,7 +65,7 @@ async fn layout_links() {
         assert_eq!(page.one(&format!("header a[href='{link}']")), text);
     }
     assert_eq!(page.one("header details summary"), "Account");
-    // Departure 11: a button, as it changes something.
+    // Difference 11: a button, because a log-out changes state.
     assert_eq!(page.one("header form[action='/logout'][method=post] button"), "Log out");
     assert!(!page.has("header a[href='/login']"));
 }
@@ -110,7 +110,7 @@ async fn a_page_that_is_not_there_looks_like_the_others() {
         assert!(page.status == 404 || page.status == 405, "{path}: {}", page.status);
         assert!(page.has("a#logo") && page.has("footer"), "{path}");
     }
-    // Somebody who is known stays known there.
+    // A logged-in user stays logged in there.
     let mut browser = app.browser();
     browser.log_in_remembered(&michael.email, PASSWORD).await;
     assert!(browser.get("/users/999").await.has("header form[action='/logout']"));

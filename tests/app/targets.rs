@@ -1,4 +1,4 @@
-//! Where mails go and what they and redirects lead to is decided here and by nobody outside.
+//! Mail recipients, links in mails and redirect targets cannot be influenced from outside.
 
 use reqwest::Method;
 use reqwest::header::HOST;
@@ -7,7 +7,7 @@ use crate::support::app::APP_URL;
 use crate::support::people::PASSWORD;
 use crate::support::{Browser, TestApp};
 
-/// No line breaks into a mail's head, through whichever form makes a mail.
+/// No form that sends mail lets a line break into a mail header.
 #[actix_web::test]
 async fn line_breaks_reach_no_mail_header() {
     let app = TestApp::start().await;
@@ -51,7 +51,7 @@ async fn line_breaks_reach_no_mail_header() {
                 let visible = line_break.starts_with('%') || line_break.starts_with('\\');
                 for (path, form) in [
                     ("/users", &sign_up("Eve", address)[..]),
-                    // As text, these are letters like others.
+                    // In a name, a spelled-out line break (%0a, \n) is ordinary text.
                     ("/users", &sign_up(if visible { "" } else { &name }, "eve@example.com")),
                     ("/password_resets", &[("password_reset[email]", address.as_str())]),
                     ("/account_activations", &[("account_activation[email]", address.as_str())]),
@@ -77,7 +77,7 @@ async fn line_breaks_reach_no_mail_header() {
     assert_eq!(recipients.collect::<Vec<_>>(), [format!("to: {}", michael.email)]);
 }
 
-/// Links and redirects name the configured host, whatever the request says.
+/// Links and redirects use the configured host, whatever the request claims.
 #[actix_web::test]
 async fn a_forged_host_gets_nowhere() {
     let app = TestApp::start().await;
@@ -167,7 +167,7 @@ const ELSEWHERE: [&str; 14] = [
     "%2f%2fevil.example",
 ];
 
-/// After log-in, on to the page that asked for it, and to no other that somebody wrote into the cookie or address.
+/// A log-in redirects to the page that required it, and never to a target forged in the cookie or the URL.
 #[actix_web::test]
 async fn log_in_leads_to_own_pages_only() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -182,7 +182,7 @@ async fn log_in_leads_to_own_pages_only() {
             let form = form.set("return_to", target).set("session[return_to]", target);
             assert_eq!(browser.submit_only(form).await.location(), Some(profile.clone()), "{target}");
         }
-        // A page of ours that asks for a log-in keeps its own path, whatever stands behind it.
+        // A page that requires a log-in keeps its own path, whatever its query is.
         let mut browser = app.browser();
         let asked = format!("/users?page=1&to={}", target.replace('\\', "%5c"));
         assert_eq!(browser.get(&asked).await.path, "/login");
@@ -190,7 +190,7 @@ async fn log_in_leads_to_own_pages_only() {
         let form = form.set("session[email]", &michael.email).set("session[password]", PASSWORD);
         assert_eq!(browser.submit_only(form).await.location(), Some(asked), "{target}");
     }
-    // The signature of another cookie, or of another value, does not count.
+    // A signature of another cookie or another value is invalid.
     let mut browser = app.browser();
     browser.get("/users").await;
     let signed = browser.cookies["return_to"].clone();
@@ -198,13 +198,13 @@ async fn log_in_leads_to_own_pages_only() {
     assert_ne!(signed, forged);
     browser.cookies.insert("return_to".into(), forged);
     assert_eq!(browser.log_in(&michael.email, PASSWORD).await.path, profile);
-    // No page has an address this long; kept, it would make an answer that proxies refuse.
+    // No page has a URL this long; stored in a cookie, it would make a response that proxies reject.
     let mut browser = app.browser();
     let page = browser.get_only(&format!("/users?x={}", "y".repeat(5000))).await;
     assert_eq!((page.status, browser.cookies.contains_key("return_to")), (303, false));
 }
 
-/// Deleting a post leads back to the page it was on, if that is one of ours.
+/// Deleting a post redirects back to its page, only if that is a page of the application.
 #[actix_web::test]
 async fn deleting_leads_back_to_own_pages_only() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;

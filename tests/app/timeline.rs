@@ -1,5 +1,5 @@
-//! The feed is what its definition says, however it is kept (src/models/timeline.rs): what oneself and the people one
-//! follows wrote, newest first.
+//! The feed equals its definition, however it is stored (src/models/timeline.rs): the posts of the user and of those
+//! whom the user follows, newest first.
 
 use futures_util::future::join_all;
 use sample_app::models::timeline::READ_THROUGH_FROM;
@@ -8,7 +8,7 @@ use crate::support::outbox::until;
 use crate::support::people::Person;
 use crate::support::{Browser, Page, TestApp};
 
-/// A person and their browser.
+/// A user and their browser.
 struct Reader {
     person: Person,
     browser: Browser,
@@ -24,7 +24,7 @@ async fn readers(app: &TestApp, names: &[&str]) -> Vec<Reader> {
 }
 
 impl Reader {
-    /// The posts of all pages of the feed.
+    /// The posts on all pages of the feed.
     async fn feed(&mut self) -> Vec<i64> {
         self.browser.walk("/").await.iter().flat_map(Page::microposts).collect()
     }
@@ -45,7 +45,7 @@ impl Reader {
     }
 }
 
-/// What the definition says, read from posts and follows alone.
+/// The feed by definition, read from posts and follows only.
 async fn definition(app: &TestApp, reader: &Person) -> Vec<i64> {
     let rows = format!(
         "FROM microposts WHERE user_id = {0} OR user_id IN \
@@ -77,7 +77,7 @@ async fn every_act_leaves_every_feed_as_it_is_defined() {
     let admin = app.db_admin("dora").await;
     let people: Vec<_> = all.iter().map(|reader| reader.person.clone()).collect();
     let [anna, berta, carla] = &people[..] else { panic!() };
-    // More than a page, and of two authors at the same moments.
+    // More than one page, with posts of two authors at equal times.
     for n in 0..20 {
         app.db_post(berta, &format!("berta {n}")).await;
         app.db_post(carla, &format!("carla {n}")).await;
@@ -134,7 +134,7 @@ async fn somebody_with_very_many_followers_is_read_through() {
     } else {
         flags.into()
     };
-    // One follower fewer than it takes; then, with the next one, as many.
+    // One follower below the threshold; the next one reaches it.
     app.database.db_execute(&almost.replace("followers_count = ", "followers_count = -1 + ")).await;
     all[1].follow(star).await;
     assert_eq!(app.database.db_number(&format!("{flags} read_through = TRUE")).await, 0);
@@ -167,7 +167,7 @@ async fn somebody_with_very_many_followers_is_read_through() {
     all[0].unfollow(star).await;
     assert_eq!(all[0].feed().await.len(), 21);
     assert_feeds(&app, &mut all, "an unfollow of somebody read through").await;
-    // It is for good: what came while it was so stands in no timeline.
+    // Fan-out on read is permanent: posts since then are in no timeline.
     app.database.db_execute(&format!("UPDATE users SET followers_count = 2 WHERE id = {}", star.id)).await;
     all[2].post("with few followers").await;
     all[0].follow(star).await;
@@ -177,7 +177,7 @@ async fn somebody_with_very_many_followers_is_read_through() {
     assert_feeds(&app, &mut all, "a deleted post of somebody read through").await;
 }
 
-/// A post and a follow of its author at the same moment: whichever comes second sees the first.
+/// A post and a concurrent follow of its author: whichever commits second sees the first.
 #[actix_web::test]
 async fn posts_and_follows_at_once_leave_exact_feeds() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -187,7 +187,8 @@ async fn posts_and_follows_at_once_leave_exact_feeds() {
         format!("UPDATE users SET followers_count = {} WHERE id = {}", READ_THROUGH_FROM - 2, berta.id);
     for round in 0..6 {
         if round == 3 {
-            // From here on counts lie, as there are not that many people: Berta is about to be read through.
+            // From here on the counters are wrong, because there are not that many users: Berta is about to switch to
+            // fan-out on read.
             app.db_assert_counts().await;
             app.database.db_execute(&star).await;
         }
@@ -205,7 +206,7 @@ async fn posts_and_follows_at_once_leave_exact_feeds() {
         let (posts, follows) = futures_util::future::join(join_all(posts), join_all(follows)).await;
         assert!(posts.into_iter().chain(follows).all(|status| status == 303), "round {round}");
         assert_feeds(&app, &mut all, &format!("round {round}")).await;
-        // Every second round ends with nobody following, the others go on from there with posts and unfollows at once.
+        // Every second round ends with nobody following; the others continue with concurrent posts and unfollows.
         if round % 2 == 0 {
             let mut unfollows = Vec::new();
             for reader in &mut all[2..] {
@@ -231,7 +232,7 @@ async fn posts_and_follows_at_once_leave_exact_feeds() {
     assert_feeds(&app, &mut all, "a post that is read through").await;
 }
 
-/// Longer than what one statement takes out.
+/// Longer than one DELETE removes.
 #[actix_web::test]
 async fn a_long_feed_ends_with_its_reader() {
     let app = TestApp::start().await;
@@ -258,7 +259,7 @@ async fn a_long_feed_ends_with_its_reader() {
     app.db_assert_counts().await;
 }
 
-/// A database of the version before: the migration finds out who is read through and writes everybody's timeline.
+/// A database of the previous version: the migration determines who is read by fan-out on read and fills all timelines.
 #[actix_web::test]
 async fn the_migration_writes_the_feeds_of_what_is_there() {
     let app = TestApp::start().await;

@@ -1,11 +1,11 @@
-//! The version before timelines runs on the same schema during a deploy: what it writes lacks entries, and what it takes away
-//! leaves some. Here its statements stand for it.
+//! During a deploy the version before timelines runs on the same schema: its inserts lack timeline entries, and its
+//! deletions leave some. Its statements are simulated here.
 
 use crate::support::TestApp;
 use crate::support::outbox::until;
 use crate::support::people::Person;
 
-/// What the version before did for a post.
+/// What the previous version did for a post.
 async fn old_post(app: &TestApp, author: &Person) {
     app.database
         .db_execute(&format!(
@@ -17,7 +17,7 @@ async fn old_post(app: &TestApp, author: &Person) {
     app.database.db_execute(&count).await;
 }
 
-/// What it did for a follow, and by -1 for its end.
+/// What it did for a follow, or with -1 for an unfollow.
 async fn old_follow(app: &TestApp, follower: &Person, followed: &Person, by: i64) {
     let (follower, followed) = (follower.id, followed.id);
     let rows = if by > 0 {

@@ -1,5 +1,5 @@
-//! Several at once: what the database undoes in favour of another is done again as a whole, what only one may do is done
-//! once, and counts are exact.
+//! Concurrency: a transaction that the database rolls back for another is repeated as a whole, what must happen once
+//! happens once, and counters are exact.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use crate::support::TestApp;
 use crate::support::people::Person;
 use crate::support::program::PATIENCE;
 
-/// A transaction of another program, by hand.
+/// A statement in another program's transaction.
 async fn run(other: &mut MySqlConnection, sql: &str) {
     other.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
 }
 
-/// Waits until somebody in this database waits for a lock that another holds: is at one UPDATE for a while.
-/// (information_schema.innodb_trx would say so, but is not brought up to date while it is looked at often.)
+/// Waits until some connection waits for a lock, which shows as an UPDATE that takes a while.
+/// (information_schema.innodb_trx would show it, but is not refreshed while it is queried often.)
 async fn until_somebody_waits(app: &TestApp) {
     let start = Instant::now();
     let updating = "SELECT COUNT(*) FROM information_schema.processlist \
@@ -43,14 +43,14 @@ async fn assert_counts(app: &TestApp, follows: i64) {
     }
 }
 
-/// Follows by the form of a page, as a browser does; gives the status.
+/// Follows through the form of a page, as a browser does. Returns the status.
 async fn follow(app: &TestApp, who: &Person, whom: &Person) -> u16 {
     let mut browser = app.logged_in(who).await;
     browser.post("/relationships", &[("followed_id", &whom.id.to_string())]).await.status
 }
 
-/// MySQL 1213: the other transaction holds one row and wants the one that ours holds. The database undoes the one that
-/// changed less, which is ours.
+/// MySQL 1213: the other transaction holds one row and waits for ours. The database rolls back the one with fewer
+/// changes, which is ours.
 #[actix_web::test]
 async fn a_deadlock_is_invisible() {
     let app = TestApp::start().await;
@@ -66,7 +66,7 @@ async fn a_deadlock_is_invisible() {
     run(&mut other, &format!("UPDATE users SET sign_in_epoch = 7 WHERE id >= {}", berta.id)).await;
     let theirs = async {
         until_somebody_waits(&app).await;
-        // Ours holds Anna's row by now (the lower id first) and waits for Berta's.
+        // By now ours holds Anna's row (the lower id first) and waits for Berta's.
         run(&mut other, &format!("UPDATE users SET sign_in_epoch = sign_in_epoch WHERE id = {}", anna.id))
             .await;
         run(&mut other, &format!("UPDATE users SET name = 'Anna again' WHERE id = {}", anna.id)).await;
@@ -81,7 +81,7 @@ async fn a_deadlock_is_invisible() {
     app.pool_is_whole().await;
 }
 
-/// MySQL 1205: another program holds the row of Berta, whom Anna is about to follow.
+/// MySQL 1205: another program locks the row of Berta, whom Anna is about to follow.
 async fn with_a_row_held() -> Option<(TestApp, Person, Person, MySqlConnection)> {
     let app = TestApp::start().await;
     let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
@@ -99,7 +99,7 @@ async fn a_lock_that_is_let_go_in_time_is_invisible() {
     let Some((app, anna, berta, mut other)) = with_a_row_held().await else { return };
     let theirs = async {
         until_somebody_waits(&app).await;
-        // Past the first wait, which ends after two seconds (db/pool.rs), in the midst of the second.
+        // After the first lock wait, which times out after 2 s (db/pool.rs), during the second.
         tokio::time::sleep(Duration::from_millis(2800)).await;
         run(&mut other, "COMMIT").await;
     };
@@ -123,7 +123,7 @@ async fn a_lock_that_is_never_let_go_is_a_503_and_nothing_happened() {
     app.pool_is_whole().await;
 }
 
-/// Nobody is turned away with more than "later", and nobody is there twice.
+/// The worst answer is "try again later", and no account is created twice.
 #[actix_web::test]
 async fn of_many_sign_ups_with_one_address_one_account_comes() {
     let app = TestApp::start_with(&[("LIMITS", "off")]).await;
@@ -172,7 +172,7 @@ async fn many_follows_at_once_leave_exact_counts() {
     assert!(refused < pairs.len(), "somebody got through");
     let there = app.database.db_number("SELECT COUNT(*) FROM relationships").await;
     assert_counts(&app, there).await;
-    // Whoever tries again gets there: one after the other, then in all directions back.
+    // A retry succeeds: first one after the other, then all in the opposite directions.
     for (a, b) in &pairs {
         relationship::follow(db, *a, *b, now).await.unwrap();
     }
@@ -180,7 +180,7 @@ async fn many_follows_at_once_leave_exact_counts() {
     app.pool_is_whole().await;
 }
 
-/// A hundred posts and deletions at once: the author's count is the number of posts.
+/// A hundred concurrent posts and deletions: the author's counter equals the number of posts.
 #[actix_web::test]
 async fn many_posts_at_once_leave_exact_counts() {
     let app = TestApp::start().await;
@@ -194,7 +194,7 @@ async fn many_posts_at_once_leave_exact_counts() {
     }
     let first = app.database.db_number("SELECT MIN(id) FROM microposts").await;
     let delete = async |id| db.transaction(async |db| Micropost::delete(db, id, anna.id, now).await).await;
-    // Each post is deleted by two at once; one of them finds nothing, and must not count.
+    // Each post is deleted twice concurrently; one of the two finds nothing and must not count.
     let deletions = join_all((0..40).map(|n| delete(first + n / 2)));
     let (posted, deleted) = tokio::join!(join_all((0..60).map(|_| post())), deletions);
     assert!(posted.iter().all(|done| matches!(done, Ok(()) | Err(Error::Unavailable(_)))), "{posted:?}");

@@ -1,4 +1,4 @@
-//! Addresses have one spelling, names and posts keep theirs, in whatever script; nothing hidden gets in.
+//! Addresses are normalized, names and posts keep their spelling in any script; hidden characters do not get in.
 
 use crate::support::TestApp;
 use crate::support::people::PASSWORD;
@@ -27,7 +27,7 @@ async fn an_address_has_one_spelling() {
     }
 }
 
-/// MySQL's collations find some of these equal; the accounts are two all the same.
+/// MySQL's collations treat some of these as equal, but the accounts must be distinct.
 #[actix_web::test]
 async fn what_only_looks_alike_is_another_address() {
     let app = TestApp::start().await;
@@ -86,7 +86,7 @@ async fn names_and_posts_survive_the_round_trip() {
     assert_eq!(browser.submit(form).await.one("section.user_info h1"), "José");
 }
 
-/// A link with nothing to click, a post with nothing to read.
+/// A link without visible text, a post without visible text.
 #[actix_web::test]
 async fn what_shows_nothing_is_blank() {
     let app = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! Deleting people, and that there is always an admin left.
+//! Deleting users, and that at least one admin remains.
 
 use std::process::{Command, Output};
 
@@ -75,7 +75,7 @@ async fn all_that_is_theirs_goes_with_them() {
     assert_eq!(browser.delete(&format!("/users/{}", lana.id)).await.status, 404, "twice");
 }
 
-/// Deleted while others follow, post and log in: everybody gets an answer, and the counts are those of the rows.
+/// Users are deleted while others follow, post and log in: everybody gets a response, and the counters equal the rows.
 #[actix_web::test]
 async fn deleting_in_the_middle_of_everything_keeps_the_counts() {
     let app = TestApp::start().await;
@@ -140,7 +140,7 @@ async fn no_picture_is_left_of_somebody_deleted_while_posting() {
         });
         let path = format!("/users/{}", lana.id);
         let delete = async {
-            // In the middle of them.
+            // While posts are being made.
             while app.stored_pictures().len() < 3 {
                 tokio::task::yield_now().await;
             }
@@ -170,7 +170,7 @@ async fn two_admins_who_delete_each_other_at_once_leave_one() {
     for round in 0..20 {
         let first = app.db_admin(&format!("michael {round}")).await;
         let second = app.db_admin(&format!("malory {round}")).await;
-        // Whoever is left from the round before is none of theirs.
+        // Admins left from the previous round do not count in this one.
         app.database
             .db_execute(&format!(
                 "UPDATE users SET admin = FALSE WHERE id NOT IN ({}, {})",
@@ -186,7 +186,7 @@ async fn two_admins_who_delete_each_other_at_once_leave_one() {
     }
 }
 
-/// Runs the program itself as an operator does.
+/// Runs the real program, as an operator does.
 fn command(app: &TestApp, env: &str, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sample-app"))
         .args(arguments)

@@ -1,4 +1,4 @@
-//! What becomes of a deleted person: invisible with the request, gone with the worker (src/jobs/user_deletion.rs).
+//! Removal of a deleted user: invisible after the request, removed by the worker (src/jobs/user_deletion.rs).
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::TestApp;
 use crate::support::outbox::until;
 use crate::support::people::{PASSWORD, Person};
 
-/// Keeps the worker away from somebody who is going to be deleted.
+/// Keeps the worker from removing a user who is about to be deleted.
 async fn keep_worker_from(app: &TestApp, person: &Person) {
     let far = if app.database.is_mysql() { "2037-01-01" } else { "2037-01-01T00:00:00+00:00" };
     app.database
@@ -63,7 +63,7 @@ async fn nobody_sees_a_deleted_person_from_the_request_on() {
     }
     assert_eq!(his.post("/relationships", &[("followed_id", &lana.id.to_string())]).await.status, 404);
     assert_eq!(his.submit(follow).await.status, 404, "unfollow");
-    // Full pages, whoever is missing.
+    // Pages are full, whoever is missing.
     let link = format!("a[href='{profile}']");
     for (list, rows) in [
         ("/".to_owned(), "ol.microposts > li"),
@@ -81,7 +81,7 @@ async fn nobody_sees_a_deleted_person_from_the_request_on() {
     for page in 1..=2 {
         assert!(!his.get(&format!("/users?page={page}")).await.has(&link));
     }
-    // The address is free.
+    // The address can be used again.
     app.browser().sign_up("Lana", &lana.email, PASSWORD).await;
     let signed_up = format!("SELECT COUNT(*) FROM users WHERE email = '{}'", lana.email);
     assert_eq!(app.database.db_number(&signed_up).await, 1);
@@ -92,8 +92,8 @@ async fn nobody_sees_a_deleted_person_from_the_request_on() {
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM remembered_devices").await, 0);
 }
 
-/// MySQL 5.7 counts on from the greatest id that it finds when it starts: the id of whoever signed up last and was deleted
-/// comes again.
+/// After a restart MySQL 5.7 continues from the greatest existing id, so the id of the last user, if deleted, is
+/// assigned again.
 #[actix_web::test]
 async fn a_session_does_not_count_for_somebody_who_gets_the_id_later() {
     let app = TestApp::start().await;
@@ -111,7 +111,7 @@ async fn a_session_does_not_count_for_somebody_who_gets_the_id_later() {
     assert!(!hers.is_logged_in().await);
 }
 
-/// Row locks that the transaction of this connection has.
+/// Number of row locks of this connection's transaction.
 async fn rows_locked(db: &mut Conn) -> Result<i64> {
     let Link::MySql(object) = db.ask()? else { panic!() };
     let sql = "SELECT CAST(trx_rows_locked AS SIGNED) FROM information_schema.innodb_trx \
@@ -120,11 +120,11 @@ async fn rows_locked(db: &mut Conn) -> Result<i64> {
     db.settle((locked.is_ok(), locked.map_err(Into::into)))
 }
 
-/// Row locks of whoever waits for one that `other` holds.
+/// Number of row locks of the transaction that waits for one held by `other`.
 async fn rows_locked_by_who_waits(app: &TestApp) -> i64 {
     let start = Instant::now();
     loop {
-        // The server brings this table up to date only when nobody looked at it for 0.1 s.
+        // The server refreshes this table only if nobody has queried it for 0.1 s.
         tokio::time::sleep(Duration::from_millis(150)).await;
         let sql = "SELECT CAST(COALESCE(MAX(trx_rows_locked), 0) AS SIGNED) FROM information_schema.innodb_trx \
                    JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id \
@@ -150,7 +150,7 @@ async fn deleting_somebody_locks_only_what_it_changes() {
         relationship::follow(&app.app.db, lana.id, other, now).await.unwrap();
         relationship::follow(&app.app.db, other, lana.id, now).await.unwrap();
     }
-    // The last row of either transaction, held by somebody else until the locks were counted.
+    // The last row of each transaction, locked by another connection until the locks are counted.
     let mut holders = Vec::new();
     for end in ["follower_id", "followed_id"] {
         let mut holder = app.database.db_connect_mysql().await;

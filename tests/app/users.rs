@@ -1,4 +1,4 @@
-//! People as others see them: the list and the profile. Who is not activated is not there.
+//! Users as others see them: the list and the profile. Users who are not activated do not appear.
 
 use crate::support::TestApp;
 use crate::support::outbox::until;
@@ -93,7 +93,7 @@ async fn the_profile_shows_a_person_and_their_posts() {
     }
     app.db_follow(&lana, &michael).await;
     let profile = format!("/users/{}", michael.id);
-    // Everybody may look.
+    // Profiles are public.
     let mut browser = app.browser();
     let page = browser.get(&profile).await;
     assert_eq!(page.title(), "Michael Example | Sample App");
@@ -174,7 +174,7 @@ async fn departure_10_avatars_are_drawn_here_unless_gravatar_is_asked_for() {
     assert!(src.starts_with("https://secure.gravatar.com/avatar/"), "{src}");
 }
 
-/// Where no JavaScript asks, a page does, and says what goes.
+/// Without JavaScript a page asks for confirmation and says what will be deleted.
 #[actix_web::test]
 async fn deleting_a_person_asks_first_and_names_them() {
     let app = TestApp::start().await;
@@ -197,7 +197,7 @@ async fn deleting_a_person_asks_first_and_names_them() {
     assert_eq!(browser.get(&gone).await.status, 404);
 }
 
-/// A count and its noun agree, wherever they stand.
+/// Counts and nouns agree everywhere.
 #[actix_web::test]
 async fn one_follower_is_no_followers() {
     let app = TestApp::start().await;

@@ -1,5 +1,5 @@
-//! What SES tells by SNS: bounces and complaints of our own topic, truly signed, end the mail to an address; nothing else
-//! that is sent there does anything.
+//! SES events through SNS: bounces and complaints with a valid signature, from our own topic, stop mail to an address;
+//! any other message has no effect.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::support::{Browser, Certificates, Page, Server, TestApp};
 
 const SUPPRESSED: &str = "SELECT COUNT(*) FROM suppressions WHERE lifted_at IS NULL";
 
-/// As SNS sends it: as text, without a word of where it comes from.
+/// As SNS sends it: as text/plain, without Origin or Sec-Fetch-Site.
 async fn post(browser: &Browser, message: impl Into<String>) -> Page {
     let request = browser.request(Method::POST, "/webhooks/ses");
     let request = request.header("content-type", "text/plain; charset=UTF-8").body(message.into());
@@ -44,7 +44,7 @@ async fn who_bounces_or_complains_gets_no_more_mail() {
         assert_eq!(app.database.db_number(SUPPRESSED).await, 1);
         assert_eq!(app.database.db_text("SELECT email FROM suppressions").await, "anna@example.com");
 
-        // The page is as always; the mail is failed.
+        // The page is the same as always; the mail is marked as failed.
         let known = app.browser().ask_reset(&anna.email).await;
         until(&app, PARKED, 1).await;
         let unknown = app.browser().ask_reset("nobody@example.com").await;
@@ -65,7 +65,7 @@ async fn who_bounces_or_complains_gets_no_more_mail() {
         browser.submit(page.form("Lift")).await.assert_flash("success", "The address gets mail again.");
         assert_eq!(app.database.db_number(SUPPRESSED).await, 0);
 
-        // The same message once more: what an admin lifted stays lifted.
+        // A repeated message: a suppression that an admin lifted stays lifted.
         app.pass(TimeDelta::minutes(1));
         assert_eq!(post(&app.browser(), message.to_string()).await.status, 200);
         assert_eq!(app.database.db_number(SUPPRESSED).await, 0);
@@ -73,7 +73,7 @@ async fn who_bounces_or_complains_gets_no_more_mail() {
         browser.submit(form).await;
         assert_eq!(app.mail_to("anna@example.com", 1).await.subject, "Password reset");
 
-        // It bounces again.
+        // A new bounce.
         app.pass(TimeDelta::minutes(1));
         let again = sns.message("Notification", &told, app.app.clock.now(), version);
         assert_eq!(post(&app.browser(), again.to_string()).await.status, 200);
@@ -84,7 +84,7 @@ async fn who_bounces_or_complains_gets_no_more_mail() {
     }
 }
 
-/// Who asks whether an address is suppressed learns nothing.
+/// The response does not reveal whether an address is suppressed.
 #[actix_web::test]
 async fn signing_up_with_a_suppressed_address_looks_as_always() {
     let sns = Sns::start();
@@ -148,7 +148,7 @@ async fn a_subscription_is_confirmed_where_it_comes_from_and_nowhere_else() {
     assert_eq!(sns.asked().matches("GET /?Action=ConfirmSubscription&Token=2336412f37 ").count(), 1);
 }
 
-/// One thing wrong at a time; the last one shows that it was that thing.
+/// One defect at a time; the last message, without any, is accepted.
 #[actix_web::test]
 async fn nothing_else_is_believed() {
     let (sns, other) = (Sns::start(), Sns::start());
@@ -182,14 +182,14 @@ async fn nothing_else_is_believed() {
         with("Signature", "no base64!", false),
         with("SignatureVersion", "1", false),
         with("SignatureVersion", "3", false),
-        // Signed by SNS, but not for us, or not now.
+        // Signed by SNS, but for another topic or at another time.
         with("TopicArn", "arn:aws:sns:eu-central-1:999999999999:sample-app-mail", true),
         with("TopicArn", &TOPIC.replace("eu-central", "us-east"), true),
         with("Timestamp", &long_ago, true),
         with("Timestamp", &(now + TimeDelta::minutes(61)).to_rfc3339(), true),
         with("Timestamp", "yesterday", true),
         with("Type", "SomethingElse", true),
-        // Somebody else's certificate.
+        // Another certificate.
         other.message("Notification", &told, now, "2"),
         with("SigningCertURL", &format!("{evil}/{pem}"), false),
         with("SigningCertURL", &format!("{}/{pem}", own.replace("http:", "https:")), false),
@@ -245,13 +245,13 @@ async fn without_the_topic_nobody_is_heard() {
     let app = TestApp::start_with(&[("AWS_ENDPOINT_URL_SNS", &sns.origin())]).await;
     let message = sns.message("Notification", &bounce("Permanent", "anna@example.com"), Utc::now(), "1");
     assert_eq!(post(&app.browser(), message.to_string()).await.status, 404);
-    // And with the topic alone, certificates come from its region's host, not from where a message says.
+    // With the topic alone, certificates come from its region's host, not from the URL in a message.
     let app = TestApp::start_with(&[("SES_TOPIC_ARN", TOPIC)]).await;
     assert_eq!(post(&app.browser(), message.to_string()).await.status, 400);
     assert_eq!(sns.asked().matches("GET").count(), 0);
 }
 
-/// SNS comes again after a 503; so nothing is lost when its certificate cannot be had.
+/// SNS retries after a 503, so nothing is lost while its certificate cannot be fetched.
 #[actix_web::test]
 async fn a_certificate_that_cannot_be_had_now_loses_nothing() {
     let mut sns = Sns::start();
@@ -277,7 +277,7 @@ async fn a_certificate_that_cannot_be_had_now_loses_nothing() {
     assert_eq!(app.database.db_number(SUPPRESSED).await, 1);
 }
 
-/// Whoever knows the topic can send messages with addresses at which nothing answers.
+/// Anybody who knows the topic can send messages with certificate URLs that never answer.
 #[actix_web::test]
 async fn invented_certificates_delay_no_true_message() {
     let sns = Sns::start();
@@ -300,7 +300,7 @@ async fn invented_certificates_delay_no_true_message() {
     assert_eq!(answered.expect("it waits for the others").status, 200);
 }
 
-/// A host that hands out one certificate, and never answers for another; how many wait for that.
+/// A host that serves one certificate and never answers for another, and the number of requests that wait for that one.
 fn front(www: PathBuf) -> (String, Arc<AtomicUsize>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let host = format!("http://{}", listener.local_addr().unwrap());
@@ -327,8 +327,8 @@ fn front(www: PathBuf) -> (String, Arc<AtomicUsize>) {
     (host, held)
 }
 
-/// The certificate comes by a verified line, by the real program with the system's authorities, which a variable of
-/// OpenSSL's replaces here.
+/// The real program fetches the certificate over verified HTTPS. It trusts the system's authorities, which an OpenSSL
+/// variable replaces here.
 #[actix_web::test]
 async fn the_certificate_comes_by_verified_https() {
     let (sns, folder) = (Sns::start(), tempfile::tempdir().unwrap());

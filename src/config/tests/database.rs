@@ -1,8 +1,8 @@
-//! DATABASE_URL, TLS to the database and the attached RDS.
+//! DATABASE_URL, TLS to the database, and RDS attached to a Beanstalk environment.
 
 use super::*;
 
-/// The connection that a URL describes, without TLS settings.
+/// The connection that a DATABASE_URL describes, without TLS settings.
 fn account(url: &str) -> Option<(String, u16, String, Secret, String)> {
     let mysql = mysql(load(&[("DATABASE_URL", url)]).ok()?)?;
     Some((mysql.host, mysql.port, mysql.user, mysql.password, mysql.database))

@@ -1,4 +1,4 @@
-//! `.env.sample`, README and `--help` say what the program does.
+//! `.env.sample`, README and `--help` agree with the table of settings.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn every_name_that_the_source_asks_for_is_in_the_table() {
     assert_eq!(&asked - &systemd, known_names());
 }
 
-/// The lines `#NAME=value` of a text, and nothing but blank lines and comments besides.
+/// The lines `#NAME=value` of a text. Fails on other lines, except blank ones and comments.
 fn commented_out(text: &str) -> Vec<(&str, &str)> {
     let line = |line: &str| line.is_empty() || line.starts_with('#');
     assert_eq!(text.lines().find(|text| !line(text)), None, "a line that sets something or says nothing");

@@ -1,4 +1,4 @@
-//! Several names for one thing: whole families, contradictions, slips.
+//! Several variables for one setting: complete groups, contradictions, typos.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is secret stays so, and what is damaged is told by its name.
+//! Secrets do not leak, and malformed values are reported by name.
 
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
@@ -23,7 +23,7 @@ fn every_name_is_read_and_damage_is_reported_by_name_without_the_value() {
 
 #[test]
 fn nothing_shows_a_secret() -> Tested {
-    // In every place that takes one, as an error about it, as a warning and in what is read.
+    // In every variable that takes a secret: in errors about it, in warnings and in the resulting config.
     let forms =
         ["hunter2", "mysql://u:hunter2@h", "redis://hunter2@h", "smtps://u:hunter2@h/x", "tls://u:hunter2@h"];
     for name in known_names() {

@@ -1,4 +1,4 @@
-//! The forms that each of the other settings takes and refuses.
+//! Accepted and rejected values of the other settings.
 
 use super::*;
 
@@ -82,7 +82,7 @@ fn mail_servers_begin_tls_as_their_port_and_scheme_say() -> Tested {
 fn mail_comes_from_the_stated_address_or_the_domain_or_the_public_host() -> Tested {
     let url = ("APP_URL", "https://app.example");
     assert_eq!(load(&[url])?.mail_from, "no-reply@app.example");
-    // No sender that servers take can be made of these.
+    // These hosts give no sender address that servers accept.
     for url in ["http://127.0.0.1:3000", "http://[::1]", "http://-app.example"] {
         let config = load(&[("APP_URL", url)])?;
         assert_eq!(config.mail_from, "no-reply@localhost", "{url}");

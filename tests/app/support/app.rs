@@ -1,4 +1,4 @@
-//! An application on a port of its own, with a database and folders of its own, gone when the test is over.
+//! An application on its own port, with its own database and folders, all removed when the test ends.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,27 +15,26 @@ use super::database::TestDatabase;
 use super::nginx::Nginx;
 use super::program::PATIENCE;
 
-/// The public address of the applications under test; browsers here know where it really is.
+/// The public address of the applications under test. Test browsers map it to the real socket address.
 pub const APP_URL: &str = "http://sample.test";
 
-/// See the module.
 pub struct TestApp {
     pub app: Data<App>,
     pub address: SocketAddr,
     pub folder: TempDir,
     pub database: TestDatabase,
-    /// What stands in front, if anything does; then `address` is its.
+    /// The proxy in front, if any; then `address` is the proxy's.
     pub nginx: Option<Nginx>,
     running: Option<Running>,
 }
 
 impl TestApp {
-    /// With the settings of development.
+    /// Starts with the settings of development.
     pub async fn start() -> TestApp {
         TestApp::start_with(&[]).await
     }
 
-    /// With other settings.
+    /// Starts with these settings added.
     pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
@@ -44,7 +43,7 @@ impl TestApp {
         TestApp::serve(app, folder, database).await
     }
 
-    /// On a Unix socket behind nginx, as on EC2.
+    /// Starts on a Unix socket behind nginx, as on EC2.
     pub async fn start_behind_nginx() -> TestApp {
         let sockets = tempfile::tempdir().unwrap();
         let socket = sockets.path().join("app.sock");
@@ -56,19 +55,19 @@ impl TestApp {
         app
     }
 
-    /// One directly and one behind nginx, for what has to be the same both ways.
+    /// Starts one directly and one behind nginx, for behavior that must be the same both ways.
     pub async fn start_both_ways() -> [TestApp; 2] {
         [TestApp::start().await, TestApp::start_behind_nginx().await]
     }
 
-    /// With a database that has no tables yet, or, by its DATABASE_URL, is not there at all.
+    /// Starts with a database that has no tables yet or, with another DATABASE_URL, does not exist.
     pub async fn start_unmigrated(settings: &[(&str, &str)]) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
         TestApp::start_on(folder, database, settings).await
     }
 
-    /// With a folder and a database that are there already.
+    /// Starts on an existing folder and database.
     pub async fn start_on(folder: TempDir, database: TestDatabase, settings: &[(&str, &str)]) -> TestApp {
         let app = app_on(&folder, &database, settings);
         TestApp::serve(app, folder, database).await
@@ -78,7 +77,7 @@ impl TestApp {
         let running = server::start(app).await.unwrap();
         TestApp {
             app: running.app.clone(),
-            // None on a Unix socket.
+            // Empty on a Unix socket.
             address: running.addresses.first().copied().unwrap_or(([127, 0, 0, 1], 0).into()),
             folder,
             database,
@@ -87,17 +86,17 @@ impl TestApp {
         }
     }
 
-    /// A browser that was never here.
+    /// A new browser without cookies.
     pub fn browser(&self) -> Browser {
         Browser::new(self.address)
     }
 
-    /// Lets time pass: for sessions, links, posts, and the worker that delivers mails.
+    /// Advances the application's clock, for sessions, links, posts and the mail worker.
     pub fn pass(&self, time: chrono::TimeDelta) {
         self.app.clock.advance(time);
     }
 
-    /// Waits until the database has no connection in use; gives how many there can be.
+    /// Waits until no database connection is in use. Returns the maximum number of connections.
     pub async fn pool_is_whole(&self) -> usize {
         let start = std::time::Instant::now();
         loop {
@@ -109,25 +108,25 @@ impl TestApp {
         }
     }
 
-    /// Where Prometheus asks.
+    /// Address of the Prometheus endpoint.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.running.as_ref()?.metrics_address
     }
 
-    /// Shuts down, and leaves what stands in front.
+    /// Shuts down the application and leaves nginx running.
     pub async fn leave_nginx(mut self) -> Nginx {
         let nginx = self.nginx.take().unwrap();
         self.stop().await;
         nginx
     }
 
-    /// Shuts down as SIGTERM does.
+    /// Shuts down as after SIGTERM.
     pub async fn stop(mut self) {
         self.running.take().unwrap().stop(std::future::ready(())).await;
     }
 }
 
-/// Not started yet, and its database not migrated.
+/// Builds the application without starting it or migrating its database.
 pub fn app_on(folder: &TempDir, database: &TestDatabase, settings: &[(&str, &str)]) -> App {
     let mut vars: BTreeMap<String, String> = [
         ("LISTEN", "127.0.0.1:0"),

@@ -1,5 +1,5 @@
-//! An instance of Elastic Beanstalk, as far as its documentation says what one does with a source bundle: unpack, hooks,
-//! container commands, the Procfile's process, nginx in front. As nobody in particular, in a folder, on free ports.
+//! A simulated instance of Elastic Beanstalk. It handles a source bundle as documented: unpack, hooks, container
+//! commands, the Procfile's process, nginx in front; but in a temporary folder, on free ports and as the current user.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,12 +19,12 @@ use super::program::{PATIENCE, Serving};
 use super::server::tool;
 use super::{Browser, TestDatabase};
 
-/// What lies in deploy/eb/source.
+/// The folder deploy/eb/source.
 pub fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/eb/source")
 }
 
-/// Runs deploy/eb/bundle, with another binary than the one that is deployed.
+/// Runs deploy/eb/bundle with `binary` instead of the deployed one.
 pub fn bundle(binary: &Path, output: &Path) -> String {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/eb/bundle");
     let made = Command::new(script).arg("--binary").arg(binary).arg(output).output().unwrap();
@@ -32,7 +32,7 @@ pub fn bundle(binary: &Path, output: &Path) -> String {
     String::from_utf8(made.stdout).unwrap()
 }
 
-/// A document in YAML.
+/// Parses a YAML document.
 pub fn yaml(text: &str) -> Value {
     let script = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.argv[1])))";
     let read = Command::new(tool("python/bin/python")).args(["-c", script, text]).output().unwrap();
@@ -40,25 +40,23 @@ pub fn yaml(text: &str) -> Value {
     serde_json::from_slice(&read.stdout).unwrap()
 }
 
-/// See the module.
 pub struct Instance {
     pub folder: TempDir,
     pub database: TestDatabase,
-    /// Where the load balancer finds nginx.
+    /// nginx's address, which the load balancer connects to.
     pub address: SocketAddr,
-    /// Environment properties.
     properties: BTreeMap<String, String>,
     web: Option<Serving>,
     nginx: Option<Child>,
 }
 
 impl Instance {
-    /// Launched, and nothing deployed yet. The properties are those of the bundle's own option settings and these; paths
-    /// of the instance are paths in the folder.
+    /// Launches an instance without a deployment. Its environment properties are the bundle's option settings and
+    /// `properties`; paths are moved into the folder.
     pub async fn launch(properties: &[(&str, &str)]) -> Instance {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
-        // Held at the same time, so that they differ.
+        // Both are bound at the same time, so that the ports differ.
         let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [address, app] = ports.map(|port| port.local_addr().unwrap());
         let text = fs::read_to_string(source().join(".ebextensions/01-environment.config")).unwrap();
@@ -73,7 +71,7 @@ impl Instance {
                 (name.clone(), value.replace("/var/", &root))
             })
             .collect();
-        // Downloaded on an instance.
+        // A real instance downloads this file.
         all.remove("DATABASE_CA_FILE").unwrap();
         all.insert("DATABASE_URL".into(), database.url.clone());
         all.insert("PORT".into(), app.port().to_string());
@@ -87,11 +85,11 @@ impl Instance {
         self.folder.path().join("var/app")
     }
 
-    /// Deploys this bundle, as the leader, in the order that the documentation gives.
+    /// Deploys this bundle as the leader instance, in the documented order.
     pub fn deploy(&mut self, bundle: &Path) {
         self.unpack(bundle);
         self.run_hooks("hooks/prebuild");
-        // On an instance webapp could not make it.
+        // On a real instance the user webapp could not create it.
         assert!(Path::new(&self.properties["DATA_DIR"]).is_dir());
         self.configure_nginx("");
         for name in ["01-environment.config", "02-database.config"] {
@@ -115,14 +113,14 @@ impl Instance {
         self.run_hooks("hooks/postdeploy");
     }
 
-    /// The first step of it.
+    /// Unpacks the bundle: the first step of a deployment.
     pub fn unpack(&self, bundle: &Path) {
         let staging = self.app().join("staging");
         let _ = fs::remove_dir_all(&staging);
         succeed(&Command::new("unzip").arg("-q").arg(bundle).arg("-d").arg(staging).output().unwrap());
     }
 
-    /// A program as the platform runs it during a deploy.
+    /// A command that runs as the platform runs it during a deployment.
     fn in_staging(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.app().join("staging")).env_clear().envs(&self.properties);
@@ -130,12 +128,12 @@ impl Instance {
         command
     }
 
-    /// The migration, as it is named in the bundle.
+    /// The migration hook of the bundle.
     pub fn migration(&self) -> Command {
         self.in_staging(self.app().join("staging/.platform/confighooks/predeploy/01_migrate"))
     }
 
-    /// There is no user webapp here: `install` takes the folder, and whoever runs the tests owns it.
+    /// A PATH with a stub of `install`: there is no user webapp here, so files belong to the current user.
     fn path(&self) -> String {
         let programs = self.folder.path().join("bin");
         if !programs.exists() {
@@ -158,12 +156,12 @@ impl Instance {
         }
     }
 
-    /// Puts the generated configuration and the bundle's together; `timeouts` are what other versions of the platform
-    /// have in the server as well.
+    /// Combines the platform's generated configuration with the bundle's. `timeouts` are directives that other platform
+    /// versions have in the `server` block.
     pub fn configure_nginx(&self, timeouts: &str) -> PathBuf {
         let folder = self.folder.path().join("nginx");
         let _ = fs::remove_dir_all(folder.join("conf.d"));
-        // A log whose name has variables is written only if the root is there.
+        // nginx writes a log whose name contains variables only if the root directory exists.
         for name in ["healthd", "html"] {
             fs::create_dir_all(folder.join(name)).unwrap();
         }
@@ -176,7 +174,7 @@ impl Instance {
             .replace("# TIMEOUTS", timeouts);
         fs::write(folder.join("nginx.conf"), text).unwrap();
         if is_root() {
-            // Its workers are somebody else then.
+            // nginx's workers then run as another user.
             succeed(&Command::new("chmod").args(["-R", "a+rwX"]).arg(&folder).output().unwrap());
             succeed(&Command::new("chmod").arg("a+x").arg(self.folder.path()).output().unwrap());
         }
@@ -196,7 +194,7 @@ impl Instance {
         self.web = Some(web);
     }
 
-    /// nginx is restarted in a deploy: its configuration is the new version's.
+    /// Restarts nginx, as a deployment does to load the new configuration.
     fn start_nginx(&mut self) {
         self.stop_nginx();
         let mut command = nginx(&self.folder.path().join("nginx"));
@@ -211,25 +209,25 @@ impl Instance {
 
     fn stop_nginx(&mut self) {
         if let Some(mut nginx) = self.nginx.take() {
-            // Its workers end with it only if it can tell them to.
+            // SIGTERM, not SIGKILL, so that it can stop its workers.
             let _ = Command::new("kill").arg(nginx.id().to_string()).status();
             let _ = nginx.wait();
         }
     }
 
-    /// The application's process.
+    /// The process of the application.
     pub fn web(&mut self) -> &mut Serving {
         self.web.as_mut().unwrap()
     }
 
-    /// A visitor at this address, who comes by the load balancer.
+    /// A browser at this address that comes through the load balancer.
     pub fn visitor(&self, address: &str) -> Browser {
         let mut browser = Browser::at(&self.properties["APP_URL"], self.address);
         browser.forwarded_for = Some(address.to_owned());
         browser
     }
 
-    /// What enhanced health reads.
+    /// The log that enhanced health reporting reads.
     pub fn health_log(&self) -> String {
         let mut text = String::new();
         for entry in fs::read_dir(self.folder.path().join("nginx/healthd")).unwrap() {
@@ -257,7 +255,7 @@ fn succeed(output: &Output) {
     assert!(output.status.success(), "{}{}", said(&output.stdout), said(&output.stderr));
 }
 
-/// A bundle with the program of these tests, made once: without its debug information, which is most of it.
+/// A bundle with the program under test, built once and stripped of debug information, which is most of its size.
 pub fn test_bundle() -> &'static Path {
     static BUNDLE: OnceLock<PathBuf> = OnceLock::new();
     BUNDLE.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! A browser without JavaScript: keeps cookies, follows redirects, fills in forms, says where it comes from.
+//! A browser without JavaScript: keeps cookies, follows redirects, fills in forms, sends Origin and Sec-Fetch-Site.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,20 +9,19 @@ use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use super::app::APP_URL;
 use super::page::{Form, Page};
 
-/// See the module.
 #[derive(Clone)]
 pub struct Browser {
     client: Client,
     address: SocketAddr,
-    /// The public address of the application, which is not where it really is.
+    /// The application's public address; the real one differs.
     origin: String,
-    /// Names and values; flags are for tests that look at them. Of the names of ours, what follows after "sample_app_".
+    /// Names and values, without attributes. Names of the application's cookies are without the prefix "sample_app_".
     pub cookies: BTreeMap<String, String>,
-    /// Every Set-Cookie there was.
+    /// Every Set-Cookie header received.
     pub set_cookies: Vec<String>,
-    /// The page that is open, as a path.
+    /// The path of the open page.
     pub at: String,
-    /// What the proxies in front say of where it comes from.
+    /// The X-Forwarded-For header that proxies in front would send.
     pub forwarded_for: Option<String>,
 }
 
@@ -31,37 +30,37 @@ impl Browser {
         Browser::at(APP_URL, address)
     }
 
-    /// For an application that calls itself otherwise.
+    /// For an application with another public address.
     pub fn at(origin: &str, address: SocketAddr) -> Browser {
         let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
         let (cookies, set_cookies, at) = (BTreeMap::new(), Vec::new(), "/".into());
         Browser { client, address, origin: origin.to_owned(), cookies, set_cookies, at, forwarded_for: None }
     }
 
-    /// Talks to another instance of the application from now on.
+    /// Sends all further requests to another instance.
     pub fn move_to(&mut self, address: SocketAddr) {
         self.address = address;
     }
 
-    /// Opens a page, by its path or by its whole address, and follows redirects.
+    /// Opens a page by path or by URL, and follows redirects.
     pub async fn get(&mut self, path: &str) -> Page {
         let page = self.get_only(path).await;
         self.follow(page).await
     }
 
-    /// Opens a page and shows the answer itself, redirect or not.
+    /// Opens a page without following redirects.
     pub async fn get_only(&mut self, path: &str) -> Page {
         let request = self.request(Method::GET, path);
         self.send(request, path).await
     }
 
-    /// Sends a form as it was filled in, and follows redirects.
+    /// Submits a form and follows redirects.
     pub async fn submit(&mut self, form: Form) -> Page {
         let page = self.submit_only(form).await;
         self.follow(page).await
     }
 
-    /// Sends a form and shows the answer itself.
+    /// Submits a form without following redirects.
     pub async fn submit_only(&mut self, form: Form) -> Page {
         let action = form.action.clone();
         if form.is_get {
@@ -81,27 +80,27 @@ impl Browser {
         self.send(request, &action).await
     }
 
-    /// Presses "delete" on this page, and the button of the page that asks whether that is meant.
+    /// Presses "delete" on this page, then the button on the confirmation page.
     pub async fn press_delete(&mut self, page: &Page) -> Page {
         let page = self.submit(page.form("delete")).await;
         self.submit(page.form("Delete")).await
     }
 
-    /// Sends fields by POST without looking at a form first, and shows the answer itself. The verb that the fields mean
-    /// goes into `_method`, as browsers' forms do.
+    /// POSTs fields without a form on a page, and does not follow redirects. For other methods set the field `_method`,
+    /// as the application's forms do.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let request = self.request(Method::POST, path).form(fields);
         let request = self.on_this_page(request);
         self.send(request, path).await
     }
 
-    /// The same, again and again while the application is too busy to take it: 503 with Retry-After.
+    /// As [`post`](Self::post), repeated while the application answers 503 with Retry-After.
     pub async fn post_until_taken(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let field = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
         self.submit_until_taken(Form::to(path, fields.iter().map(field).collect())).await
     }
 
-    /// Sends a form, again and again while the application is too busy to take it, and shows the answer itself.
+    /// As [`submit_only`](Self::submit_only), repeated while the application answers 503 with Retry-After.
     pub async fn submit_until_taken(&mut self, form: Form) -> Page {
         for _ in 0..60 {
             let page = self.submit_only(form.clone()).await;
@@ -113,18 +112,18 @@ impl Browser {
         panic!("{} is too busy for ever", form.action);
     }
 
-    /// DELETE, as a form without JavaScript says it.
+    /// Sends DELETE as a form without JavaScript does: POST with `_method`.
     pub async fn delete(&mut self, path: &str) -> Page {
         self.post(path, &[("_method", "delete")]).await
     }
 
-    /// PATCH, as a form without JavaScript says it.
+    /// Sends PATCH as a form without JavaScript does: POST with `_method`.
     pub async fn patch(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let fields: Vec<_> = [("_method", "patch")].iter().chain(fields).copied().collect();
         self.post(path, &fields).await
     }
 
-    /// A bare request with this browser's cookies, for tests that need headers or bodies of their own.
+    /// A request with this browser's cookies only, for tests that need their own headers or bodies.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let path = path.strip_prefix(self.origin.as_str()).unwrap_or(path);
         let cookies = self.cookie_header();
@@ -138,14 +137,14 @@ impl Browser {
         request
     }
 
-    /// All cookies, as the header says them.
+    /// All cookies, as a Cookie header.
     pub fn cookie_header(&self) -> String {
         let cookies = self.cookies.iter().map(|(name, value)| format!("{}{name}={value}", prefix(name)));
         cookies.collect::<Vec<_>>().join("; ")
     }
 
-    /// Names and flags of the cookies that were set. A signed value names the second in which it ends, so that two of them
-    /// differ by chance.
+    /// The Set-Cookie headers without values. Signed values contain an expiry in seconds, so they can differ between
+    /// two runs.
     pub fn set_cookies_without_values(&self) -> Vec<String> {
         let without_value = |cookie: &String| {
             let (name, rest) = cookie.split_once('=').unwrap();
@@ -154,7 +153,7 @@ impl Browser {
         self.set_cookies.iter().map(without_value).collect()
     }
 
-    /// Adds what a browser says of a form on the page that is open.
+    /// Adds the headers that a browser sends with a form on the open page.
     fn on_this_page(&self, request: RequestBuilder) -> RequestBuilder {
         request
             .header("sec-fetch-site", "same-origin")
@@ -162,7 +161,7 @@ impl Browser {
             .header(REFERER, format!("{}{}", self.origin, self.at))
     }
 
-    /// The pages of a list, from this one on to the last, by the links between them.
+    /// All pages of a list from this one on, by their "next" links.
     pub async fn walk(&mut self, path: &str) -> Vec<Page> {
         let (mut pages, mut next) = (Vec::new(), Some(path.to_owned()));
         while let Some(path) = next {
@@ -175,7 +174,7 @@ impl Browser {
         pages
     }
 
-    /// Sends a request that was made by [`request`](Self::request) and keeps the cookies of its answer.
+    /// Sends a request made by [`request`](Self::request) and stores the cookies of its response.
     pub async fn send(&mut self, request: RequestBuilder, path: &str) -> Page {
         let response = request.send().await.unwrap();
         self.keep_cookies(&response);
@@ -209,7 +208,7 @@ impl Browser {
     }
 }
 
-/// What the names of cookies begin with where the application has an address by http without a port.
+/// The prefix of cookie names if the application's address is http without a port.
 pub const PREFIX: &str = "sample_app_";
 
 fn prefix(name: &str) -> &'static str {
@@ -219,7 +218,7 @@ fn prefix(name: &str) -> &'static str {
     }
 }
 
-/// The address that an answer sends the browser to.
+/// The Location header.
 pub fn location(headers: &HeaderMap) -> Option<String> {
     headers.get(LOCATION).map(|value| value.to_str().unwrap().to_owned())
 }

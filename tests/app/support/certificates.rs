@@ -1,18 +1,18 @@
-//! An authority of a test's own, and a certificate of it for localhost and 127.0.0.1.
+//! A test's own certificate authority, with a certificate for localhost and 127.0.0.1.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Files in PEM.
+/// PEM files.
 pub struct Certificates {
-    /// Of the authority: what a `.._CA_FILE` setting names.
+    /// The authority's certificate, for a `.._CA_FILE` setting.
     pub ca: PathBuf,
     pub cert: PathBuf,
     pub key: PathBuf,
 }
 
 impl Certificates {
-    /// Makes them in this folder, each call with another authority.
+    /// Creates them in this folder. Each call makes a new authority.
     pub fn create(folder: &Path) -> Certificates {
         let script = "umask 022; ec='-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes'
             openssl req -x509 $ec -days 2 -subj '/CN=tests of sample-app' \\

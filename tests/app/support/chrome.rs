@@ -1,5 +1,5 @@
-//! A real browser, headless, with a profile of its own: Chromium, driven over WebDriver. It knows the applications under
-//! test by their public name.
+//! A real browser: headless Chromium with its own profile, driven over WebDriver. It resolves the public name of the
+//! applications under test.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -13,14 +13,14 @@ use super::TestApp;
 use super::app::APP_URL;
 use super::program::PATIENCE;
 
-/// See the module. Call [`Chrome::close`] at the end of the test.
+/// Call [`Chrome::close`] at the end of the test.
 pub struct Chrome {
     pub driver: WebDriver,
     server: String,
     chromedriver: Child,
 }
 
-/// How the browser is set up.
+/// Window and media settings of the browser.
 #[derive(Clone, Copy)]
 pub struct Look {
     pub javascript: bool,
@@ -44,7 +44,7 @@ impl Chrome {
         let server = format!("http://127.0.0.1:{port}");
         wait_for(&server).await;
         let driver = WebDriver::new(&server, capabilities(app.address, look)).await.unwrap();
-        // Chrome keeps windows wider than 500 px; the page itself may be told another size.
+        // Chrome's windows are at least 500 px wide, so the page size is emulated.
         let metrics = json!({"width": look.width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         let mut chrome = Chrome { driver, server, chromedriver };
         chrome.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
@@ -54,12 +54,11 @@ impl Chrome {
         chrome
     }
 
-    /// Opens a page of the application.
     pub async fn get(&self, path: &str) {
         self.driver.goto(format!("{APP_URL}{path}")).await.unwrap();
     }
 
-    /// Path of the page that is open.
+    /// Path of the open page.
     pub async fn path(&self) -> String {
         self.driver.current_url().await.unwrap().path().to_owned()
     }
@@ -90,12 +89,12 @@ impl Chrome {
         self.eventually("return location.pathname.startsWith('/users/')").await;
     }
 
-    /// What a script in the page answers.
+    /// Runs a script in the page and returns its result.
     pub async fn ask(&self, script: &str) -> Value {
         self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
     }
 
-    /// Waits until a script in the page answers true.
+    /// Waits until a script in the page returns true.
     pub async fn eventually(&self, script: &str) {
         let start = Instant::now();
         while self.ask(script).await != json!(true) {
@@ -104,8 +103,8 @@ impl Chrome {
         }
     }
 
-    /// What the browser wrote into its console: errors, and whatever the content security policy refused. Left out is its
-    /// remark that Cross-Origin-Opener-Policy has no effect over plain http.
+    /// The browser's console: errors and violations of the content security policy. Omits the notice that
+    /// Cross-Origin-Opener-Policy has no effect over plain http.
     pub async fn console(&self) -> Vec<String> {
         let log = self.call("se/log", json!({"type": "browser"})).await;
         let entries = log.as_array().cloned().unwrap_or_default();
@@ -134,7 +133,7 @@ impl Chrome {
 
 impl Drop for Chrome {
     fn drop(&mut self) {
-        // With the driver goes its browser.
+        // Killing the driver ends its browser too.
         let _ = self.chromedriver.kill();
         let _ = self.chromedriver.wait();
     }

@@ -1,14 +1,13 @@
-//! A database for one test: a SQLite file, or, where TEST_DATABASE_URL names a MySQL or MariaDB server, a schema with a
-//! random name there.
+//! A database for one test: a SQLite file or, if TEST_DATABASE_URL names a MySQL or MariaDB server, a schema with a
+//! random name.
 
 use std::path::Path;
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqliteConnection};
 
-/// See the module.
 #[derive(Clone)]
 pub struct TestDatabase {
-    /// As DATABASE_URL.
+    /// For DATABASE_URL.
     pub url: String,
     server: Option<(String, String)>,
 }
@@ -30,7 +29,7 @@ impl TestDatabase {
         self.server.is_some()
     }
 
-    /// Whether this is MySQL or MariaDB; says so where not, because the test that asks ends then.
+    /// Whether this is MySQL or MariaDB. If not, prints why the calling test ends here.
     pub fn is_mysql_or_says(&self, why: &str) -> bool {
         if !self.is_mysql() {
             eprintln!("nothing to test on SQLite: {why}");
@@ -38,17 +37,17 @@ impl TestDatabase {
         self.is_mysql()
     }
 
-    /// A connection of the test's own: another program that uses the same database.
+    /// A connection of its own, as another program would have.
     pub async fn db_connect_mysql(&self) -> MySqlConnection {
         MySqlConnection::connect(&self.url).await.unwrap()
     }
 
-    /// The same, on SQLite.
+    /// The same for SQLite.
     pub async fn db_connect_sqlite(&self) -> SqliteConnection {
         SqliteConnection::connect(&self.url).await.unwrap()
     }
 
-    /// A transaction of another program that has changed this row, or on SQLite may be about to change any.
+    /// Another program's open transaction, which has changed this row (on SQLite: holds the write lock).
     pub async fn db_hold_row(&self, table: &str, id: i64) -> HeldRow {
         if self.is_mysql() {
             let mut conn = self.db_connect_mysql().await;
@@ -83,7 +82,7 @@ impl TestDatabase {
         let query = AssertSqlSafe(sql.to_owned());
         if self.is_mysql() {
             let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
-            // Else a dump ends after 1 kB, and nobody says so.
+            // The default truncates a dump after 1 kB without an error.
             sqlx::raw_sql("SET SESSION group_concat_max_len = 100000000").execute(&mut conn).await.unwrap();
             sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
         } else {
@@ -92,7 +91,6 @@ impl TestDatabase {
         }
     }
 
-    /// Runs a statement.
     pub async fn db_execute(&self, sql: &str) {
         let query = AssertSqlSafe(sql.to_owned());
         if self.is_mysql() {
@@ -104,13 +102,13 @@ impl TestDatabase {
         }
     }
 
-    /// Runs a statement of MySQL that may fail.
+    /// Runs a MySQL statement that may fail.
     pub async fn db_try(&self, sql: &str) -> sqlx::Result<()> {
         let mut conn = self.db_connect_mysql().await;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.map(|_| ())
     }
 
-    /// Everything in every table, to tell whether anything changed.
+    /// The contents of all tables, to detect any change.
     pub async fn db_dump(&self) -> String {
         let mut parts = Vec::new();
         for (table, columns) in TABLES {
@@ -130,13 +128,13 @@ impl TestDatabase {
             };
             parts.extend([format!("'{table}:\n'"), format!("({rows})"), "'\n'".into()]);
         }
-        // One query: a connection for each table would take most of the time of tests that look often.
+        // One query for all: with one connection per table, tests that dump often would take most of their time here.
         let whole =
             if self.is_mysql() { format!("CONCAT({})", parts.join(", ")) } else { parts.join(" || ") };
         self.db_text(&format!("SELECT {whole}")).await
     }
 
-    /// Whether the counts that pages show are those of the rows, and timelines those of posts and follows.
+    /// Asserts that the counters equal the numbers of rows, and that timelines match posts and follows.
     pub async fn db_assert_counts(&self) {
         for (column, rows) in [
             ("microposts_count", "microposts WHERE user_id"),
@@ -163,7 +161,7 @@ impl TestDatabase {
         }
     }
 
-    /// So many activated people named Crowd, by one statement; 10,000 at most.
+    /// Inserts activated users named Crowd with one statement; at most 10,000.
     pub async fn db_crowd(&self, people: usize) {
         let (number, numbers) = self.four_digits();
         let now =
@@ -175,7 +173,7 @@ impl TestDatabase {
         .await;
     }
 
-    /// For bulk data: an expression that is every text from 0000 to 9999, and the tables to take it from.
+    /// For bulk data: an SQL expression for all texts from 0000 to 9999, and its FROM tables.
     pub fn four_digits(&self) -> (&'static str, String) {
         let digits = (1..=9).fold("SELECT 0 AS d".to_owned(), |sql, d| format!("{sql} UNION ALL SELECT {d}"));
         let tables = ["a", "b", "c", "e"].map(|name| format!("({digits}) {name}")).join(", ");
@@ -183,12 +181,12 @@ impl TestDatabase {
         (number, tables)
     }
 
-    /// Drops the schema, from a thread of its own: a test that panics has no runtime left.
+    /// Drops the schema on a thread of its own, because a panicking test has no runtime left.
     pub fn drop_soon(&mut self) {
         let Some((server, name)) = self.server.take() else { return };
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            // A test that failed may have left somebody in there who never goes.
+            // A failed test may have left a connection open that holds a lock.
             let drop = format!("SET SESSION lock_wait_timeout = 10; DROP DATABASE {name}");
             runtime.block_on(on_server(&server, &drop));
         });
@@ -211,7 +209,7 @@ impl HeldRow {
     }
 }
 
-/// Every table and its columns that pages can change.
+/// All tables, with the columns that pages can change.
 const TABLES: [(&str, &str); 11] = [
     (
         "users",
@@ -229,13 +227,13 @@ const TABLES: [(&str, &str); 11] = [
     ("idempotency_keys", "HEX(digest)"),
 ];
 
-/// How many migrations there are.
+/// Number of migrations.
 pub fn migrations() -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
     folder.read_dir().unwrap().count()
 }
 
-/// The server that TEST_DATABASE_URL names, without a schema.
+/// The server in TEST_DATABASE_URL, without a schema.
 fn server() -> Option<String> {
     std::env::var("TEST_DATABASE_URL")
         .ok()

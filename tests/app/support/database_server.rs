@@ -1,4 +1,4 @@
-//! A database server of a test's own, of the same make as the one under test: its global settings may be changed.
+//! A test's own database server, of the same kind as the one under test, so that global settings can be changed.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,15 +8,15 @@ use tempfile::TempDir;
 
 use super::TestDatabase;
 
-/// See the module. Stopped when it is dropped.
+/// Stopped on drop.
 pub struct DatabaseServer {
-    /// As DATABASE_URL, without a schema.
+    /// For DATABASE_URL, without a schema.
     pub url: String,
     folder: TempDir,
 }
 
 impl DatabaseServer {
-    /// With these options besides those of scripts/services.
+    /// Starts with these options in addition to those of scripts/services.
     pub async fn start(like: &TestDatabase, options: &[&str]) -> DatabaseServer {
         let name = if is_mariadb(like).await { "mariadb" } else { "mysql" };
         let folder = tempfile::tempdir().unwrap();
@@ -34,13 +34,13 @@ impl DatabaseServer {
         self.url.split('@').nth(1).unwrap().to_owned()
     }
 
-    /// What an administrator does.
+    /// Runs a statement as the administrator.
     pub async fn db_execute(&self, sql: &str) {
         let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
     }
 
-    /// What an administrator sees: the first column of the first row.
+    /// The first column of the first row, queried as the administrator.
     pub async fn db_number(&self, sql: &str) -> i64 {
         let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut conn).await.unwrap()

@@ -1,14 +1,14 @@
-//! What `sample-app doctor` says, run as people run it.
+//! Runs `sample-app doctor` as a user does, and checks its output.
 
 use tempfile::TempDir;
 
 use super::smtp::PASSWORD_CANARY;
 use super::{Certificates, Program, Server};
 
-/// The password wherever a wrong one is tried.
+/// The wrong password in these tests.
 pub const CANARY: &str = "canary-wrong-password";
 
-/// What it came to: the exit code, what it said with each run of blanks as one, and its complaints.
+/// The exit code, stdout with white space collapsed, and stderr.
 pub struct Said {
     pub code: Option<i32>,
     pub text: String,
@@ -18,7 +18,7 @@ pub struct Said {
 pub fn doctor(program: &Program) -> Said {
     let done = program.run(&["doctor"]);
     let text = done.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    // What certificates of two days have left in their first second.
+    // Certificates valid for two days have 2 days left within their first second.
     let text = text.replace("2 days left", "1 day left");
     println!("{}", done.stdout);
     let url = &program.database.url;
@@ -33,7 +33,7 @@ pub fn doctor(program: &Program) -> Said {
 }
 
 impl Said {
-    /// All is well, and these words are among what was said.
+    /// Asserts that all services pass, and that the output contains these words.
     pub fn assert_well(&self, words: &[&str]) {
         assert_eq!(self.code, Some(0), "{}{}", self.text, self.complaints);
         assert!(self.text.contains("All 5 services are well: "), "{}", self.text);
@@ -41,7 +41,7 @@ impl Said {
         self.assert_said(words);
     }
 
-    /// This service fails at this step, the others are looked at all the same and are well; these words are said.
+    /// Asserts that this service fails at this step, that the others pass, and that the output contains these words.
     pub fn assert_ill(&self, service: &str, step: &str, words: &[&str]) {
         assert_eq!(self.code, Some(1), "{}{}", self.text, self.complaints);
         let summary = format!("1 of 5 services need attention: {service}.");
@@ -59,7 +59,7 @@ impl Said {
     }
 }
 
-/// With an up-to-date database, and everything else embedded.
+/// A program with an up-to-date database and everything else embedded.
 pub async fn program() -> Program {
     let program = Program::development().await;
     program.succeed(&["migrate"]);

@@ -1,4 +1,4 @@
-//! Makes log lines by asking for pages, and counts those that arrived.
+//! Produces log lines by requesting pages, and counts those that arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,9 +11,9 @@ use serde_json::Value;
 use super::program::Serving;
 use super::{Program, Rsyslog};
 
-/// As long as the longest pause between two attempts, and then some.
+/// Longer than the longest pause between two connection attempts.
 pub const LONG: Duration = Duration::from_secs(150);
-/// Makes a line of 4 kB, in parts that are too short to be taken for secrets.
+/// Gives a log line of 4 kB, made of path segments too short to be taken for tokens.
 pub const LONG_PATH: usize = 110;
 
 pub async fn program(url: &str) -> Program {
@@ -26,10 +26,10 @@ pub fn rsyslog(program_folder: &Path) -> Rsyslog {
     Rsyslog::start(&program_folder.join("rsyslog"), None)
 }
 
-/// Requests at the same time.
+/// Number of concurrent clients.
 const CLIENTS: usize = 8;
 
-/// The program, and the server that its lines go to.
+/// The program, and the log server that it sends to.
 pub async fn with_server() -> (Program, Rsyslog) {
     let program = Program::production().await;
     let rsyslog = rsyslog(program.folder.path());
@@ -39,15 +39,15 @@ pub async fn with_server() -> (Program, Rsyslog) {
     (program, rsyslog)
 }
 
-/// The same, with a server that was there a moment ago.
+/// The same, with the server killed after it was up.
 pub async fn with_server_away() -> (Program, Rsyslog) {
     let (program, mut rsyslog) = with_server().await;
     rsyslog.server.kill();
     (program, rsyslog)
 }
 
-/// Asks for pages that are not there, [`CLIENTS`] at a time; says how long the slowest of them took, without those
-/// that only one client can have met by chance.
+/// Requests pages that do not exist, [`CLIENTS`] at a time. Returns the slowest time, without the [`CLIENTS`] - 1
+/// slowest as outliers.
 pub async fn requests(serving: &mut Serving, name: &str, count: usize, parts: usize) -> Duration {
     let tail = "/all-work-and-no-play-makes-jack-dull".repeat(parts);
     let browser = serving.browser();
@@ -69,14 +69,15 @@ pub async fn requests(serving: &mut Serving, name: &str, count: usize, parts: us
     took.into_iter().rev().nth(CLIENTS - 1).unwrap_or_default()
 }
 
-/// How many of these requests are among the lines.
+/// Number of these requests among the lines.
 pub fn arrived(lines: &[Value], name: &str) -> usize {
     let prefix = format!("/{name}/");
     let number = |line: &Value| line["path"].as_str()?.strip_prefix(&prefix)?.split('/').next()?.parse().ok();
     lines.iter().filter_map(number).collect::<BTreeSet<usize>>().len()
 }
 
-/// Of each run of the program (its lines are numbered from 0): how many different lines came, and how many there were.
+/// For each run of the program (its lines are numbered from 0): the number of distinct lines received, and of lines
+/// sent.
 pub fn runs(lines: &[Value]) -> BTreeMap<String, (usize, usize)> {
     let mut runs: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
     for line in lines {
@@ -86,7 +87,7 @@ pub fn runs(lines: &[Value]) -> BTreeMap<String, (usize, usize)> {
     runs.into_iter().map(|(run, numbers)| (run, (numbers.len(), numbers.last().unwrap() + 1))).collect()
 }
 
-/// Lines that came more than once are the same line.
+/// Number of lines received more than once. Asserts that duplicates are identical.
 pub fn doubles(lines: &[Value]) -> usize {
     let mut seen = BTreeMap::new();
     for line in lines {
@@ -96,19 +97,19 @@ pub fn doubles(lines: &[Value]) -> usize {
     lines.len() - seen.len()
 }
 
-/// Ends it well; gives what it complained of.
+/// Stops the program gracefully. Returns its stderr.
 pub fn stop(serving: Serving) -> String {
     serving.signal("TERM");
     let (code, complaints) = serving.wait();
     assert_eq!(code, Some(0), "{complaints}");
-    // What it says of its settings at the start is not the subject here.
+    // Without the notes on settings printed at start.
     complaints
         .lines()
         .filter(|line| !line.starts_with("Note:"))
         .fold(String::new(), |all, line| all + line + "\n")
 }
 
-/// What the program said of drops at its end.
+/// The number of dropped lines that the program reports at exit.
 pub fn dropped(complaints: &str) -> usize {
     let last = complaints.lines().rfind(|line| line.contains("dropped since the start"));
     let numbers = |line: &str| line.split(' ').filter_map(|word| word.parse().ok()).collect::<Vec<usize>>();
@@ -119,9 +120,9 @@ pub fn spool_bytes(folder: &Path) -> usize {
     spool(folder).len()
 }
 
-/// What waits on disk.
+/// Contents of the spool on disk.
 pub fn spool(folder: &Path) -> String {
     let files = std::fs::read_dir(folder.join("logstash-spool"));
-    // One may go away in between.
+    // A file may be removed during the loop.
     files.into_iter().flatten().filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok()).collect()
 }

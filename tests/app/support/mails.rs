@@ -1,4 +1,4 @@
-//! The mails that an application delivered, read as their recipients do.
+//! Reads the mails that an application delivered.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use super::TestApp;
 use super::app::APP_URL;
 use super::program::PATIENCE;
 
-/// A mail as it arrived.
+/// A delivered mail.
 #[derive(Debug, Clone)]
 pub struct Mail {
     pub from: String,
@@ -22,7 +22,7 @@ pub struct Mail {
 }
 
 impl Mail {
-    /// The link to this application in the mail, as a path.
+    /// The path of the link to this application in the mail.
     pub fn link(&self) -> String {
         let links: Vec<_> = self.text.lines().filter_map(|line| line.trim().strip_prefix(APP_URL)).collect();
         assert_eq!(links.len(), 1, "{}", self.text);
@@ -31,7 +31,7 @@ impl Mail {
 }
 
 impl TestApp {
-    /// All mails to an address, once there are at least so many; oldest first.
+    /// All mails to an address, oldest first. Waits until there are at least this many.
     pub async fn mails_to(&self, address: &str, at_least: usize) -> Vec<Mail> {
         let start = Instant::now();
         loop {
@@ -45,14 +45,14 @@ impl TestApp {
         }
     }
 
-    /// The newest mail to an address, once there are so many.
+    /// Waits for exactly `number` mails to an address and returns the newest.
     pub async fn mail_to(&self, address: &str, number: usize) -> Mail {
         let mails = self.mails_to(address, number).await;
         assert_eq!(mails.len(), number, "mails to {address}");
         mails.into_iter().last().unwrap()
     }
 
-    /// Waits until no mail waits any more; gives all that were delivered.
+    /// Waits until the outbox is empty. Returns all delivered mails.
     pub async fn all_mails(&self) -> Vec<Mail> {
         let start = Instant::now();
         let waiting = "SELECT (SELECT COUNT(*) FROM mail_requests) + (SELECT COUNT(*) FROM outbox)";

@@ -1,5 +1,5 @@
-//! What tests stand on: an application of their own ([`app`]), a browser without JavaScript ([`browser`]), and pages
-//! whose marks they read ([`page`]); or the real program ([`program`]). What goes to the database directly is named `db_..`.
+//! Test support: the application ([`app`]), a browser without JavaScript ([`browser`]) and the pages it reads
+//! ([`page`]), or the real program ([`program`]). Functions that access the database directly are named `db_..`.
 
 pub mod app;
 pub mod beanstalk;

@@ -1,9 +1,9 @@
-//! Tests that documents name: `sessions::name` is in tests/app/sessions.rs, `src/models/values/email.rs::name` beside the code.
+//! Tests that documents name: `sessions::name` is in tests/app/sessions.rs, `src/models/values/email.rs::name` in that
+//! file.
 
 use std::fs;
 use std::path::Path;
 
-/// Whether a test of this name exists.
 pub fn exists(name: &str) -> bool {
     let Some((file, function)) = name.rsplit_once("::") else { return false };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -17,7 +17,7 @@ pub fn exists(name: &str) -> bool {
     })
 }
 
-/// What stands between single backticks in a line.
+/// The texts between single backticks in a line.
 pub fn code(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }

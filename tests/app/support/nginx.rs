@@ -1,5 +1,5 @@
-//! A real nginx with the configuration of nginx/, in front of an application on a Unix socket. Of the files only what
-//! names a place on the machine is replaced: ports, paths, the trusted range, the host.
+//! A real nginx with the configuration from nginx/, in front of an application on a Unix socket. Only values that
+//! depend on the machine are replaced: ports, paths, the trusted range, the host.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use super::certificates::Certificates;
 use super::program::{PATIENCE, program};
 use super::server::{Server, free_address};
 
-/// The one whose word nginx takes for a visitor's address.
+/// The address from which nginx trusts X-Forwarded-For.
 pub const LOAD_BALANCER: &str = "127.0.0.9";
 
-/// What browsers are told about security: with every answer, nginx's own too, and once.
+/// The security headers that every response must have exactly once, including nginx's own responses.
 pub const SECURITY_HEADERS: [&str; 7] = [
     "content-security-policy",
     "x-content-type-options",
@@ -27,22 +27,22 @@ pub const SECURITY_HEADERS: [&str; 7] = [
     "strict-transport-security",
 ];
 
-/// See the module. Gone when it is dropped.
+/// Killed on drop.
 pub struct Nginx {
     pub server: Server,
-    /// Where it sends browsers on from, if it speaks TLS.
+    /// With TLS: the plain HTTP address that redirects.
     pub plain: SocketAddr,
     pub folder: TempDir,
 }
 
 impl Nginx {
-    /// As behind a load balancer. The application is expected at app.sock in this folder; if there is an app-2.sock, a second
-    /// instance as well.
+    /// Starts as behind a load balancer. The application must listen at app.sock in this folder, a second instance at
+    /// app-2.sock.
     pub fn start(folder: TempDir) -> Nginx {
         Nginx::start_with(folder, "sample-app.conf")
     }
 
-    /// With TLS of its own.
+    /// Starts with TLS in nginx.
     pub fn start_tls(folder: TempDir) -> Nginx {
         let tls = folder.path().join("tls");
         let certificates = Certificates::create(&tls);
@@ -63,12 +63,12 @@ impl Nginx {
         Nginx { server, plain, folder }
     }
 
-    /// What is in the access log by now.
+    /// The access log so far.
     pub fn log(&self) -> String {
         self.text("access.log")
     }
 
-    /// What is in the error logs by now.
+    /// The error logs so far.
     pub fn complaints(&self) -> String {
         [self.text("error.log"), self.text("nginx.log")].concat()
     }
@@ -78,7 +78,7 @@ impl Nginx {
             .into_owned()
     }
 
-    /// The lines of the access log, once there are so many that fit.
+    /// The matching lines of the access log. Waits until there are `count`.
     pub async fn lines(&self, count: usize, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let start = Instant::now();
         loop {
@@ -100,7 +100,7 @@ fn write_assets(folder: &Path) {
     assert!(done.success());
 }
 
-/// Writes the configuration; gives the main file, which stands for that of the distribution.
+/// Writes the configuration and returns the main file, which replaces the distribution's.
 pub fn configure(place: &Path, name: &str, port: u16, plain: u16) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("nginx");
     let folder = place.display().to_string();
@@ -134,7 +134,7 @@ pub fn configure(place: &Path, name: &str, port: u16, plain: u16) -> PathBuf {
         copy(included.path(), place.join("sample-app").join(included.file_name()));
     }
     copy(source.join(name), place.join(name));
-    // One process, which ends when it is killed; as whoever runs the tests.
+    // A single process, so that killing it ends nginx; runs as the current user.
     let user = if is_root() { "user root;" } else { "" };
     let main = format!(
         "daemon off;
@@ -163,7 +163,7 @@ pub fn configure(place: &Path, name: &str, port: u16, plain: u16) -> PathBuf {
     path
 }
 
-/// Whether the tests run as root: nginx's workers are somebody else then, unless it is told.
+/// Whether the tests run as root. Then nginx's workers run as another user unless configured.
 pub fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0
 }

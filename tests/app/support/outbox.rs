@@ -1,4 +1,4 @@
-//! The outbox as tests look at it: what waits, what was failed, and time that passes for its worker.
+//! The outbox as tests see it: waiting mails, failed mails, and time that passes for the mail worker.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub const FAILED: &str = "SELECT COUNT(*) FROM outbox WHERE last_error IS NOT NU
 pub const ATTEMPTS: &str = "SELECT COALESCE(MAX(attempts), 0) FROM outbox";
 pub const WHY: &str = "SELECT last_error FROM outbox WHERE last_error IS NOT NULL";
 
-/// Waits until the database says this number.
+/// Waits until the query returns this number.
 pub async fn until(app: &TestApp, sql: &str, number: i64) {
     let start = Instant::now();
     while app.database.db_number(sql).await != number {
@@ -26,25 +26,26 @@ pub async fn until(app: &TestApp, sql: &str, number: i64) {
     }
 }
 
-/// Lets time pass, for the worker too.
+/// Advances the clock and wakes the mail worker.
 pub fn pass(app: &TestApp, time: TimeDelta) {
     app.pass(time);
     app.app.mail_wakeup.wake();
 }
 
-/// Lets time pass until the one mail that waits has failed once more. `attempts` does not tell: the lease raises it before.
+/// Advances the clock until the one waiting mail has failed once more. `attempts` cannot tell, because taking the lease
+/// increments it before delivery.
 pub async fn fails_again(app: &TestApp, time: TimeDelta) {
     app.database.db_execute("UPDATE outbox SET last_error = NULL").await;
     pass(app, time);
     until(app, FAILED, 1).await;
 }
 
-/// So many mails, all at once, to person0@example.com and so on.
+/// Queues this many mails at once, to person0@example.com and so on.
 pub async fn push(app: &TestApp, number: usize) {
     push_to(app, (0..number).map(|n| format!("person{n}@example.com"))).await;
 }
 
-/// A mail to each of these, all at once.
+/// Queues a mail to each recipient in one transaction.
 pub async fn push_to(app: &TestApp, recipients: impl IntoIterator<Item = String>) {
     let now = app.app.clock.now();
     let mail = |to: String| Mail {

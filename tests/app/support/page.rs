@@ -1,4 +1,4 @@
-//! An answer, read as a page: by its marks, not by its letters.
+//! A response, read as a page by its elements rather than by its text.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Response, multipart};
@@ -6,23 +6,22 @@ use scraper::{ElementRef, Html, Selector};
 
 use super::browser::location;
 
-/// See the module.
 pub struct Page {
     pub status: u16,
     pub headers: HeaderMap,
-    /// The address of it, without the host.
+    /// The URL without the host.
     pub path: String,
     pub body: Vec<u8>,
     html: Html,
 }
 
-/// A form as it stands on the page; fill it in with [`set`](Self::set).
+/// A form on a page; fill it in with [`set`](Self::set).
 #[derive(Clone)]
 pub struct Form {
     pub action: String,
     pub fields: Vec<(String, String)>,
     pub is_multipart: bool,
-    /// The button asks for a page: `formmethod="get"`.
+    /// Whether the button has `formmethod="get"`.
     pub is_get: bool,
     file: Option<(String, String, Vec<u8>)>,
 }
@@ -35,7 +34,7 @@ impl Page {
         Page { status, headers, path, body, html }
     }
 
-    /// A document that came by another way than as an answer: the HTML part of a mail.
+    /// Parses HTML that did not come as a response: the HTML part of a mail.
     pub fn parse(html: &str) -> Page {
         Page {
             status: 200,
@@ -58,12 +57,12 @@ impl Page {
         location(&self.headers)
     }
 
-    /// Text of every element that fits the selector, white space folded.
+    /// Text of every element that matches the selector, with white space collapsed.
     pub fn all(&self, selector: &str) -> Vec<String> {
         self.select(selector).iter().map(|element| fold(&element.text().collect::<String>())).collect()
     }
 
-    /// Text of the one element that fits.
+    /// Text of the only matching element.
     pub fn one(&self, selector: &str) -> String {
         let all = self.all(selector);
         assert_eq!(all.len(), 1, "{selector} on {}: {all:?}\n{}", self.path, self.text());
@@ -78,7 +77,7 @@ impl Page {
         self.count(selector) > 0
     }
 
-    /// An attribute of every element that fits and has it.
+    /// An attribute of every matching element that has it.
     pub fn attrs(&self, selector: &str, name: &str) -> Vec<String> {
         self.select(selector)
             .iter()
@@ -91,7 +90,7 @@ impl Page {
         self.one("title")
     }
 
-    /// Kind and text of the message above the page.
+    /// Kind and text of the flash message.
     pub fn flash(&self) -> Option<(String, String)> {
         let alerts = self.select("main > div.alert");
         assert!(alerts.len() <= 1, "{}", self.text());
@@ -102,25 +101,25 @@ impl Page {
         })
     }
 
-    /// The same, for comparisons: `("success", "Profile updated")`.
+    /// Asserts the flash message: `("success", "Profile updated")`.
     #[track_caller]
     pub fn assert_flash(&self, kind: &str, message: &str) {
         assert_eq!(self.flash(), Some((kind.to_owned(), message.to_owned())), "on {}", self.path);
     }
 
-    /// The browser is sent on, to this page.
+    /// Asserts a redirect to this path.
     #[track_caller]
     pub fn assert_redirect(&self, path: &str) {
         assert_eq!((self.status, self.location().as_deref()), (303, Some(path)), "from {}", self.path);
     }
 
-    /// The page itself, without being sent on.
+    /// Asserts this status and path, and no redirect.
     #[track_caller]
     pub fn assert_at(&self, status: u16, path: &str) {
         assert_eq!((self.status, self.path.as_str()), (status, path), "{}", self.text());
     }
 
-    /// What is wrong with the form.
+    /// The error messages of the form.
     pub fn errors(&self) -> Vec<String> {
         self.all("div#error_explanation li")
     }
@@ -131,7 +130,7 @@ impl Page {
         ids.iter().map(|id| id.strip_prefix("micropost-").unwrap().parse().unwrap()).collect()
     }
 
-    /// The form with this button, as a browser would send it untouched.
+    /// The form with this button, with the values that a browser would send unchanged.
     pub fn form(&self, button: &str) -> Form {
         let forms = self.select("form");
         let buttons = Selector::parse("button").unwrap();
@@ -175,14 +174,14 @@ impl Form {
         Form { action: action.to_owned(), fields, is_multipart: false, is_get: false, file: None }
     }
 
-    /// Types a value into a field; ticks a box that is not ticked.
+    /// Sets a field's value; checks a checkbox that is not checked.
     pub fn set(mut self, name: &str, value: &str) -> Form {
         self.fields.retain(|(other, _)| other != name);
         self.fields.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Chooses a file.
+    /// Selects a file.
     pub fn attach(mut self, name: &str, file_name: &str, bytes: Vec<u8>) -> Form {
         self.file = Some((name.to_owned(), file_name.to_owned(), bytes));
         self

@@ -1,4 +1,4 @@
-//! People to test with. Accounts are made in the database, which is fast; log-in walks the form.
+//! Test users. Accounts are created in the database, which is fast; log-in goes through the form.
 
 use std::sync::OnceLock;
 
@@ -10,10 +10,9 @@ use sample_app::models::values::password::Passwords;
 use super::outbox::until;
 use super::{Browser, Page, TestApp};
 
-/// Everybody's password.
+/// The password of all test users.
 pub const PASSWORD: &str = "correct horse battery";
 
-/// Somebody with an account.
 #[derive(Clone)]
 pub struct Person {
     pub id: i64,
@@ -22,7 +21,7 @@ pub struct Person {
 }
 
 impl TestApp {
-    /// Somebody whose account is activated: "michael" is michael@example.com.
+    /// A user with an activated account: "michael" is michael@example.com.
     pub async fn db_person(&self, name: &str) -> Person {
         let person = self.db_unactivated(name).await;
         let mut db = self.app.db.conn().await.unwrap();
@@ -30,7 +29,7 @@ impl TestApp {
         person
     }
 
-    /// Somebody who did not follow the link yet.
+    /// A user whose account is not activated yet.
     pub async fn db_unactivated(&self, name: &str) -> Person {
         let address = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
         let (parsed_name, email) = (Name::parse(name).unwrap(), Email::parse(&address).unwrap());
@@ -46,20 +45,20 @@ impl TestApp {
         Person { id, name: name.to_owned(), email: address }
     }
 
-    /// Somebody who is an admin.
+    /// An admin.
     pub async fn db_admin(&self, name: &str) -> Person {
         let person = self.db_person(name).await;
         self.app.db.transaction(async |db| User::set_admin(db, person.id, true).await).await.unwrap();
         person
     }
 
-    /// Waits until nothing is left of somebody who was deleted.
+    /// Waits until no data of a deleted user is left.
     pub async fn is_removed(&self, person: &Person) {
         let there = format!("SELECT COUNT(*) FROM users WHERE id = {}", person.id);
         until(self, &there, 0).await;
     }
 
-    /// A browser in which this person is logged in.
+    /// A browser in which this user is logged in.
     pub async fn logged_in(&self, person: &Person) -> Browser {
         let mut browser = self.browser();
         let page = browser.log_in(&person.email, PASSWORD).await;
@@ -75,13 +74,13 @@ impl Browser {
         self.submit(form.set("session[email]", email).set("session[password]", password)).await
     }
 
-    /// The same, and asks to be remembered.
+    /// The same, with "remember me" checked.
     pub async fn log_in_remembered(&mut self, email: &str, password: &str) -> Page {
         let form = self.get("/login").await.form("Log in").set("session[remember_me]", "1");
         self.submit(form.set("session[email]", email).set("session[password]", password)).await
     }
 
-    /// Fills in the sign-up form, with the password twice.
+    /// Fills in the sign-up form, with `password` as the confirmation too.
     pub async fn sign_up(&mut self, name: &str, email: &str, password: &str) -> Page {
         let form = self.get("/signup").await.form("Create my account");
         let form = form.set("user[name]", name).set("user[email]", email);
@@ -94,17 +93,16 @@ impl Browser {
         self.submit(form.set("password_reset[email]", email)).await
     }
 
-    /// The session that this browser has.
+    /// The session cookie.
     pub fn session(&self) -> Option<&str> {
         self.cookies.get("session").map(String::as_str)
     }
 
-    /// What a browser forgets when it is closed.
+    /// Drops the cookies that a browser drops on close.
     pub fn close(&mut self) {
         self.cookies.remove("session");
     }
 
-    /// Whether somebody is logged in here.
     pub async fn is_logged_in(&mut self) -> bool {
         let page = self.get("/help").await;
         assert_eq!(page.status, 200);
@@ -112,7 +110,7 @@ impl Browser {
     }
 }
 
-/// Hashing once is enough: everybody has the same password.
+/// Hashed once, because all users have the same password.
 async fn digest() -> &'static str {
     static DIGEST: OnceLock<String> = OnceLock::new();
     if let Some(digest) = DIGEST.get() {

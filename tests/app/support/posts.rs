@@ -1,4 +1,4 @@
-//! What people have: posts, pictures, and each other.
+//! What users have: posts, pictures and follows.
 
 use std::io::Cursor;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::program::PATIENCE;
 use super::{Browser, Page, TestApp};
 
 impl TestApp {
-    /// A post, written at this moment.
+    /// Inserts a post with the current time.
     pub async fn db_post(&self, author: &Person, content: &str) {
         let (content, now) = (Content::parse(content).unwrap(), self.app.clock.now());
         let write =
@@ -20,12 +20,11 @@ impl TestApp {
         write.await.unwrap();
     }
 
-    /// One person follows another.
     pub async fn db_follow(&self, follower: &Person, followed: &Person) {
         relationship::follow(&self.app.db, follower.id, followed.id, self.app.clock.now()).await.unwrap();
     }
 
-    /// Many people: "Person 1", "Person 2" ..
+    /// Inserts users named "Person 1", "Person 2" ..
     pub async fn db_people(&self, count: usize) -> Vec<Person> {
         let mut people = Vec::new();
         for n in 1..=count {
@@ -39,14 +38,14 @@ impl TestApp {
         self.database.db_assert_counts().await;
     }
 
-    /// Names of the pictures that are stored.
+    /// File names of the stored pictures.
     pub fn stored_pictures(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.folder.path().join("images")) else { return Vec::new() };
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| !name.starts_with(".probe-")).collect()
     }
 
-    /// Waits until these pictures are stored and no others: what nobody needs any more goes a moment later.
+    /// Waits until exactly these pictures are stored; unused ones are deleted with a delay.
     pub async fn stored_pictures_are(&self, pictures: &[&str]) {
         let start = Instant::now();
         while self.stored_pictures() != pictures {
@@ -65,13 +64,13 @@ impl Browser {
 }
 
 impl Page {
-    /// Address of the picture of the newest post.
+    /// URL of the picture of the newest post.
     pub fn newest_picture(&self) -> String {
         self.attrs("ol.microposts > li img.picture", "src").first().unwrap().clone()
     }
 }
 
-/// A picture in one colour, as a PNG.
+/// A PNG of a single color.
 pub fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     DynamicImage::new_rgb8(width, height).write_to(&mut bytes, ImageFormat::Png).unwrap();

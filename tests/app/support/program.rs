@@ -1,4 +1,4 @@
-//! The real program, run as people run it: an environment of its own, a folder of its own, a database of its own.
+//! The real program, run as users run it, with its own environment, folder and database.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,26 +19,25 @@ use super::{Browser, TestDatabase};
 /// Longer than anything here takes, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program under test; TEST_PROGRAM names another one, the one that is deployed say.
+/// The program under test. TEST_PROGRAM overrides it, for example with the deployed one.
 pub fn program() -> OsString {
     std::env::var_os("TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_sample-app").into())
 }
 
-/// See the module.
 pub struct Program {
     pub folder: TempDir,
     pub database: TestDatabase,
     settings: BTreeMap<String, String>,
 }
 
-/// What a command came to.
+/// The result of a command.
 pub struct Finished {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// The program while it serves; ends with this.
+/// The running server; killed on drop.
 pub struct Serving {
     pub child: Child,
     pub lines: Vec<String>,
@@ -48,7 +47,7 @@ pub struct Serving {
 }
 
 impl Program {
-    /// With a database and a folder, else with the defaults of development.
+    /// With a database and a folder, otherwise with the defaults of development.
     pub async fn development() -> Program {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
@@ -63,7 +62,7 @@ impl Program {
             .set("APP_URL", APP_URL)
     }
 
-    /// With everything that production asks for.
+    /// With all settings that production requires.
     pub async fn production() -> Program {
         let program = Program::development().await;
         let folder = program.folder.path().display().to_string();
@@ -81,14 +80,14 @@ impl Program {
         self
     }
 
-    /// Nothing of the test's own environment gets through.
+    /// A command without the test's own environment.
     pub fn command(&self) -> Command {
         let mut command = Command::new(program());
         command.env_clear().envs(&self.settings).current_dir(self.folder.path());
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command and waits for it.
     pub fn run(&self, args: &[&str]) -> Finished {
         let mut command = self.command();
         command.args(args).stdin(Stdio::null());
@@ -98,28 +97,28 @@ impl Program {
         Finished { code, stdout, stderr }
     }
 
-    /// Runs a command that has to succeed; gives what it said.
+    /// Runs a command that must succeed. Returns its stdout.
     pub fn succeed(&self, args: &[&str]) -> String {
         let done = self.run(args);
         assert_eq!(done.code, Some(0), "{args:?}: {}{}", done.stdout, done.stderr);
         done.stdout
     }
 
-    /// Runs a command that has to fail; gives its complaint.
+    /// Runs a command that must fail. Returns its stderr.
     pub fn fail(&self, args: &[&str]) -> String {
         let done = self.run(args);
         assert_eq!(done.code, Some(1), "{args:?}: {}{}", done.stdout, done.stderr);
         done.stderr
     }
 
-    /// Starts serving and waits until it says so.
+    /// Starts the server and waits until it is ready.
     pub fn serve(&self) -> Serving {
         let mut serving = Serving::start(self.command());
         serving.wait_for("listening");
         serving
     }
 
-    /// The same on a socket that is handed over as systemd does: descriptor 3, and the process id, which `exec` keeps.
+    /// The same with a socket passed as systemd does: as descriptor 3, with the process id, which `exec` keeps.
     pub fn serve_on(&self, socket: OwnedFd) -> Serving {
         let mut command = Command::new("/bin/sh");
         let script = "exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\"";
@@ -143,7 +142,7 @@ impl Serving {
         Serving::start_patiently(command, PATIENCE)
     }
 
-    /// The same for one that takes its time until it does.
+    /// The same for a command that takes longer to start.
     pub fn start_patiently(mut command: Command, patience: Duration) -> Serving {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (say, said) = channel();
@@ -164,7 +163,7 @@ impl Serving {
         Serving { child, lines: Vec::new(), said, patience, complaints: Some(complaints) }
     }
 
-    /// The first line with these words, waiting for it if it did not come yet.
+    /// Waits for a line with these words and returns it.
     pub fn wait_for(&mut self, words: &str) -> String {
         if let Some(line) = self.lines.iter().find(|line| line.contains(words)) {
             return line.clone();
@@ -187,7 +186,7 @@ impl Serving {
         }
     }
 
-    /// Where it listens, by TCP.
+    /// The TCP address that it listens on.
     pub fn address(&mut self) -> SocketAddr {
         let line = self.wait_for("listening");
         let address =
@@ -196,28 +195,28 @@ impl Serving {
         address[..end].parse().unwrap_or_else(|_| panic!("{line}"))
     }
 
-    /// A browser that was never there.
+    /// A new browser without cookies.
     pub fn browser(&mut self) -> Browser {
         Browser::new(self.address())
     }
 
-    /// SIGTERM, SIGINT and so on, by its name without SIG.
+    /// Sends a signal by its name without SIG: TERM, INT.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status();
         assert!(sent.unwrap().success());
     }
 
-    /// Its exit code, once it has ended.
+    /// Its exit code, if it has ended.
     pub fn ended(&mut self) -> Option<i32> {
         self.end().0
     }
 
-    /// Waits until it ends; gives its exit code and what it wrote to stderr.
+    /// Waits until it ends. Returns its exit code and stderr.
     pub fn wait(mut self) -> (Option<i32>, String) {
         self.end()
     }
 
-    /// Waits until it ends, which it has to do in peace; gives all that it said, and what it wrote to stderr.
+    /// Waits until it ends, which must be with success. Returns its stdout lines and stderr.
     pub fn finish(mut self) -> (Vec<String>, String) {
         let (code, complaints) = self.end();
         assert_eq!(code, Some(0), "{complaints}");
@@ -238,7 +237,7 @@ impl Serving {
         (status.code(), self.complaints.take().unwrap().join().unwrap())
     }
 
-    /// Ends it as the system does; it has to go in peace.
+    /// Stops it with SIGTERM; it must exit with success.
     pub fn stop(self) {
         self.signal("TERM");
         let (code, complaints) = self.wait();

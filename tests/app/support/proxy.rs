@@ -1,5 +1,5 @@
-//! A bad network: stands between the application and a service, can freeze as a stopped machine does, and lead to
-//! another server from some moment on, as an end point does after a fail-over.
+//! A faulty network: a TCP proxy between the application and a service. It can freeze as a stopped machine does, and
+//! switch to another server as an end point does at a fail-over.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// See the module.
 pub struct Proxy {
     pub address: SocketAddr,
     frozen: watch::Sender<bool>,
@@ -16,7 +15,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Forwards to this address, on a runtime of its own.
+    /// Forwards to this address, on its own runtime.
     pub fn to(target: String) -> Proxy {
         let (frozen, state) = watch::channel(false);
         let (tell, told) = std::sync::mpsc::channel();
@@ -37,17 +36,17 @@ impl Proxy {
         Proxy { address: told.recv().unwrap(), frozen, target }
     }
 
-    /// New connections lead there; those that stand stay where they are.
+    /// Directs new connections to another server; existing ones stay.
     pub fn lead_to(&self, target: String) {
         *self.target.lock().unwrap() = target;
     }
 
-    /// From now on connections are taken, and nothing is forwarded, in either direction.
+    /// Accepts connections but forwards nothing in either direction.
     pub fn freeze(&self) {
         self.frozen.send_replace(true);
     }
 
-    /// Goes on where it stopped.
+    /// Continues to forward.
     pub fn thaw(&self) {
         self.frozen.send_replace(false);
     }

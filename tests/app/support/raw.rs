@@ -1,4 +1,4 @@
-//! A client that sends whatever bytes a test likes: what a well-behaved one could not say.
+//! A client that sends arbitrary bytes, for requests that an HTTP client would not send.
 
 use std::net::SocketAddr;
 
@@ -8,28 +8,26 @@ use tokio::time::timeout;
 
 use super::program::PATIENCE;
 
-/// What came back until the server closed the connection, or fell silent for good.
+/// Everything received until the server closed the connection or stopped sending.
 #[derive(Debug)]
 pub struct Exchange {
     pub bytes: Vec<u8>,
-    /// Whether the server closed the connection.
     pub closed: bool,
 }
 
 /// Sends the bytes and reads to the end of the connection.
 pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> Exchange {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // The server may well hang up before it has read everything.
+    // The server may close the connection before it has read everything.
     let _ = timeout(PATIENCE, stream.write_all(bytes)).await.unwrap();
     read_to_end(stream).await
 }
 
-/// Reads to the end of the connection.
 pub async fn read_to_end(mut stream: TcpStream) -> Exchange {
     let mut bytes = Vec::new();
     let reading = timeout(PATIENCE, async {
         let mut buffer = [0; 8192];
-        // A reset is a close as well.
+        // A reset counts as a close.
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
             bytes.extend_from_slice(&buffer[..read]);
         }
@@ -43,7 +41,7 @@ impl Exchange {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    /// The status of every answer.
+    /// The status of every response.
     pub fn statuses(&self) -> Vec<u16> {
         self.text()
             .split("HTTP/1.1 ")
@@ -52,7 +50,7 @@ impl Exchange {
             .collect()
     }
 
-    /// Head and body of the one answer.
+    /// Head and body of the only response.
     pub fn answer(&self) -> (String, String) {
         assert_eq!(self.statuses().len(), 1, "{}", self.text());
         let text = self.text();

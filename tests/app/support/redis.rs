@@ -1,4 +1,4 @@
-//! Redis servers of a test's own.
+//! A test's own Redis servers.
 
 use std::process::Command;
 
@@ -7,19 +7,19 @@ use redis::{Client, Connection, FromRedisValue, cmd};
 use super::program::PATIENCE;
 use super::{Certificates, Server};
 
-/// A server with nothing but memory.
+/// A server without persistence.
 pub fn start() -> Server {
     Server::start(|port| program(port, &[]))
 }
 
-/// A server that speaks TLS only, to the user "app" with the password "p w" only.
+/// A server that accepts only TLS, and only the user "app" with the password "p w".
 pub fn start_with_tls(certificates: &Certificates) -> Server {
     let [ca, cert, key] =
         [&certificates.ca, &certificates.cert, &certificates.key].map(|file| file.display().to_string());
     Server::start(move |port| {
         let mut command = program(0, &["--tls-port", &port.to_string(), "--tls-auth-clients", "no"]);
         command.args(["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key]);
-        // As ElastiCache does: a user with rights on these keys, and nobody by default.
+        // As ElastiCache does: a user with rights on these keys, and the default user disabled.
         command.args([
             "--user",
             "app",
@@ -35,10 +35,10 @@ pub fn start_with_tls(certificates: &Certificates) -> Server {
     })
 }
 
-/// Three servers that share the keys among them.
+/// A cluster of three servers that share the key space.
 pub fn start_cluster() -> Vec<Server> {
     let node = |port: u16| {
-        // The bus would have the port 10000 higher, which there may not be.
+        // By default the cluster bus uses the port plus 10000, which may not exist.
         let bus = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         program(port, &["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()])
     };
@@ -58,12 +58,12 @@ pub fn start_cluster() -> Vec<Server> {
     nodes
 }
 
-/// As REDIS_URL.
+/// For REDIS_URL.
 pub fn url(server: &Server) -> String {
     format!("redis://{}", server.address)
 }
 
-/// What a person at redis-cli does.
+/// Runs a command, as with redis-cli.
 pub fn ask<T: FromRedisValue>(server: &Server, words: &[&str]) -> T {
     let mut connection: Connection = Client::open(url(server)).unwrap().get_connection().unwrap();
     let mut command = cmd(words[0]);
@@ -74,7 +74,7 @@ pub fn ask<T: FromRedisValue>(server: &Server, words: &[&str]) -> T {
 }
 
 fn program(port: u16, options: &[&str]) -> Command {
-    // A folder of its own, gone when the test binary ends: a cluster's nodes write one file each.
+    // A folder of its own, removed when the test binary ends, because each cluster node writes a file.
     let folder = std::env::temp_dir().join(format!("sample-app-redis-{}-{port}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new("redis-server");

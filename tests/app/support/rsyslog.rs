@@ -1,5 +1,4 @@
-//! What stands for Logstash's end of the wire: rsyslog, which takes lines by TCP or TLS and tells those that are JSON from
-//! those that are not.
+//! The substitute for Logstash: rsyslog, which receives lines over TCP or TLS and separates JSON lines from others.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,15 +9,14 @@ use serde_json::Value;
 use super::Server;
 use super::certificates::Certificates;
 
-/// See the module.
 pub struct Rsyslog {
     pub server: Server,
     folder: PathBuf,
 }
 
 impl Rsyslog {
-    /// Keeps what it gets in this folder. With certificates it takes nothing but TLS, at 127.0.0.1 and, where the certificate
-    /// is not good, at 127.0.0.2.
+    /// Writes what it receives into this folder. With certificates it accepts only TLS, at 127.0.0.1 and at 127.0.0.2,
+    /// for which the certificate is not valid.
     pub fn start(folder: &Path, certificates: Option<&Certificates>) -> Rsyslog {
         std::fs::create_dir_all(folder).unwrap();
         let kept = folder.to_owned();
@@ -64,7 +62,7 @@ impl Rsyslog {
             );
             std::fs::write(kept.join("settings"), settings).unwrap();
             let mut command = Command::new("/usr/sbin/rsyslogd");
-            // The one before may have been killed, so that its file is still there.
+            // A killed predecessor leaves its pid file behind.
             let _ = std::fs::remove_file(kept.join("pid"));
             command.args(["-n", "-f"]).arg(kept.join("settings")).arg("-i").arg(kept.join("pid"));
             command.stderr(std::fs::File::create(kept.join("complaints")).unwrap());
@@ -77,17 +75,17 @@ impl Rsyslog {
         format!("tcp://{}", self.server.address)
     }
 
-    /// Every line that is JSON.
+    /// All JSON lines.
     pub fn lines(&self) -> Vec<Value> {
         self.text("lines").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Everything else that came.
+    /// All other lines.
     pub fn rest(&self) -> String {
         self.text("rest")
     }
 
-    /// The lines, once they are as they should be.
+    /// The lines, once they satisfy the condition.
     pub async fn wait_for(
         &self,
         what: &str,
@@ -96,7 +94,7 @@ impl Rsyslog {
     ) -> Vec<Value> {
         let start = Instant::now();
         loop {
-            // The last one may be half written.
+            // The last line may be incomplete.
             let text = self.text("lines");
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             let lines: Vec<Value> = whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

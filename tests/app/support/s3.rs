@@ -1,4 +1,4 @@
-//! A bucket of S3 of a test's own: s3s-fs, which refuses wrong signatures, on a folder that the test can look into.
+//! A test's own S3 bucket: s3s-fs, which rejects wrong signatures, on a folder that the test can read.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,10 +12,9 @@ use super::server::tool;
 use super::{Browser, Program, Server};
 
 pub const ACCESS_KEY: &str = "canary-access-key";
-/// What only the application and the store know.
+/// Known only to the application and the store.
 pub const SECRET_KEY: &str = "canary-secret-key-of-s3";
 
-/// See the module.
 pub struct Bucket {
     pub server: Server,
     folder: TempDir,
@@ -35,7 +34,7 @@ impl Bucket {
         Bucket { server, folder }
     }
 
-    /// The program with this bucket, and with a hundred people.
+    /// The program with this bucket, seeded with 100 users.
     pub async fn program(&self) -> Program {
         let program = self.program_without_credentials().await;
         program
@@ -44,7 +43,7 @@ impl Bucket {
             .set("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
     }
 
-    /// The same, before anybody said who may use the bucket. The instance, which knows on AWS, is not asked.
+    /// The same without credentials. The instance metadata service, which has them on AWS, is disabled.
     pub async fn program_without_credentials(&self) -> Program {
         let program = Program::development()
             .await
@@ -55,18 +54,18 @@ impl Bucket {
         program
     }
 
-    /// Where an object lies.
+    /// The file of an object.
     pub fn path(&self, key: &str) -> PathBuf {
         self.folder.path().join("uploads").join(key)
     }
 
-    /// Keys of what is in it.
+    /// Keys of the stored objects.
     pub fn objects(&self) -> Vec<String> {
         let entries = self.folder.path().join("uploads").read_dir().unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    /// Waits until so many objects are in it.
+    /// Waits until the bucket contains this many objects.
     pub async fn objects_are(&self, count: usize) {
         let start = Instant::now();
         while self.objects().len() != count {
@@ -75,7 +74,7 @@ impl Bucket {
         }
     }
 
-    /// What the store keeps of the headers of the one object that was ever put.
+    /// The headers that the store saved for the only object put so far.
     pub fn attributes(&self) -> Value {
         let entries = self.folder.path().read_dir().unwrap().map(|entry| entry.unwrap().path());
         let mut files = entries.filter(|path| path.to_str().unwrap().ends_with(".metadata.json"));
@@ -86,7 +85,7 @@ impl Bucket {
 }
 
 impl Serving {
-    /// The browser of somebody whom `seed` brought, logged in.
+    /// A browser in which a seeded user is logged in.
     pub async fn browser_of_a_writer(&mut self) -> Browser {
         let mut browser = self.browser();
         browser.log_in("example-1@railstutorial.org", "password").await;

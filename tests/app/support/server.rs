@@ -1,4 +1,4 @@
-//! A real server of a test's own, as a process: can be stopped, frozen, killed, and started again at the same address.
+//! A test's own real server process, which can be stopped, frozen, killed, and restarted at the same address.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::program::PATIENCE;
 
-/// See the module. Gone when it is dropped.
+/// Killed on drop.
 pub struct Server {
     pub address: SocketAddr,
     command: Box<dyn Fn(u16) -> Command>,
@@ -15,31 +15,31 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts what this command says to start on a port, and waits until it answers there.
+    /// Starts a server on a port with this command, and waits until it accepts connections.
     pub fn start(command: impl Fn(u16) -> Command + 'static) -> Server {
         let address = free_address();
         let child = run(&command, address);
         Server { address, command: Box::new(command), child }
     }
 
-    /// Ends it at once, as a power failure does.
+    /// Kills it (SIGKILL), like a power failure.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Starts it again, at the same address.
+    /// Restarts it at the same address.
     pub fn start_again(&mut self) {
         self.kill();
         self.child = run(&*self.command, self.address);
     }
 
-    /// Connections are still taken by the kernel, and nothing answers.
+    /// Stops the process (SIGSTOP): the kernel still accepts connections, but nothing answers.
     pub fn freeze(&self) {
         self.signal("STOP");
     }
 
-    /// Goes on where it stopped.
+    /// Continues the process (SIGCONT).
     pub fn thaw(&self) {
         self.signal("CONT");
     }
@@ -56,7 +56,7 @@ impl Drop for Server {
     }
 }
 
-/// What scripts/setup installed beside what Debian has.
+/// A program that scripts/setup installed, because Debian does not have it.
 pub fn tool(path: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
@@ -71,7 +71,7 @@ pub fn free_address() -> SocketAddr {
 
 fn run(command: &dyn Fn(u16) -> Command, address: SocketAddr) -> Child {
     let server = command(address.port());
-    // Dies with the thread that started it, even if that one cannot say so any more.
+    // The process dies with the thread that started it, even if that thread is killed.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(server.get_program()).args(server.get_args());
     command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -1,4 +1,4 @@
-//! A real mail server of a test's own, with TLS and AUTH as SES has them, and a fault switch (smtp_server.py).
+//! A test's own real mail server, with TLS and AUTH as in SES, and with injected faults (smtp_server.py).
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,11 +10,10 @@ use super::program::PATIENCE;
 use super::server::tool;
 use super::{Certificates, Server, TestApp};
 
-/// Part of the password that it asks for; must not get into a log.
+/// Part of the SMTP password; must not appear in any log.
 pub const PASSWORD_CANARY: &str = "canary/smtp+pass";
 const CREDENTIALS: &str = "AKIASMTP:canary%2Fsmtp%2Bpass%3Aword%401";
 
-/// See the module.
 pub struct MailServer {
     pub server: Server,
     pub certificates: Certificates,
@@ -23,12 +22,12 @@ pub struct MailServer {
 }
 
 impl MailServer {
-    /// TLS from the start, as on port 465, and AUTH PLAIN.
+    /// With implicit TLS, as on port 465, and AUTH PLAIN.
     pub fn start() -> MailServer {
         MailServer::start_with("implicit", "PLAIN")
     }
 
-    /// TLS `implicit`, by `starttls`, or `none` at all; AUTH `PLAIN` or `LOGIN`.
+    /// TLS mode `implicit`, `starttls` or `none`; AUTH `PLAIN` or `LOGIN`.
     pub fn start_with(tls: &'static str, auth: &'static str) -> MailServer {
         let folder = tempfile::tempdir().unwrap();
         let certificates = Certificates::create(&folder.path().join("tls"));
@@ -45,7 +44,7 @@ impl MailServer {
         MailServer { server, certificates, scheme, folder }
     }
 
-    /// What leads an application here.
+    /// The settings for an application that uses this server.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         vec![
             ("SMTP_URL", self.url(self.scheme)),
@@ -63,32 +62,32 @@ impl MailServer {
         self.app_with(&[]).await
     }
 
-    /// The same with other settings.
+    /// The same with more settings.
     pub async fn app_with(&self, settings: &[(&str, &str)]) -> TestApp {
         let own = self.settings();
         let own: Vec<_> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
         TestApp::start_with(&[&own, settings].concat()).await
     }
 
-    /// From now on something goes wrong; see the script for what can.
+    /// Activates a fault; smtp_server.py lists them.
     pub fn set_fault(&self, fault: &str) {
-        // At once or not at all: the server reads it at any time.
+        // Renamed into place, because the server may read the file at any time.
         let file = self.folder.path().join("mails/fault");
         std::fs::write(file.with_extension("new"), fault).unwrap();
         std::fs::rename(file.with_extension("new"), file).unwrap();
     }
 
-    /// From now on all is well.
+    /// Ends the fault.
     pub fn mend(&self) {
         std::fs::remove_file(self.folder.path().join("mails/fault")).unwrap();
     }
 
-    /// The mails that it took, oldest first.
+    /// The accepted mails, oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         mails_in(&self.folder.path().join("mails"))
     }
 
-    /// The same, once there are at least so many.
+    /// The same; waits until there are at least this many.
     pub async fn wait_for_mails(&self, at_least: usize) -> Vec<Mail> {
         let start = Instant::now();
         loop {
@@ -101,7 +100,7 @@ impl MailServer {
         }
     }
 
-    /// What happened there: when, in milliseconds, and what.
+    /// The server's events, with their times in ms.
     pub fn events(&self) -> Vec<(u64, String)> {
         let text = std::fs::read_to_string(self.folder.path().join("mails/events")).unwrap_or_default();
         let event = |line: &str| {
@@ -111,7 +110,7 @@ impl MailServer {
         text.lines().filter_map(event).collect()
     }
 
-    /// Waits until the application has hung up: it has nothing more to send now.
+    /// Waits until the application has closed its connections, because it has nothing more to send.
     pub async fn wait_for_rest(&self) {
         let start = Instant::now();
         while self.count("GONE") < self.count("CONNECT") {
@@ -120,7 +119,7 @@ impl MailServer {
         }
     }
 
-    /// How many events begin with this word.
+    /// Number of events that begin with this word.
     pub fn count(&self, word: &str) -> usize {
         self.events().iter().filter(|(_, what)| what.starts_with(word)).count()
     }

@@ -1,4 +1,4 @@
-//! What stands for SNS: a key that signs messages as it does, and a real web server with the certificate on it.
+//! The substitute for SNS: a key that signs messages as SNS does, and a real web server that serves the certificate.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,17 +13,16 @@ use tempfile::TempDir;
 use super::server::tool;
 use super::{Server, TestApp};
 
-/// The topic that the applications under test listen to.
+/// The topic in the settings of the applications under test.
 pub const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:sample-app-mail";
 
-/// See the module.
 pub struct Sns {
     pub server: Server,
     folder: TempDir,
 }
 
 impl Sns {
-    /// With a key of its own.
+    /// Starts with a new key.
     pub fn start() -> Sns {
         let folder = tempfile::tempdir().unwrap();
         let script = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=sns.amazonaws.com -keyout key \
@@ -44,22 +43,22 @@ impl Sns {
         format!("http://{}", self.server.address)
     }
 
-    /// An application that hears this topic.
+    /// An application that accepts messages of this topic.
     pub async fn app(&self) -> TestApp {
         TestApp::start_with(&[("SES_TOPIC_ARN", TOPIC), ("AWS_ENDPOINT_URL_SNS", &self.origin())]).await
     }
 
-    /// What the web server was asked for.
+    /// The web server's access log.
     pub fn asked(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// The folder of the web server.
+    /// The web server's root folder.
     pub fn www(&self) -> PathBuf {
         self.folder.path().join("www")
     }
 
-    /// A message of this type, signed.
+    /// A signed message of this type.
     pub fn message(&self, kind: &str, text: &str, at: DateTime<Utc>, version: &str) -> Value {
         let origin = self.origin();
         let mut message = json!({
@@ -81,7 +80,7 @@ impl Sns {
         message
     }
 
-    /// Signs a message as it stands (docs.aws.amazon.com/sns: "Verifying the signatures of Amazon SNS messages").
+    /// Signs a message (docs.aws.amazon.com/sns: "Verifying the signatures of Amazon SNS messages").
     pub fn sign(&self, message: &mut Value) {
         let names: &[&str] = match message["Type"].as_str().unwrap() {
             "Notification" => &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"],
@@ -104,7 +103,7 @@ impl Sns {
     }
 }
 
-/// What SES writes when a mail to this address came back.
+/// The notification that SES publishes for a bounce.
 pub fn bounce(kind: &str, address: &str) -> String {
     json!({
         "notificationType": "Bounce",
@@ -118,7 +117,7 @@ pub fn bounce(kind: &str, address: &str) -> String {
     .to_string()
 }
 
-/// What SES writes when somebody complains.
+/// The notification that SES publishes for a complaint.
 pub fn complaint(address: &str) -> String {
     json!({
         "eventType": "Complaint",

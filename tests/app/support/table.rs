@@ -1,11 +1,11 @@
-//! The route table with real ids in it, for tests that go through all of it.
+//! The route table filled with real ids, for tests that go through all routes.
 
 use sample_app::routes::TABLE;
 
 use super::TestApp;
 use super::people::Person;
 
-/// Somebody with something of everything that a path can name.
+/// A user who owns one of everything that a path can name.
 pub struct Owner {
     pub person: Person,
     pub micropost: i64,
@@ -16,7 +16,7 @@ pub struct Owner {
 pub const PICTURE: &str = "0123456789abcdef0123456789abcdef.png";
 
 impl TestApp {
-    /// Somebody who posted, with a picture, and follows somebody.
+    /// A user with a post with a picture, who follows another user.
     pub async fn db_owner(&self, name: &str) -> Owner {
         let (person, followed) =
             (self.db_person(name).await, self.db_person(&format!("{name}s friend")).await);
@@ -46,7 +46,7 @@ impl TestApp {
     }
 }
 
-/// The path of a route with what is the owner's in it; a token that is none.
+/// The route's path with the owner's ids and an invalid token.
 pub fn filled(path: &str, owner: &Owner) -> String {
     let id = match path {
         _ if path.starts_with("/microposts") => owner.micropost,
@@ -60,7 +60,7 @@ pub fn filled(path: &str, owner: &Owner) -> String {
         .replace("{name}", "0123456789abcdef")
 }
 
-/// What the form of a route says, well filled in; `unique` makes it somebody new at sign-up.
+/// Valid form fields for a route; `unique` gives a new user name at sign-up.
 pub fn form_for(verb: &str, path: &str, owner: &Owner, unique: &str) -> Vec<(&'static str, String)> {
     let (email, id) = (owner.person.email.clone(), owner.person.id.to_string());
     let password = super::people::PASSWORD;
@@ -90,12 +90,12 @@ pub fn form_for(verb: &str, path: &str, owner: &Owner, unique: &str) -> Vec<(&'s
     form.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
 }
 
-/// Every route that shows something.
+/// All GET routes.
 pub fn gets() -> impl Iterator<Item = &'static str> {
     TABLE.iter().filter(|(verb, _)| *verb == "GET").map(|(_, path)| *path)
 }
 
-/// Every route that may change something.
+/// All routes with other methods, which may change something.
 pub fn unsafe_routes() -> impl Iterator<Item = (&'static str, &'static str)> {
     TABLE.iter().filter(|(verb, _)| *verb != "GET").copied()
 }

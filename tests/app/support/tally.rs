@@ -1,4 +1,4 @@
-//! What became of all that many visitors asked at the same time.
+//! Counts right and wrong responses to concurrent visitors.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::program::PATIENCE;
 
-/// See the module.
 #[derive(Default)]
 pub struct Tally {
     right: AtomicUsize,
@@ -15,27 +14,27 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// An answer that was what it should be.
+    /// Records a correct response.
     pub fn right(&self) {
         self.right.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// One that was not, or none.
+    /// Records a wrong or missing response.
     pub fn wrong(&self, what: String) {
         self.wrong.lock().unwrap().push(what);
     }
 
-    /// Right answers so far.
+    /// Number of correct responses so far.
     pub fn answered(&self) -> usize {
         self.right.load(Ordering::SeqCst)
     }
 
-    /// Wrong ones.
+    /// Number of wrong ones.
     pub fn wrongs(&self) -> usize {
         self.wrong.lock().unwrap().len()
     }
 
-    /// Waits until so many more were answered, or one was wrong.
+    /// Waits until there are this many more correct responses, or one is wrong.
     pub async fn more(&self, count: usize) {
         let until = self.answered() + count;
         let (mut seen, mut since) = (0, Instant::now());
@@ -53,12 +52,11 @@ impl Tally {
         self.over.store(true, Ordering::SeqCst);
     }
 
-    /// Whether they should.
+    /// Whether the visitors should stop.
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// Not one may have been wrong.
     pub fn assert_all_right(&self) {
         let wrong = self.wrong.lock().unwrap();
         let some = &wrong[..wrong.len().min(10)];

@@ -1,4 +1,4 @@
-//! Speaks TLS in front of a server that does not, and counts what came through.
+//! A TLS proxy in front of a plain TCP server, which counts its connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,7 +12,6 @@ use tokio_rustls::TlsAcceptor;
 
 use super::Certificates;
 
-/// See the module.
 pub struct TlsFront {
     pub address: SocketAddr,
     tried: Arc<AtomicUsize>,
@@ -20,7 +19,7 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// Forwards to this address, on a runtime of its own.
+    /// Forwards to this address, on its own runtime.
     pub fn to(target: SocketAddr, certificates: &Certificates) -> TlsFront {
         sample_app::services::tls::install();
         let certificate = CertificateDer::from_pem_file(&certificates.cert).unwrap();
@@ -41,7 +40,7 @@ impl TlsFront {
                     let (acceptor, (tried, trusted)) = (acceptor.clone(), counters.clone());
                     tokio::spawn(async move {
                         tried.fetch_add(1, Ordering::SeqCst);
-                        // Ends here if the client does not trust the certificate: it has sent nothing of its own then.
+                        // Fails if the client does not trust the certificate; it has sent no data of its own then.
                         let Ok(mut near) = acceptor.accept(near).await else { return };
                         trusted.fetch_add(1, Ordering::SeqCst);
                         let Ok(mut far) = TcpStream::connect(target).await else { return };
@@ -53,7 +52,7 @@ impl TlsFront {
         TlsFront { address: told.recv().unwrap(), tried, trusted }
     }
 
-    /// How many connections there were, and in how many of them the client went on after it saw the certificate.
+    /// Number of connections, and number of those in which the client accepted the certificate.
     pub fn connections(&self) -> (usize, usize) {
         (self.tried.load(Ordering::SeqCst), self.trusted.load(Ordering::SeqCst))
     }
