@@ -108,7 +108,7 @@ async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
         Command::Admin { change: AdminChange::Grant { email } } => set_admin(&config, &email, true).await,
         Command::Admin { change: AdminChange::Revoke { email } } => set_admin(&config, &email, false).await,
         // It has printed its findings already.
-        Command::Doctor if !doctor::examine(&config).await => return Ok(ExitCode::FAILURE),
+        Command::Doctor if !doctor::run(&config).await => return Ok(ExitCode::FAILURE),
         Command::Doctor | Command::Secret | Command::Assets { .. } => Ok(()),
     };
     done.map(|()| ExitCode::SUCCESS).map_err(say)

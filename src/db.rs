@@ -1,6 +1,6 @@
 //! The database: SQLite and MySQL behind one type, with one set of queries for both.
 //!
-//! A model takes a [`Conn`] and runs its SQL through [`on!`], which expands the same query once per backend. Statements
+//! A model takes a [`Conn`] and runs its SQL through [`with_backend!`], which expands the same query once per backend. Statements
 //! that must succeed or fail together go through [`Db::transaction`]. Models do not know which backend is in use.
 
 mod conn;
@@ -10,8 +10,8 @@ mod pool;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use conn::{Conn, ExecResult, Link};
-pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, on, row};
+pub use conn::{Backend, Conn, ExecResult};
+pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, row, with_backend};
 pub use migrate::MIGRATE_LOCK_TIMEOUT;
 pub use pool::NeedsTls;
 
@@ -31,13 +31,13 @@ const CHECKOUT: Duration = Duration::from_millis(2700);
 pub struct Db(Arc<Inner>);
 
 struct Inner {
-    backend: Backend,
+    backend: Pools,
     call_stats: CallStats,
     address: String,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
-enum Backend {
+enum Pools {
     /// A file, for development and for a single small instance.
     Sqlite(Pool<SqliteConnections>),
     /// MySQL or MariaDB: RDS, Aurora.
@@ -49,12 +49,12 @@ impl Db {
     pub fn open(config: &config::Database) -> Result<Db> {
         let (backend, address) = match config {
             config::Database::Sqlite(path) => {
-                (Backend::Sqlite(pool::sqlite(path)?), path.display().to_string())
+                (Pools::Sqlite(pool::sqlite(path)?), path.display().to_string())
             }
             config::Database::MySql(mysql) => {
                 let renewal = Arc::new(Renewal::default());
                 let pools = pool::mysql(mysql, &renewal)?;
-                (Backend::MySql { pools, renewal }, mysql.to_string())
+                (Pools::MySql { pools, renewal }, mysql.to_string())
             }
         };
         Ok(Db(Arc::new(Inner { backend, call_stats: CallStats::default(), address })))
@@ -63,8 +63,8 @@ impl Db {
     /// The product name, for messages.
     pub fn kind(&self) -> &'static str {
         match &self.0.backend {
-            Backend::Sqlite(_) => "SQLite",
-            Backend::MySql { .. } => "MySQL",
+            Pools::Sqlite(_) => "SQLite",
+            Pools::MySql { .. } => "MySQL",
         }
     }
 
@@ -91,7 +91,7 @@ impl Db {
         let start = Instant::now();
         let conn = self.checkout().await;
         if let Err(error) = &conn {
-            self.0.call_stats.note(start.elapsed(), Some(error));
+            self.0.call_stats.record(start.elapsed(), Some(error));
         }
         conn
     }
@@ -99,9 +99,9 @@ impl Db {
     async fn checkout(&self) -> Result<Conn> {
         let checkout = async {
             let link = match &self.0.backend {
-                Backend::Sqlite(pool) => Link::Sqlite(pool.get().await.map_err(pool::refused)?),
-                Backend::MySql { pools, .. } => {
-                    Link::MySql(pools.here()?.get().await.map_err(pool::refused)?)
+                Pools::Sqlite(pool) => Backend::Sqlite(pool.get().await.map_err(pool::refused)?),
+                Pools::MySql { pools, .. } => {
+                    Backend::MySql(pools.local()?.get().await.map_err(pool::refused)?)
                 }
             };
             Ok(Conn::new(self.clone(), link))
@@ -146,7 +146,7 @@ impl Db {
     /// Replaces every MySQL connection before its next use: one of them leads to a server that no longer takes writes,
     /// and a new connection may reach the new primary.
     fn renew_connections(&self) {
-        if let Backend::MySql { renewal, .. } = &self.0.backend {
+        if let Pools::MySql { renewal, .. } = &self.0.backend {
             renewal.begin();
         }
     }
@@ -154,18 +154,18 @@ impl Db {
     /// Connections in use, and the maximum for all threads that have a pool so far.
     pub fn in_use(&self) -> (usize, usize) {
         let pools: Vec<Status> = match &self.0.backend {
-            Backend::Sqlite(pool) => vec![pool.status()],
-            Backend::MySql { pools, .. } => pools.all().map(Pool::status).collect(),
+            Pools::Sqlite(pool) => vec![pool.status()],
+            Pools::MySql { pools, .. } => pools.iter().map(Pool::status).collect(),
         };
         let in_use = |pool: &Status| pool.size.saturating_sub(pool.available);
         (pools.iter().map(in_use).sum(), pools.iter().map(|pool| pool.max_size).sum())
     }
 
     /// Maximum number of connections that one thread can hold.
-    pub fn most_here(&self) -> usize {
+    pub fn max_per_thread(&self) -> usize {
         match &self.0.backend {
-            Backend::Sqlite(pool) => pool.status().max_size,
-            Backend::MySql { .. } => MYSQL_PER_THREAD,
+            Pools::Sqlite(pool) => pool.status().max_size,
+            Pools::MySql { .. } => MYSQL_PER_THREAD,
         }
     }
 }

@@ -3,10 +3,10 @@
 
 mod certificate;
 mod database;
-mod greeting;
 mod images;
 mod logs;
 mod mail;
+mod mysql_handshake;
 mod network;
 mod redis;
 
@@ -36,14 +36,14 @@ const SILENCE: &str = "whatever is there takes connections and then says nothing
 const WIDTH: usize = 110;
 
 /// Checks all services, one after the other, and prints the findings. Returns whether all checks passed.
-pub async fn examine(config: &Config) -> bool {
+pub async fn run(config: &Config) -> bool {
     // Boxed, as the compiler demands: these futures contain those of sqlx, redis and the AWS SDK.
     let all = [
-        Box::pin(database::examine(config)).await,
-        Box::pin(redis::examine(config)).await,
-        Box::pin(images::examine(config)).await,
-        Box::pin(mail::examine(config)).await,
-        Box::pin(logs::examine(config)).await,
+        Box::pin(database::run(config)).await,
+        Box::pin(redis::run(config)).await,
+        Box::pin(images::run(config)).await,
+        Box::pin(mail::run(config)).await,
+        Box::pin(logs::run(config)).await,
     ];
     let ill: Vec<_> = all.iter().filter(|check| check.failed).map(|check| check.service).collect();
     say!();
@@ -69,7 +69,7 @@ struct Check {
 struct Failed;
 
 /// The result of a step: a value for later steps, and the text to print.
-type Found<T> = Result<(T, String), Problem>;
+type StepResult<T> = Result<(T, String), Problem>;
 
 struct Problem {
     what: String,
@@ -93,8 +93,8 @@ impl Problem {
 
 /// Problem for a CA file that cannot be used; `authorities` says what it should contain.
 fn bad_file(error: &Error, authorities: &str) -> Problem {
-    let trouble = Problem::of(error, "name a file that can be read");
-    Problem { advice: format!("{}: {authorities}", trouble.advice), ..trouble }
+    let problem = Problem::of(error, "name a file that can be read");
+    Problem { advice: format!("{}: {authorities}", problem.advice), ..problem }
 }
 
 impl Check {
@@ -107,7 +107,7 @@ impl Check {
     async fn step<T>(
         &mut self,
         name: &'static str,
-        look: impl Future<Output = Found<T>>,
+        look: impl Future<Output = StepResult<T>>,
     ) -> Result<T, Failed> {
         self.step_within(LIMIT, name, SILENCE, look).await
     }
@@ -118,7 +118,7 @@ impl Check {
         limit: Duration,
         name: &'static str,
         silence: &str,
-        look: impl Future<Output = Found<T>>,
+        look: impl Future<Output = StepResult<T>>,
     ) -> Result<T, Failed> {
         let late = |_| Err(Problem::new(format!("no answer within {} s", limit.as_secs()), silence));
         let found = timeout(limit, look).await.unwrap_or_else(late);
@@ -129,10 +129,10 @@ impl Check {
                 print("ok", name, &text);
                 Ok(value)
             }
-            Err(trouble) => {
+            Err(problem) => {
                 self.failed = true;
-                print("FAILED", name, &trouble.what);
-                print("", "do this:", &trouble.advice);
+                print("FAILED", name, &problem.what);
+                print("", "do this:", &problem.advice);
                 Err(Failed)
             }
         }
@@ -176,7 +176,7 @@ fn milliseconds(since: Instant) -> String {
 }
 
 /// Writes, reads and removes a file in this folder, which is created if it does not exist.
-async fn folder(folder: &Path, setting: &str) -> Found<()> {
+async fn folder(folder: &Path, setting: &str) -> StepResult<()> {
     let (place, path) = (folder.display().to_string(), folder.to_owned());
     let tried = tokio::task::spawn_blocking(move || {
         std::fs::create_dir_all(&path)?;

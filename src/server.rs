@@ -123,7 +123,7 @@ fn serve_metrics(app: &Data<App>) -> Result<Option<(ServerHandle, SocketAddr)>> 
 }
 
 /// Wraps the middleware stack around `routes`: the application's own, or in a test one that panics.
-pub fn around(
+pub fn build_app(
     app: Data<App>,
     routes: impl FnOnce(&mut ServiceConfig),
 ) -> actix_web::App<
@@ -139,13 +139,13 @@ pub fn around(
     actix_web::App::new()
         .app_data(app)
         .configure(routes)
-        .wrap(from_fn(form::read))
-        .wrap(from_fn(same_origin::check))
-        .wrap(from_fn(host_mismatch::check))
-        .wrap(from_fn(error_pages::dress))
-        .wrap(from_fn(cookies::send))
-        .wrap(from_fn(security_headers::add))
-        .wrap(from_fn(request_log::log))
+        .wrap(from_fn(form::read_form))
+        .wrap(from_fn(same_origin::require_same_origin))
+        .wrap(from_fn(host_mismatch::reject_host_mismatch))
+        .wrap(from_fn(error_pages::render_error_pages))
+        .wrap(from_fn(cookies::write_cookies))
+        .wrap(from_fn(security_headers::add_security_headers))
+        .wrap(from_fn(request_log::log_request))
 }
 
 impl Running {

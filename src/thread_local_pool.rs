@@ -16,17 +16,17 @@ impl<M: Manager> ThreadLocalPool<M> {
     /// Builds the pool of the calling thread at once, so that an error shows early.
     pub fn new(build: impl Fn() -> Result<Pool<M>> + Send + Sync + 'static) -> Result<ThreadLocalPool<M>> {
         let pools = ThreadLocalPool { pools: ThreadLocal::new(), build: Box::new(build) };
-        pools.here()?;
+        pools.local()?;
         Ok(pools)
     }
 
     /// The pool of the calling thread.
-    pub fn here(&self) -> Result<&Pool<M>> {
+    pub fn local(&self) -> Result<&Pool<M>> {
         self.pools.get_or_try(&self.build)
     }
 
     /// The pools of all threads that have one.
-    pub fn all(&self) -> impl Iterator<Item = &Pool<M>>
+    pub fn iter(&self) -> impl Iterator<Item = &Pool<M>>
     where
         M::Type: Send,
     {

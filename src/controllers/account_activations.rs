@@ -88,7 +88,7 @@ impl Edit {
 /// GET /account_activations/{token}/edit
 pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result<HttpResponse> {
     if *token != STASHED {
-        return mail_link::keep(&visitor, Purpose::Activation, &token, query.0.get("email"));
+        return mail_link::stash(&visitor, Purpose::Activation, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
     match find(&visitor, STASHED, "", &mut db).await? {

@@ -81,7 +81,7 @@ struct Edit {
 /// GET /email_changes/{token}/edit
 pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result<HttpResponse> {
     if *token != STASHED {
-        return mail_link::keep(&visitor, Purpose::EmailChange, &token, query.0.get("email"));
+        return mail_link::stash(&visitor, Purpose::EmailChange, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
     match mail_link::find(&visitor, Purpose::EmailChange, STASHED, "", &mut db).await? {

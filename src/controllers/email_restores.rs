@@ -38,7 +38,7 @@ impl Edit {
 /// GET /email_restores/{token}/edit
 pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result<HttpResponse> {
     if *token != STASHED {
-        return mail_link::keep(&visitor, Purpose::EmailRestore, &token, query.0.get("email"));
+        return mail_link::stash(&visitor, Purpose::EmailRestore, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
     let LinkStatus::Good(link) =

@@ -54,7 +54,7 @@ async fn state(
     ping: impl Future<Output = Result<()>>,
 ) -> &'static str {
     probe(call_stats, fresh, ping).await;
-    match call_stats.pulse().last {
+    match call_stats.snapshot().last {
         Some(Err(())) => "down",
         _ => "up",
     }

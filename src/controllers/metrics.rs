@@ -59,7 +59,7 @@ fn services(app: &App, text: &mut String) {
         ("mail", app.mailer.call_stats()),
         ("logs", app.logs.call_stats()),
     ] {
-        let (answered, failed) = call_stats.pulse().totals;
+        let (answered, failed) = call_stats.snapshot().totals;
         for (result, count) in [("answered", answered), ("failed", failed)] {
             let labels = format!("{{service=\"{service}\",result=\"{result}\"}}");
             line(text, "service_calls_total", &labels, count);

@@ -76,7 +76,7 @@ struct Edit {
 /// GET /password_resets/{token}/edit
 pub async fn edit(visitor: Visitor, token: Path<String>, query: Query) -> Result<HttpResponse> {
     if *token != STASHED {
-        return mail_link::keep(&visitor, Purpose::PasswordReset, &token, query.0.get("email"));
+        return mail_link::stash(&visitor, Purpose::PasswordReset, &token, query.0.get("email"));
     }
     let mut db = visitor.app.db.conn().await?;
     match mail_link::find(&visitor, Purpose::PasswordReset, STASHED, "", &mut db).await? {

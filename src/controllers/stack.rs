@@ -10,7 +10,7 @@ use askama::Template;
 use crate::app::App;
 use crate::error::Result;
 use crate::mail::outbox;
-use crate::telemetry::call_stats::{CallStats, STEPS, Snapshot};
+use crate::telemetry::call_stats::{BUCKETS, CallStats, Snapshot};
 use crate::views::{Layout, pluralize};
 use crate::web::roles::Operator;
 
@@ -26,7 +26,7 @@ const PLOT: u32 = 24;
 struct Show {
     layout: Layout,
     services: Vec<Service>,
-    steps: usize,
+    buckets: usize,
     plot: u32,
 }
 
@@ -63,16 +63,16 @@ pub async fn show(operator: Operator) -> Result<HttpResponse> {
         probe(app.logs.call_stats(), FRESH, app.logs.ping()),
     );
     let services = services(app).await;
-    operator.render(&Show { layout: operator.layout("Stack"), services, steps: STEPS, plot: PLOT })
+    operator.render(&Show { layout: operator.layout("Stack"), services, buckets: BUCKETS, plot: PLOT })
 }
 
 /// Probes a service, unless it was called recently. The result is in its `call_stats`.
 pub(super) async fn probe(call_stats: &CallStats, fresh: Duration, ping: impl Future<Output = Result<()>>) {
-    if call_stats.pulse().last_ended.is_some_and(|ended| ended < fresh) {
+    if call_stats.snapshot().last_ended.is_some_and(|ended| ended < fresh) {
         return;
     }
     if tokio::time::timeout(PATIENCE, ping).await.is_err() {
-        call_stats.note(PATIENCE, Some(&format!("no answer within {} s", PATIENCE.as_secs())));
+        call_stats.record(PATIENCE, Some(&format!("no answer within {} s", PATIENCE.as_secs())));
     }
 }
 
@@ -153,8 +153,8 @@ fn service(
     call_stats: &CallStats,
     depths: Vec<String>,
 ) -> Service {
-    let pulse = call_stats.pulse();
-    let (state, latency) = match pulse.last {
+    let snapshot = call_stats.snapshot();
+    let (state, latency) = match snapshot.last {
         None => ("idle", String::new()),
         Some(Err(())) => ("down", String::new()),
         Some(Ok(took)) if took.as_millis() >= slow => ("slow", milliseconds(took)),
@@ -167,8 +167,8 @@ fn service(
         address,
         state,
         latency,
-        bars: bars(&pulse),
-        last_error: pulse.last_error.map(|(text, ago)| (text, format!("{} s", ago.as_secs()))),
+        bars: bars(&snapshot),
+        last_error: snapshot.last_error.map(|(text, ago)| (text, format!("{} s", ago.as_secs()))),
         depths,
     }
 }
@@ -177,13 +177,13 @@ fn milliseconds(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-fn bars(pulse: &Snapshot) -> Vec<Bar> {
-    let seen = pulse.steps.iter().enumerate().filter(|(_, step)| step.answered + step.failed > 0);
-    seen.map(|(x, step)| {
+fn bars(snapshot: &Snapshot) -> Vec<Bar> {
+    let seen = snapshot.buckets.iter().enumerate().filter(|(_, bucket)| bucket.answered + bucket.failed > 0);
+    seen.map(|(x, bucket)| {
         // 10 us or less is the lowest bar, 1 s or more the highest; each factor of 10 adds a fifth of the height.
-        let tenths = (step.slowest.as_micros().max(10) as f64 / 10.0).log10() / 5.0;
+        let tenths = (bucket.slowest.as_micros().max(10) as f64 / 10.0).log10() / 5.0;
         let height = ((tenths * f64::from(PLOT)) as u32).clamp(2, PLOT);
-        Bar { x, y: PLOT - height, height, failed: step.failed > 0 }
+        Bar { x, y: PLOT - height, height, failed: bucket.failed > 0 }
     })
     .collect()
 }

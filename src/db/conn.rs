@@ -23,14 +23,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(2800);
 /// issues 563 and 4349), and closing also rolls the transaction back.
 pub struct Conn {
     db: Db,
-    link: Option<Link>,
-    settled: bool,
+    backend: Option<Backend>,
+    idle: bool,
     in_transaction: bool,
-    asked_at: Instant,
+    started_at: Instant,
 }
 
-/// The pooled connection inside a [`Conn`]; only [`on!`] and db/migrate.rs match on it.
-pub enum Link {
+/// The pooled connection inside a [`Conn`]; only [`with_backend!`] and db/migrate.rs match on it.
+pub enum Backend {
     Sqlite(Object<SqliteConnections>),
     MySql(Object<MySqlConnections>),
 }
@@ -45,22 +45,22 @@ pub struct ExecResult {
 }
 
 impl Conn {
-    pub(super) fn new(db: Db, link: Link) -> Conn {
-        Conn { db, link: Some(link), settled: true, in_transaction: false, asked_at: Instant::now() }
+    pub(super) fn new(db: Db, backend: Backend) -> Conn {
+        Conn { db, backend: Some(backend), idle: true, in_transaction: false, started_at: Instant::now() }
     }
 
-    /// For [`on!`]: the link, marked as busy until [`settle`](Self::settle).
+    /// For [`with_backend!`]: the backend, marked as busy until [`settle`](Self::settle).
     #[doc(hidden)]
-    pub fn ask(&mut self) -> Result<&mut Link> {
-        self.settled = false;
-        self.asked_at = Instant::now();
-        self.link.as_mut().ok_or_else(|| Error::unavailable("the connection was closed"))
+    pub fn backend_mut(&mut self) -> Result<&mut Backend> {
+        self.idle = false;
+        self.started_at = Instant::now();
+        self.backend.as_mut().ok_or_else(|| Error::unavailable("the connection was closed"))
     }
 
-    /// For [`on!`]: runs the query under the time-out. The flag is true if the server answered (a row, or an error of
+    /// For [`with_backend!`]: runs the query under the time-out. The flag is true if the server answered (a row, or an error of
     /// its own): only then can the connection run another query.
     #[doc(hidden)]
-    pub async fn answer<T>(query: impl Future<Output = sqlx::Result<T>>) -> (bool, Result<T>) {
+    pub async fn with_timeout<T>(query: impl Future<Output = sqlx::Result<T>>) -> (bool, Result<T>) {
         match tokio::time::timeout(ANSWER_TIMEOUT, query).await {
             Err(_) => (false, Err(Error::unavailable("the database did not answer in time"))),
             Ok(Ok(value)) => (true, Ok(value)),
@@ -71,30 +71,30 @@ impl Conn {
         }
     }
 
-    /// For [`on!`]: records statistics, and closes a connection that cannot be used again.
+    /// For [`with_backend!`]: records statistics, and closes a connection that cannot be used again.
     #[doc(hidden)]
-    pub fn settle<T>(&mut self, (settled, answer): (bool, Result<T>)) -> Result<T> {
+    pub fn finish<T>(&mut self, (idle, answer): (bool, Result<T>)) -> Result<T> {
         let error = answer.as_ref().err();
         let failure = error.map(Error::failure);
-        self.settled = settled && !failure.is_some_and(Failure::ends_connection);
+        self.idle = idle && !failure.is_some_and(Failure::ends_connection);
         // A lock conflict does not count as an outage: the database did answer.
         let is_outage = |error: &&Error| matches!(error, Error::Unavailable(_)) && !error.is_lock_conflict();
-        self.db.call_stats().note(self.asked_at.elapsed(), error.filter(is_outage));
+        self.db.call_stats().record(self.started_at.elapsed(), error.filter(is_outage));
         if failure == Some(Failure::StaleConnection) {
             self.db.renew_connections();
         }
-        if !self.settled {
+        if !self.idle {
             // Closed at once, so that a ROLLBACK does not wait for the time-out again.
             self.close();
         }
         answer
     }
 
-    /// For [`on!`]: `Ok` if a failed statement is to run again, on this connection or on a new one; otherwise its
+    /// For [`with_backend!`]: `Ok` if a failed statement is to run again, on this connection or on a new one; otherwise its
     /// error. Statements in a transaction are not repeated singly: `Db::transaction` repeats all of them. Boxed because
     /// it is rare.
     #[doc(hidden)]
-    pub fn try_again(
+    pub fn prepare_retry(
         &mut self,
         error: Error,
         attempts: usize,
@@ -103,7 +103,7 @@ impl Conn {
             if self.in_transaction || !error.failure().is_tried_again_after(attempts) {
                 return Err(error);
             }
-            if self.link.is_none() {
+            if self.backend.is_none() {
                 let db = self.db.clone();
                 *self = db.conn().await?;
             }
@@ -112,9 +112,9 @@ impl Conn {
     }
 
     fn close(&mut self) {
-        match self.link.take() {
-            Some(Link::Sqlite(object)) => drop(Object::take(object)),
-            Some(Link::MySql(object)) => drop(Object::take(object)),
+        match self.backend.take() {
+            Some(Backend::Sqlite(object)) => drop(Object::take(object)),
+            Some(Backend::MySql(object)) => drop(Object::take(object)),
             None => {}
         }
     }
@@ -122,23 +122,23 @@ impl Conn {
     pub(super) async fn begin(&mut self) -> Result<()> {
         self.in_transaction = true;
         // SQLite: take the write lock at once. Upgrading from a read lock later can fail with SQLITE_BUSY.
-        let begin = match self.link {
-            Some(Link::Sqlite(_)) => "BEGIN IMMEDIATE",
+        let begin = match self.backend {
+            Some(Backend::Sqlite(_)) => "BEGIN IMMEDIATE",
             _ => "BEGIN",
         };
-        on!(self, |c| sqlx::raw_sql(begin).execute(c).map_ok(|_| ()))
+        with_backend!(self, |c| sqlx::raw_sql(begin).execute(c).map_ok(|_| ()))
     }
 
     pub(super) async fn commit(mut self) -> Result<()> {
-        self.finish("COMMIT").await
+        self.end_transaction("COMMIT").await
     }
 
     pub(super) async fn rollback(mut self) -> Result<()> {
-        self.finish("ROLLBACK").await
+        self.end_transaction("ROLLBACK").await
     }
 
-    async fn finish(&mut self, word: &'static str) -> Result<()> {
-        on!(self, |c| sqlx::raw_sql(word).execute(c).map_ok(|_| ()))?;
+    async fn end_transaction(&mut self, word: &'static str) -> Result<()> {
+        with_backend!(self, |c| sqlx::raw_sql(word).execute(c).map_ok(|_| ()))?;
         self.in_transaction = false;
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        if !self.settled || self.in_transaction {
+        if !self.idle || self.in_transaction {
             self.close();
         }
     }
@@ -165,25 +165,25 @@ impl From<SqliteQueryResult> for ExecResult {
 }
 
 /// Runs one query on either backend and retries it where `Failure` allows:
-/// `on!(db, |c| sqlx::query_as::<_, User>("..").bind(id).fetch_optional(c))`. The macros below are shorthand.
-macro_rules! on {
+/// `with_backend!(db, |c| sqlx::query_as::<_, User>("..").bind(id).fetch_optional(c))`. The macros below are shorthand.
+macro_rules! with_backend {
     ($conn:expr, |$c:ident| $($query:tt)+) => {{
         let conn: &mut $crate::db::Conn = $conn;
         let mut attempts = 0;
         loop {
-            let answer = match conn.ask()? {
-                $crate::db::Link::Sqlite(object) => {
+            let answer = match conn.backend_mut()? {
+                $crate::db::Backend::Sqlite(object) => {
                     let $c = &mut **object;
-                    $crate::db::Conn::answer($($query)+).await
+                    $crate::db::Conn::with_timeout($($query)+).await
                 }
-                $crate::db::Link::MySql(object) => {
+                $crate::db::Backend::MySql(object) => {
                     let $c = &mut **object;
-                    $crate::db::Conn::answer($($query)+).await
+                    $crate::db::Conn::with_timeout($($query)+).await
                 }
             };
             attempts += 1;
-            match conn.settle(answer) {
-                Err(error) => match conn.try_again(error, attempts).await {
+            match conn.finish(answer) {
+                Err(error) => match conn.prepare_retry(error, attempts).await {
                     Ok(()) => {}
                     Err(error) => break Err(error),
                 },
@@ -196,7 +196,7 @@ macro_rules! on {
 /// `execute!(db, "UPDATE .. WHERE id = ?", id)` gives an [`ExecResult`].
 macro_rules! execute {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::on!($conn, |c| futures_util::TryFutureExt::map_ok(
+        $crate::db::with_backend!($conn, |c| futures_util::TryFutureExt::map_ok(
             sqlx::query($sql)$(.bind($value))*.execute(c),
             $crate::db::ExecResult::from
         ))
@@ -206,21 +206,21 @@ macro_rules! execute {
 /// `fetch_all!(db, "SELECT .. WHERE a > ?", a)` gives a `Vec` of rows.
 macro_rules! fetch_all {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_all(c))
+        $crate::db::with_backend!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_all(c))
     };
 }
 
 /// `fetch_optional!(db, "SELECT .. WHERE id = ?", id)` gives the first row, or `None`.
 macro_rules! fetch_optional {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_optional(c))
+        $crate::db::with_backend!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_optional(c))
     };
 }
 
 /// `fetch_one!(db, "SELECT COUNT(*) ..")`, for queries that always return a row.
 macro_rules! fetch_one {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::on!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_one(c))
+        $crate::db::with_backend!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_one(c))
     };
 }
 
@@ -241,4 +241,4 @@ macro_rules! row {
     };
 }
 
-pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, on, row};
+pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, row, with_backend};

@@ -6,7 +6,7 @@ use rust_embed::RustEmbed;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqlSafeStr, SqliteConnection};
 
-use super::{Backend, Db, Link};
+use super::{Backend, Db, Pools};
 use crate::error::{Error, Result};
 
 /// How long `migrate` waits for a concurrent migration of the same database, and then for tables in use, before it
@@ -33,9 +33,9 @@ impl Db {
         let mut conn = self.conn().await?;
         // `ask` without `settle`: the connection is closed on drop, which also discards its session settings and its
         // lock.
-        match conn.ask()? {
-            Link::Sqlite(object) => apply_alone(&migrator, object, patience).await,
-            Link::MySql(object) => {
+        match conn.backend_mut()? {
+            Backend::Sqlite(object) => apply_alone(&migrator, object, patience).await,
+            Backend::MySql(object) => {
                 let mysql = &mut **object;
                 // No statement time-out (pool.rs): it would end long migrations, and GET_LOCK. But while a migration
                 // waits for a table lock, all queries of that table queue behind it, so this wait stays below their
@@ -65,16 +65,16 @@ impl Db {
     pub async fn pending_migrations(&self) -> Result<usize> {
         let migrator = self.migrator();
         let mut conn = self.conn().await?;
-        match conn.ask()? {
-            Link::Sqlite(object) => pending(&migrator, &mut **object).await,
-            Link::MySql(object) => pending(&migrator, &mut **object).await,
+        match conn.backend_mut()? {
+            Backend::Sqlite(object) => pending(&migrator, &mut **object).await,
+            Backend::MySql(object) => pending(&migrator, &mut **object).await,
         }
     }
 
     fn migrator(&self) -> Migrator {
         let folder = match self.0.backend {
-            Backend::Sqlite(_) => "sqlite/",
-            Backend::MySql { .. } => "mysql/",
+            Pools::Sqlite(_) => "sqlite/",
+            Pools::MySql { .. } => "mysql/",
         };
         let mut migrator =
             Migrator::with_migrations(Files::iter().filter_map(|file| migration(folder, &file)).collect());

@@ -7,9 +7,9 @@ use rustls::{CertificateError, RootCertStore};
 use sqlx::mysql::MySqlDatabaseError;
 use tokio::net::TcpStream;
 
-use super::greeting::{self, Greeting};
+use super::mysql_handshake::{self, Greeting};
 use super::network::Server;
-use super::{Check, Failed, Found, LIMIT, Problem, bad_file, certificate, milliseconds, said};
+use super::{Check, Failed, LIMIT, Problem, StepResult, bad_file, certificate, milliseconds, said};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config, Database, MySql, SslMode};
 use crate::db::{Conn, Db, NeedsTls};
@@ -24,7 +24,7 @@ const NOT_MYSQL: &str = "look whether the port in DATABASE_URL (or behind the ho
 const PASSWORD: &str = "the password in DATABASE_URL (or in RDS_PASSWORD, MYSQL_DATABASE_PASSWORD, \
     AWS_INTRO_SAMPLE_DATABASE_PASSWORD: whichever is set)";
 
-pub(super) async fn examine(config: &Config) -> Check {
+pub(super) async fn run(config: &Config) -> Check {
     match &config.database {
         Database::Sqlite(path) => {
             let address = format!("SQLite, {}", path.display());
@@ -113,8 +113,8 @@ async fn wants_tls(error: &Error, mysql: &MySql, offers_tls: bool) -> bool {
     }
 }
 
-async fn greet(stream: &mut TcpStream) -> Found<bool> {
-    match greeting::read(stream).await {
+async fn greet(stream: &mut TcpStream) -> StepResult<bool> {
+    match mysql_handshake::read(stream).await {
         Ok(Greeting::Hello { version, offers_tls }) => {
             let tls = if offers_tls { "offers TLS" } else { "offers no TLS" };
             Ok((offers_tls, format!("version {version}, {tls}")))
@@ -130,7 +130,12 @@ async fn greet(stream: &mut TcpStream) -> Found<bool> {
 
 /// Reports the TLS mode and the certificate. The real connection is made by sqlx in the next step; like sqlx, this
 /// trusts the authorities of the system and those in DATABASE_CA_FILE together.
-async fn look_at_tls(mut stream: TcpStream, offers: bool, mysql: &MySql, server: &Server<'_>) -> Found<()> {
+async fn look_at_tls(
+    mut stream: TcpStream,
+    offers: bool,
+    mysql: &MySql,
+    server: &Server<'_>,
+) -> StepResult<()> {
     let mode = mysql.ssl_mode;
     let is_checked = matches!(mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
     match mode {
@@ -150,13 +155,15 @@ async fn look_at_tls(mut stream: TcpStream, offers: bool, mysql: &MySql, server:
         }
         _ => {}
     }
-    let trouble = |error: &Error| bad_file(error, server.authorities);
-    let mut roots: RootCertStore = tls::roots(None).map_err(|error| trouble(&error))?;
+    let problem = |error: &Error| bad_file(error, server.authorities);
+    let mut roots: RootCertStore = tls::roots(None).map_err(|error| problem(&error))?;
     if is_checked && let Some(file) = &mysql.ca_file {
-        let own = tls::roots(Some(file)).map_err(|error| trouble(&error))?;
+        let own = tls::roots(Some(file)).map_err(|error| problem(&error))?;
         roots.extend(own.roots);
     }
-    greeting::ask_for_tls(&mut stream).await.map_err(|error| Problem::new(error, server.without_tls))?;
+    mysql_handshake::ask_for_tls(&mut stream)
+        .await
+        .map_err(|error| Problem::new(error, server.without_tls))?;
     let (seen, begun) = certificate::begin_tls(stream, &mysql.host, roots).await;
     let issued = seen.as_ref().map_or_else(String::new, certificate::Certificate::issued);
     let Err(error) = begun else {

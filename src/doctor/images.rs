@@ -18,7 +18,7 @@ const REGION: &str = "set AWS_INTRO_SAMPLE_S3_REGION (or AWS_REGION) to the regi
 const AUTHORITIES: &str = "install the certificate authorities of the system (the package ca-certificates), or, for a store \
     of your own, add its authority to them";
 
-pub(super) async fn examine(config: &Config) -> Check {
+pub(super) async fn run(config: &Config) -> Check {
     let images = Images::new(config);
     if let Setting::Folder(path) = &config.images {
         let address = format!("a folder, {}", images.address());

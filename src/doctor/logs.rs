@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::services::tls;
 use crate::telemetry::logs::Logs;
 
-pub(super) async fn examine(config: &Config) -> Check {
+pub(super) async fn run(config: &Config) -> Check {
     let Some(logstash) = &config.logstash else {
         let mut check = Check::begin("logs", "standard output", &[]);
         let look = async { Ok(((), "standard output, and nowhere else".to_owned())) };

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 
 use super::network::Server;
-use super::{Check, Failed, Found, LIMIT, Problem, bad_file, folder, milliseconds, said};
+use super::{Check, Failed, LIMIT, Problem, StepResult, bad_file, folder, milliseconds, said};
 use crate::config::{Config, Mail, Smtp, SmtpTls};
 use crate::error::{Error, Result};
 use crate::mail::mailer::{DeliveryError, Mailer};
@@ -25,7 +25,7 @@ const SENDER: &str = "set MAIL_FROM to an address that this server sends for; SE
 const SANDBOX: &str = "no mail was sent; in SES's sandbox, where every account begins, only verified addresses get mail, and \
     the sender has to be verified always";
 
-pub(super) async fn examine(config: &Config) -> Check {
+pub(super) async fn run(config: &Config) -> Check {
     match &config.mail {
         Mail::Folder(path) => {
             let address = format!("a folder, {}", path.display());
@@ -53,7 +53,7 @@ async fn in_folder(check: &mut Check, config: &Config, path: &Path) -> Result<()
 }
 
 /// Builds a mail as the application does and has the server accept its sender. Sends nothing.
-async fn sender(config: &Config) -> Found<()> {
+async fn sender(config: &Config) -> StepResult<()> {
     let rehearsed = async { Mailer::open(config)?.rehearse().await.map_err(Error::unavailable) };
     rehearsed.await.map_err(|error| Problem::of(&error, SENDER))?;
     Ok(((), format!("{} may send", config.mail_from)))
@@ -108,7 +108,7 @@ async fn by_smtp(check: &mut Check, config: &Config, smtp: &Smtp, server: &Serve
 }
 
 /// Reads the server's greeting, which must be a 220.
-async fn greeting<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Found<()> {
+async fn greeting<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> StepResult<()> {
     match reply(stream).await {
         Ok(said) if said.starts_with("220") => Ok(((), said)),
         Ok(said) => Err(Problem::new(said, "the server does not want to talk: wait, or ask who runs it")),
@@ -121,7 +121,7 @@ async fn start_tls(
     config: &Config,
     server: &Server<'_>,
     roots: Result<RootCertStore>,
-) -> Found<()> {
+) -> StepResult<()> {
     let roots = roots.map_err(|error| bad_file(&error, server.authorities))?;
     let domain = config.mail_from.rsplit('@').next().unwrap_or("localhost");
     let no_starttls = |said: String| {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Certificate};
-use super::{Check, Failed, Found, LIMIT, Problem, bad_file, milliseconds};
+use super::{Check, Failed, LIMIT, Problem, StepResult, bad_file, milliseconds};
 use crate::config::authority;
 
 /// An open port answers within milliseconds; a security group drops packets, so a blocked port never answers.
@@ -66,7 +66,7 @@ impl Server<'_> {
         certificate::refused(error, certificate, self)
     }
 
-    async fn look_up(&self) -> Found<Vec<SocketAddr>> {
+    async fn look_up(&self) -> StepResult<Vec<SocketAddr>> {
         if self.host.parse::<IpAddr>().is_ok() {
             let address = (self.host, self.port).to_socket_addrs().map_err(|e| Problem::new(e, ""))?;
             return Ok((address.collect(), format!("{} is an address already", self.host)));
@@ -118,7 +118,7 @@ impl Server<'_> {
         )
     }
 
-    async fn connect(&self, addresses: &[SocketAddr]) -> Found<TcpStream> {
+    async fn connect(&self, addresses: &[SocketAddr]) -> StepResult<TcpStream> {
         let start = Instant::now();
         let mut last = None;
         for address in addresses {

@@ -14,7 +14,7 @@ use crate::services::tls;
 
 const SETTING: &str = "REDIS_URL (or REDIS_HOST, AWS_INTRO_SAMPLE_REDIS_ADDRESS)";
 
-pub(super) async fn examine(config: &Config) -> Check {
+pub(super) async fn run(config: &Config) -> Check {
     let address = config.redis.to_string();
     if config.redis == Setting::Memory {
         let mut check = Check::begin("sessions", "in the process", &[]);

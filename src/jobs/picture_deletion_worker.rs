@@ -13,7 +13,7 @@ use crate::jobs::{self, Wakeup};
 use crate::services::images::Images;
 
 /// Polling interval for deletions that another instance added, or that have become due.
-const ROUND: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Logs an error first if the store cannot be used, then deletes pictures until `stop` turns true.
 pub async fn run(db: Db, images: Images, clock: Clock, wakeup: Wakeup, mut stop: watch::Receiver<bool>) {
@@ -27,11 +27,11 @@ pub async fn run(db: Db, images: Images, clock: Clock, wakeup: Wakeup, mut stop:
         }
         _ = stop.wait_for(|stop| *stop) => {}
     }
-    let round = async || empty(&db, &images, &clock, &mut stop).await;
-    jobs::run("picture deletion", ROUND, &wakeup, stopped, round).await;
+    let round = async || delete_due(&db, &images, &clock, &mut stop).await;
+    jobs::run("picture deletion", INTERVAL, &wakeup, stopped, round).await;
 }
 
-async fn empty(db: &Db, images: &Images, clock: &Clock, stop: &mut watch::Receiver<bool>) -> Result<()> {
+async fn delete_due(db: &Db, images: &Images, clock: &Clock, stop: &mut watch::Receiver<bool>) -> Result<()> {
     while !*stop.borrow() {
         let mut conn = db.conn().await?;
         let Some(deletion) = PictureDeletion::take(&mut conn, clock.now()).await? else { break };

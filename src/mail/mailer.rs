@@ -128,7 +128,7 @@ impl Mailer {
     pub async fn ping(&self) -> Result<()> {
         match &self.backend {
             Backend::Folder(folder) => {
-                let probed = self.call_stats.watch(probe::write_read_delete(folder)).await;
+                let probed = self.call_stats.observe(probe::write_read_delete(folder)).await;
                 probed.map_err(|error| Error::unavailable(unusable(folder, "SMTP_URL", error)))
             }
             Backend::Smtp(smtp) => smtp.ping().await.map_err(Error::unavailable),
@@ -144,7 +144,7 @@ impl Mailer {
                 // Named after the Message-ID: a second delivery overwrites the first.
                 let name = mail.message_id.split('@').next().unwrap_or_default();
                 let mail = message.formatted();
-                let stored = self.call_stats.watch(folder::store(folder, name, &mail)).await;
+                let stored = self.call_stats.observe(folder::store(folder, name, &mail)).await;
                 stored.map_err(|error| DeliveryError::Transient(unusable(folder, "SMTP_URL", error)))
             }
             Backend::Smtp(smtp) => smtp.send(&message).await,

@@ -15,28 +15,28 @@ use crate::error::{Error, Result};
 use crate::jobs::{self, Wakeup};
 
 /// Polling interval for mails that another instance wrote, or that have become due.
-const ROUND: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(5);
 /// Pause between attempts to record an outcome while the database is unavailable.
-const NOTE_AGAIN: Duration = Duration::from_secs(1);
+const RECORD_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Delivers mails until `stop` turns true; finishes the current one first.
 pub async fn run(db: Db, mailer: Mailer, clock: Clock, wakeup: Wakeup, stop: watch::Receiver<bool>) {
-    let mut office = Deliveries { db, mailer, clock, pause: MailPause::default(), stop: stop.clone() };
+    let mut worker = Worker { db, mailer, clock, pause: MailPause::default(), stop: stop.clone() };
     let round = async || {
         if wakeup.take_now() {
-            office.pause.end();
+            worker.pause.end();
         }
-        if !office.pause.is_over(office.clock.now()) {
+        if !worker.pause.is_over(worker.clock.now()) {
             return Ok(());
         }
-        let delivered = office.empty().await;
-        office.mailer.rest().await;
+        let delivered = worker.deliver_due().await;
+        worker.mailer.rest().await;
         delivered
     };
-    jobs::run("mail", ROUND, &wakeup, stop, round).await;
+    jobs::run("mail", INTERVAL, &wakeup, stop, round).await;
 }
 
-struct Deliveries {
+struct Worker {
     db: Db,
     mailer: Mailer,
     clock: Clock,
@@ -44,9 +44,9 @@ struct Deliveries {
     stop: watch::Receiver<bool>,
 }
 
-impl Deliveries {
+impl Worker {
     /// Delivers due mails until none is left or the server refuses them all.
-    async fn empty(&mut self) -> Result<()> {
+    async fn deliver_due(&mut self) -> Result<()> {
         while !*self.stop.borrow() && self.pause.is_over(self.clock.now()) {
             let mut conn = self.db.conn().await?;
             let Some(mail) = LeasedMail::take(&mut conn, self.clock.now()).await? else { break };
@@ -60,27 +60,27 @@ impl Deliveries {
             };
             // Before the outcome is recorded: once the row shows the error, the pause has started.
             let outcome = self.pause.judge(&mail.recipient, outcome, self.clock.now())?;
-            self.note(&mail, &outcome).await?;
+            self.record_outcome(&mail, &outcome).await?;
         }
         Ok(())
     }
 
     /// Records the outcome. Retries while the database is unavailable, because a delivered mail that is not recorded is
     /// sent twice.
-    async fn note(&self, mail: &LeasedMail, outcome: &Result<(), DeliveryError>) -> Result<()> {
+    async fn record_outcome(&self, mail: &LeasedMail, outcome: &Result<(), DeliveryError>) -> Result<()> {
         loop {
-            match self.try_note(mail, outcome).await {
+            match self.try_record_outcome(mail, outcome).await {
                 Err(Error::Unavailable(_))
                     if mail.lease_is_valid(self.clock.now()) && !*self.stop.borrow() =>
                 {
-                    tokio::time::sleep(NOTE_AGAIN).await;
+                    tokio::time::sleep(RECORD_RETRY_INTERVAL).await;
                 }
                 noted => return noted,
             }
         }
     }
 
-    async fn try_note(&self, mail: &LeasedMail, outcome: &Result<(), DeliveryError>) -> Result<()> {
+    async fn try_record_outcome(&self, mail: &LeasedMail, outcome: &Result<(), DeliveryError>) -> Result<()> {
         let (mut conn, now) = (self.db.conn().await?, self.clock.now());
         let message_id = &mail.message_id;
         let failed = match outcome {

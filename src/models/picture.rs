@@ -149,22 +149,22 @@ impl From<ResizeError> for Refusal {
 }
 
 /// A file whose structure has been checked.
-enum Outline {
-    Jpeg(jpeg::Outline),
-    Png(png::Outline),
-    Gif(gif::Outline),
-    WebP(webp::Outline),
+enum Container {
+    Jpeg(jpeg::Container),
+    Png(png::Container),
+    Gif(gif::Container),
+    WebP(webp::Container),
 }
 
 /// How many bytes of memory [`read`] needs for this upload, the file itself included: at most [`MAX_MEMORY`] and the
 /// file. Reads the file but decodes nothing; an error is what can be known without decoding.
 pub fn memory(file: impl BufRead + Seek) -> Result<u64, Refusal> {
     let bytes = load(file)?;
-    let decoding = match outline(&bytes)? {
-        Outline::Jpeg(jpeg) => jpeg.memory,
-        Outline::Png(png) => png.memory,
-        Outline::Gif(gif) => gif.memory,
-        Outline::WebP(webp) => webp.memory,
+    let decoding = match container(&bytes)? {
+        Container::Jpeg(jpeg) => jpeg.memory,
+        Container::Png(png) => png.memory,
+        Container::Gif(gif) => gif.memory,
+        Container::WebP(webp) => webp.memory,
     };
     Ok(decoding + bytes.len() as u64)
 }
@@ -177,11 +177,11 @@ pub fn memory(file: impl BufRead + Seek) -> Result<u64, Refusal> {
 /// size.
 pub fn read(file: impl BufRead + Seek) -> Result<Picture, Refusal> {
     let bytes = load(file)?;
-    match outline(&bytes)? {
-        Outline::Jpeg(outline) => jpeg::read(bytes, &outline)?.encode(),
-        Outline::Png(outline) => png::read(&bytes, &outline)?.encode(),
-        Outline::Gif(outline) => gif::read(&outline),
-        Outline::WebP(_) => webp::read(&bytes)?.encode(),
+    match container(&bytes)? {
+        Container::Jpeg(container) => jpeg::read(bytes, &container)?.encode(),
+        Container::Png(container) => png::read(&bytes, &container)?.encode(),
+        Container::Gif(container) => gif::read(&container),
+        Container::WebP(_) => webp::read(&bytes)?.encode(),
     }
 }
 
@@ -192,15 +192,15 @@ fn load(mut file: impl BufRead + Seek) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn outline(bytes: &[u8]) -> Result<Outline, Refusal> {
-    let outline = match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => Outline::Jpeg(jpeg::Outline::read(bytes)?),
-        Ok(ImageFormat::Png) => Outline::Png(png::Outline::read(bytes)?),
-        Ok(ImageFormat::Gif) => Outline::Gif(gif::Outline::read(bytes)?),
-        Ok(ImageFormat::WebP) => Outline::WebP(webp::Outline::read(bytes)?),
+fn container(bytes: &[u8]) -> Result<Container, Refusal> {
+    let container = match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => Container::Jpeg(jpeg::Container::read(bytes)?),
+        Ok(ImageFormat::Png) => Container::Png(png::Container::read(bytes)?),
+        Ok(ImageFormat::Gif) => Container::Gif(gif::Container::read(bytes)?),
+        Ok(ImageFormat::WebP) => Container::WebP(webp::Container::read(bytes)?),
         _ => return Err(unknown(bytes)),
     };
-    Ok(outline)
+    Ok(container)
 }
 
 /// HEIC and AVIF consist of boxes (ISO 14496-12). The first one is `ftyp`, with the name of the format as its brand.

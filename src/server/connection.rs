@@ -19,7 +19,7 @@ use actix_web::web::Data;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 
-use super::{HEAD_TIMEOUT, KEEP_ALIVE, around};
+use super::{HEAD_TIMEOUT, KEEP_ALIVE, build_app};
 use crate::app::App;
 use crate::routes;
 use crate::web::middleware::{error_pages, request_log};
@@ -76,7 +76,7 @@ pub(super) fn protocol<S: Stream>(
                 async move { shutdown.notified().await }
             }
         })
-        .h1(map_config(around(app.clone(), routes::configure), |()| AppConfig::default()));
+        .h1(map_config(build_app(app.clone(), routes::configure), |()| AppConfig::default()));
     let open = move |stream: S| {
         let (app, shutdown) = (app.clone(), shutdown.clone());
         async move {

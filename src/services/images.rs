@@ -56,7 +56,7 @@ impl Images {
                 Backend::S3(s3) => s3.put(key, bytes).await,
             }
         };
-        self.call_stats.watch(put).await
+        self.call_stats.observe(put).await
     }
 
     /// # Errors
@@ -72,7 +72,7 @@ impl Images {
                 Backend::S3(s3) => s3.get(key).await,
             }
         };
-        self.call_stats.watch(get).await?.ok_or(Error::NotFound)
+        self.call_stats.observe(get).await?.ok_or(Error::NotFound)
     }
 
     /// The size of a picture in bytes, without fetching it.
@@ -89,7 +89,7 @@ impl Images {
                 Backend::S3(s3) => s3.length(key).await,
             }
         };
-        self.call_stats.watch(length).await?.ok_or(Error::NotFound)
+        self.call_stats.observe(length).await?.ok_or(Error::NotFound)
     }
 
     /// Deletes a picture. Succeeds if there is none.
@@ -103,7 +103,7 @@ impl Images {
                 Backend::S3(s3) => s3.delete(key).await,
             }
         };
-        self.call_stats.watch(delete).await
+        self.call_stats.observe(delete).await
     }
 
     /// Checks that the store exists and can be used.
@@ -117,7 +117,7 @@ impl Images {
                 Backend::S3(s3) => s3.ping().await,
             }
         };
-        self.call_stats.watch(ping).await
+        self.call_stats.observe(ping).await
     }
 
     /// The URL of the S3 endpoint, for network diagnostics; `None` for a folder.
@@ -138,7 +138,7 @@ impl Images {
     pub async fn sign_in(&self) -> Result<()> {
         match &self.backend {
             Backend::Folder(_) => Ok(()),
-            Backend::S3(s3) => self.call_stats.watch(s3.sign_in()).await,
+            Backend::S3(s3) => self.call_stats.observe(s3.sign_in()).await,
         }
     }
 
@@ -149,7 +149,7 @@ impl Images {
     pub async fn bucket_region(&self) -> Result<Option<String>> {
         match &self.backend {
             Backend::Folder(_) => Ok(None),
-            Backend::S3(s3) => self.call_stats.watch(s3.bucket_region()).await,
+            Backend::S3(s3) => self.call_stats.observe(s3.bucket_region()).await,
         }
     }
 

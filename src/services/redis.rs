@@ -139,7 +139,7 @@ impl Redis {
         if self.0.breaker_open.load(Ordering::Relaxed) {
             return Err(Error::unavailable("Redis is away"));
         }
-        let asked = self.0.call_stats.watch(self.ask(commands)).await;
+        let asked = self.0.call_stats.observe(self.ask(commands)).await;
         match asked {
             Err(error) if is_absence(&error) => {
                 self.open_breaker(&error);
@@ -172,7 +172,7 @@ impl Redis {
         let inner = self.0.clone();
         tokio::spawn(async move {
             let start = Instant::now();
-            while let Err(error) = inner.call_stats.watch(inner.probe()).await {
+            while let Err(error) = inner.call_stats.observe(inner.probe()).await {
                 tracing::debug!(%error, "Redis is still away");
                 tokio::time::sleep(PROBE).await;
             }
@@ -207,8 +207,8 @@ impl Inner {
             *shared.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         match &self.pool {
-            Pool::Single(pools) => pools.all().for_each(|pool| drop(pool.retain(|_, _| false))),
-            Pool::Cluster(pools) => pools.all().for_each(|pool| drop(pool.retain(|_, _| false))),
+            Pool::Single(pools) => pools.iter().for_each(|pool| drop(pool.retain(|_, _| false))),
+            Pool::Cluster(pools) => pools.iter().for_each(|pool| drop(pool.retain(|_, _| false))),
         }
     }
 }
@@ -229,7 +229,7 @@ where
     M::Type: Clone,
 {
     let failed = |error: &dyn Display| RedisError::from((ErrorKind::Io, "no connection", error.to_string()));
-    let pool = pools.here().map_err(|error| failed(&error))?;
+    let pool = pools.local().map_err(|error| failed(&error))?;
     let connection = pool.get().await.map_err(|error| failed(&error))?;
     Ok((*connection).clone())
 }

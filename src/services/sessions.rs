@@ -79,7 +79,7 @@ impl Sessions {
     pub async fn ping(&self) -> Result<()> {
         match &self.backend {
             Backend::Memory(sessions) => {
-                sessions.call_stats.note(Duration::ZERO, None::<&String>);
+                sessions.call_stats.record(Duration::ZERO, None::<&String>);
                 Ok(())
             }
             Backend::Redis(redis) => redis.ping().await,

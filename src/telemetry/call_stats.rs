@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// One point of the plot stands for so long.
-pub const STEP: Duration = Duration::from_secs(5);
+pub const BUCKET: Duration = Duration::from_secs(5);
 /// Points of the plot: five minutes.
-pub const STEPS: usize = 60;
+pub const BUCKETS: usize = 60;
 /// Characters kept of an error.
 const MOST_TEXT: usize = 300;
 
@@ -17,9 +17,9 @@ const MOST_TEXT: usize = 300;
 #[derive(Clone)]
 pub struct CallStats(Arc<Mutex<Record>>);
 
-/// What one step saw.
+/// What one bucket saw.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct Bucket {
     /// Calls that were answered.
     pub answered: u32,
     /// Calls that failed.
@@ -37,8 +37,8 @@ pub struct Snapshot {
     pub last_ended: Option<Duration>,
     /// What the last failure said, and how long ago that was.
     pub last_error: Option<(String, Duration)>,
-    /// The last minutes, oldest first; always [`STEPS`] of them, the last one still running.
-    pub steps: Vec<Step>,
+    /// The last minutes, oldest first; always [`BUCKETS`] of them, the last one still running.
+    pub buckets: Vec<Bucket>,
     /// Calls answered and calls failed since the start.
     pub totals: (u64, u64),
 }
@@ -48,7 +48,7 @@ struct Record {
     last_ended: Option<Instant>,
     last_error: Option<(String, Instant)>,
     /// Never empty; the newest is at the end.
-    steps: VecDeque<Step>,
+    buckets: VecDeque<Bucket>,
     newest_began: Instant,
     totals: (u64, u64),
 }
@@ -59,7 +59,7 @@ impl Default for CallStats {
             last: None,
             last_ended: None,
             last_error: None,
-            steps: VecDeque::from([Step::default()]),
+            buckets: VecDeque::from([Bucket::default()]),
             newest_began: Instant::now(),
             totals: (0, 0),
         })))
@@ -68,15 +68,15 @@ impl Default for CallStats {
 
 impl CallStats {
     /// Waits for a call to the service and takes down how long it took and whether it failed.
-    pub async fn watch<T, E: Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn observe<T, E: Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let start = Instant::now();
         let answer = call.await;
-        self.note(start.elapsed(), answer.as_ref().err());
+        self.record(start.elapsed(), answer.as_ref().err());
         answer
     }
 
     /// Takes down a call that took so long and, perhaps, failed.
-    pub fn note(&self, took: Duration, error: Option<&impl Display>) {
+    pub fn record(&self, took: Duration, error: Option<&impl Display>) {
         let now = Instant::now();
         let mut record = self.lock();
         record.advance(now);
@@ -93,27 +93,27 @@ impl CallStats {
                 record.totals.1 += 1;
             }
         }
-        if let Some(step) = record.steps.back_mut() {
+        if let Some(bucket) = record.buckets.back_mut() {
             match error {
-                None => step.answered += 1,
-                Some(_) => step.failed += 1,
+                None => bucket.answered += 1,
+                Some(_) => bucket.failed += 1,
             }
-            step.slowest = step.slowest.max(took);
+            bucket.slowest = bucket.slowest.max(took);
         }
     }
 
     /// How the service is doing.
-    pub fn pulse(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();
         let mut record = self.lock();
         record.advance(now);
-        let missing = STEPS - record.steps.len();
+        let missing = BUCKETS - record.buckets.len();
         Snapshot {
             last: record.last,
             last_ended: record.last_ended.map(|at| now - at),
             last_error: record.last_error.clone().map(|(text, at)| (text, now - at)),
-            steps: std::iter::repeat_n(Step::default(), missing)
-                .chain(record.steps.iter().copied())
+            buckets: std::iter::repeat_n(Bucket::default(), missing)
+                .chain(record.buckets.iter().copied())
                 .collect(),
             totals: record.totals,
         }
@@ -126,16 +126,16 @@ impl CallStats {
 }
 
 impl Record {
-    /// Adds the steps that have begun since the newest one.
+    /// Adds the buckets that have begun since the newest one.
     fn advance(&mut self, now: Instant) {
-        let passed = (now - self.newest_began).as_secs() / STEP.as_secs();
-        for _ in 0..passed.min(STEPS as u64) {
-            if self.steps.len() == STEPS {
-                self.steps.pop_front();
+        let passed = (now - self.newest_began).as_secs() / BUCKET.as_secs();
+        for _ in 0..passed.min(BUCKETS as u64) {
+            if self.buckets.len() == BUCKETS {
+                self.buckets.pop_front();
             }
-            self.steps.push_back(Step::default());
+            self.buckets.push_back(Bucket::default());
         }
-        self.newest_began += STEP * u32::try_from(passed).unwrap_or(u32::MAX);
+        self.newest_began += BUCKET * u32::try_from(passed).unwrap_or(u32::MAX);
     }
 }
 
@@ -146,26 +146,26 @@ mod tests {
     #[test]
     fn takes_down_answers_and_failures() {
         let call_stats = CallStats::default();
-        assert_eq!(call_stats.pulse().last, None);
-        call_stats.note(Duration::from_millis(7), None::<&String>);
-        call_stats.note(Duration::from_millis(3), None::<&String>);
-        call_stats.note(Duration::from_millis(1), Some(&"x".repeat(1000)));
-        let pulse = call_stats.pulse();
-        assert_eq!((pulse.last, pulse.totals, pulse.steps.len()), (Some(Err(())), (2, 1), STEPS));
+        assert_eq!(call_stats.snapshot().last, None);
+        call_stats.record(Duration::from_millis(7), None::<&String>);
+        call_stats.record(Duration::from_millis(3), None::<&String>);
+        call_stats.record(Duration::from_millis(1), Some(&"x".repeat(1000)));
+        let pulse = call_stats.snapshot();
+        assert_eq!((pulse.last, pulse.totals, pulse.buckets.len()), (Some(Err(())), (2, 1), BUCKETS));
         assert_eq!(pulse.last_error.unwrap().0.len(), MOST_TEXT);
-        let seen = Step { answered: 2, failed: 1, slowest: Duration::from_millis(7) };
-        assert_eq!(pulse.steps.last(), Some(&seen));
+        let seen = Bucket { answered: 2, failed: 1, slowest: Duration::from_millis(7) };
+        assert_eq!(pulse.buckets.last(), Some(&seen));
     }
 
     #[test]
     fn forgets_what_is_older_than_the_plot() {
         let call_stats = CallStats::default();
-        call_stats.note(Duration::from_millis(7), None::<&String>);
-        call_stats.lock().newest_began -= STEP * 3;
-        let pulse = call_stats.pulse();
-        assert_eq!((pulse.steps[STEPS - 4].answered, pulse.steps[STEPS - 1].answered), (1, 0));
-        call_stats.lock().newest_began -= STEP * 1000;
-        assert!(call_stats.pulse().steps.iter().all(|step| *step == Step::default()));
-        assert_eq!(call_stats.pulse().totals, (1, 0));
+        call_stats.record(Duration::from_millis(7), None::<&String>);
+        call_stats.lock().newest_began -= BUCKET * 3;
+        let pulse = call_stats.snapshot();
+        assert_eq!((pulse.buckets[BUCKETS - 4].answered, pulse.buckets[BUCKETS - 1].answered), (1, 0));
+        call_stats.lock().newest_began -= BUCKET * 1000;
+        assert!(call_stats.snapshot().buckets.iter().all(|bucket| *bucket == Bucket::default()));
+        assert_eq!(call_stats.snapshot().totals, (1, 0));
     }
 }

@@ -194,7 +194,7 @@ impl Logs {
         if logstash.stats.snapshot().connected {
             return Ok(());
         }
-        self.call_stats.watch(logstash.target.connect()).await.map_err(Error::internal)?;
+        self.call_stats.observe(logstash.target.connect()).await.map_err(Error::internal)?;
         // The shipper may be in the middle of a long pause.
         logstash.answers.notify_waiters();
         Ok(())

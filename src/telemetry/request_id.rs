@@ -35,12 +35,12 @@ impl RequestId {
     }
 
     /// Every line that `work` notes carries the id. What it spawns has to be told anew.
-    pub fn around<T>(self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    pub fn scope<T>(self, work: impl Future<Output = T>) -> impl Future<Output = T> {
         CURRENT.scope(self, work)
     }
 
     /// The same for what does not wait.
-    pub fn around_sync<T>(self, work: impl FnOnce() -> T) -> T {
+    pub fn sync_scope<T>(self, work: impl FnOnce() -> T) -> T {
         CURRENT.sync_scope(self, work)
     }
 

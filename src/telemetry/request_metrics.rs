@@ -24,7 +24,7 @@ pub struct RequestMetrics(Arc<Mutex<BTreeMap<(String, u16), Answers>>>);
 
 impl RequestMetrics {
     /// Counts an answer. Routes are patterns, so there are only so many; what has none counts as one.
-    pub fn note(&self, route: Option<&str>, status: u16, took: Duration) {
+    pub fn record(&self, route: Option<&str>, status: u16, took: Duration) {
         let mut counters = self.lock();
         let answers = counters.entry((route.unwrap_or("none").to_owned(), status)).or_default();
         answers.count += 1;

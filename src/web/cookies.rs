@@ -195,7 +195,10 @@ fn sent<'a>(req: &'a HttpRequest, name: &'a str) -> impl Iterator<Item = &'a [u8
 }
 
 /// Puts the cookies that were set along the way into the answer, whichever it is.
-pub async fn send(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+pub async fn write_cookies(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let mut res = next.call(req).await?;
     let outgoing = res.request().extensions_mut().remove::<Outgoing>().unwrap_or_default();
     for (_, cookie) in outgoing.0 {

@@ -85,7 +85,7 @@ impl Form {
 }
 
 /// Reads the form and lets `_method` stand for the verb: only on POST, and only for the verbs that forms lack.
-pub async fn read(
+pub async fn read_form(
     mut req: ServiceRequest,
     next: Next<BoxBody>,
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {

@@ -54,15 +54,17 @@ impl StashedLink<'_> {
 }
 
 /// Answers the link itself: keeps the token and goes on to the page without it. What cannot be a link of ours is not
-/// kept, however long it is: the page then says that it is none.
-pub fn keep(visitor: &Visitor, purpose: Purpose, token: &str, email: &str) -> Result<HttpResponse> {
+/// stashed, however long it is: the page then says that it is none.
+pub fn stash(visitor: &Visitor, purpose: Purpose, token: &str, email: &str) -> Result<HttpResponse> {
     if Token::is_like(token) {
         if Email::parse(email).is_err() {
             return incomplete(visitor, purpose, token);
         }
         let cookie = visitor.mail_links().unwrap_or_default();
-        let others =
-            cookie.split(',').filter_map(StashedLink::parse).filter(|kept| !kept.is_about(purpose, email));
+        let others = cookie
+            .split(',')
+            .filter_map(StashedLink::parse)
+            .filter(|stashed| !stashed.is_about(purpose, email));
         write(visitor, others, Some(StashedLink { purpose: purpose.as_str(), token, email }));
     } else {
         forget(visitor, purpose, "");
@@ -72,7 +74,7 @@ pub fn keep(visitor: &Visitor, purpose: Purpose, token: &str, email: &str) -> Re
     Ok(answer)
 }
 
-/// Finds the link that a page or its button is about: of those that were kept the one for `email`, or the newest; or, as
+/// Finds the link that a page or its button is about: of those that were stashed the one for `email`, or the newest; or, as
 /// in the original, the one that the path and the form name.
 ///
 /// # Errors
@@ -87,10 +89,10 @@ pub async fn find(
     let cookie = visitor.mail_links().unwrap_or_default();
     let (token, email) = if token == STASHED {
         let newest = |email: &str| {
-            cookie.rsplit(',').filter_map(StashedLink::parse).find(|kept| kept.is_about(purpose, email))
+            cookie.rsplit(',').filter_map(StashedLink::parse).find(|stashed| stashed.is_about(purpose, email))
         };
         match newest(email) {
-            Some(kept) => (kept.token, kept.email),
+            Some(stashed) => (stashed.token, stashed.email),
             None if newest("").is_some() => {
                 let reason =
                     "The form is about another address than the link. Open the link in the mail again.";
@@ -117,7 +119,7 @@ pub async fn find(
 pub fn forget(visitor: &Visitor, purpose: Purpose, email: &str) {
     let cookie = visitor.mail_links().unwrap_or_default();
     let others =
-        cookie.split(',').filter_map(StashedLink::parse).filter(|kept| !kept.is_about(purpose, email));
+        cookie.split(',').filter_map(StashedLink::parse).filter(|stashed| !stashed.is_about(purpose, email));
     write(visitor, others, None);
 }
 

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use sample_app::clock::Clock;
-use sample_app::db::{Conn, Link};
+use sample_app::db::{Backend, Conn};
 use sample_app::error::{Error, Result};
 use sample_app::models::micropost::Micropost;
 use sample_app::models::user::User;
@@ -27,11 +27,11 @@ async fn seeded() -> (TestApp, i64) {
 
 /// Runs the test's own SQL through the application's pool and its time-out handling.
 async fn ask(conn: &mut Conn, sql: &'static str) -> Result<()> {
-    let answer = match conn.ask()? {
-        Link::Sqlite(object) => Conn::answer(fetch(&mut **object, sql)).await,
-        Link::MySql(object) => Conn::answer(fetch(&mut **object, sql)).await,
+    let answer = match conn.backend_mut()? {
+        Backend::Sqlite(object) => Conn::with_timeout(fetch(&mut **object, sql)).await,
+        Backend::MySql(object) => Conn::with_timeout(fetch(&mut **object, sql)).await,
     };
-    conn.settle(answer)
+    conn.finish(answer)
 }
 
 async fn fetch<'c, C>(conn: C, sql: &'static str) -> sqlx::Result<()>
@@ -43,20 +43,20 @@ where
 
 /// The server's connection id; SQLite has none.
 async fn connection_id(conn: &mut Conn) -> Option<i64> {
-    let answer = match conn.ask().unwrap() {
-        Link::Sqlite(_) => (true, Ok(None)),
-        Link::MySql(object) => {
+    let answer = match conn.backend_mut().unwrap() {
+        Backend::Sqlite(_) => (true, Ok(None)),
+        Backend::MySql(object) => {
             let sql = "SELECT CAST(CONNECTION_ID() AS SIGNED)";
-            Conn::answer(sqlx::query_scalar(sql).fetch_one(&mut **object)).await
+            Conn::with_timeout(sqlx::query_scalar(sql).fetch_one(&mut **object)).await
         }
     };
-    conn.settle(answer).unwrap()
+    conn.finish(answer).unwrap()
 }
 
 /// Takes all connections of the pool at once and asserts that each returns its own answer. Returns their ids.
 async fn every_connection_answers(app: &TestApp, user_id: i64) -> Vec<Option<i64>> {
     app.pool_is_whole().await;
-    let most = app.app.db.most_here();
+    let most = app.app.db.max_per_thread();
     let (mut held, mut ids) = (Vec::new(), Vec::new());
     for n in 0..most {
         let mut conn = app.app.db.conn().await.unwrap_or_else(|error| panic!("{n} of {most}: {error}"));

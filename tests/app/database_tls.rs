@@ -45,16 +45,16 @@ async fn the_connection_is_encrypted() {
 }
 
 async fn tls_cipher(app: &TestApp) -> String {
-    use sample_app::db::{Conn, Link};
+    use sample_app::db::{Backend, Conn};
     let mut conn = app.app.db.conn().await.unwrap();
-    let answer = match conn.ask().unwrap() {
-        Link::Sqlite(_) => (true, Ok((String::new(), String::new()))),
-        Link::MySql(object) => {
+    let answer = match conn.backend_mut().unwrap() {
+        Backend::Sqlite(_) => (true, Ok((String::new(), String::new()))),
+        Backend::MySql(object) => {
             let sql = "SHOW SESSION STATUS LIKE 'Ssl_cipher'";
-            Conn::answer(sqlx::query_as(sql).fetch_one(&mut **object)).await
+            Conn::with_timeout(sqlx::query_as(sql).fetch_one(&mut **object)).await
         }
     };
-    let (_, cipher): (String, String) = conn.settle(answer).unwrap();
+    let (_, cipher): (String, String) = conn.finish(answer).unwrap();
     cipher
 }
 

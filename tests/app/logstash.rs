@@ -262,8 +262,8 @@ async fn says_whether_it_can_be_reached() {
     let logs = Logs::new(&settings(&rsyslog.url())).unwrap();
     assert_eq!((logs.address(), logs.shipping()), (rsyslog.url(), Some(Shipping::default())));
     assert!(logs.ping().await.is_ok());
-    assert!(matches!(logs.call_stats().pulse().last, Some(Ok(_))));
+    assert!(matches!(logs.call_stats().snapshot().last, Some(Ok(_))));
     rsyslog.server.kill();
     assert!(logs.ping().await.unwrap_err().to_string().contains("refused"));
-    assert!(logs.call_stats().pulse().last_error.is_some());
+    assert!(logs.call_stats().snapshot().last_error.is_some());
 }

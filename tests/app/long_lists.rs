@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use chrono::TimeDelta;
-use sample_app::db::{Conn, Link};
+use sample_app::db::{Backend, Conn};
 use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::person::Person as Listed;
 use sample_app::models::relationship;
@@ -199,14 +199,14 @@ async fn a_walk_is_not_disturbed() {
 
 /// Rows that the server has read on this connection, from tables, indexes and sorts.
 async fn rows_read(conn: &mut Conn) -> i64 {
-    let answer = match conn.ask().unwrap() {
-        Link::Sqlite(_) => (true, Ok(Vec::new())),
-        Link::MySql(object) => {
+    let answer = match conn.backend_mut().unwrap() {
+        Backend::Sqlite(_) => (true, Ok(Vec::new())),
+        Backend::MySql(object) => {
             let sql = "SHOW SESSION STATUS LIKE 'Handler_read%'";
-            Conn::answer(sqlx::query_as(sql).fetch_all(&mut **object)).await
+            Conn::with_timeout(sqlx::query_as(sql).fetch_all(&mut **object)).await
         }
     };
-    let counts: Vec<(String, String)> = conn.settle(answer).unwrap();
+    let counts: Vec<(String, String)> = conn.finish(answer).unwrap();
     counts.iter().map(|(_, count)| count.parse::<i64>().unwrap()).sum()
 }
 

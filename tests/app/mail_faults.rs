@@ -27,13 +27,13 @@ async fn a_server_that_is_down_for_an_hour_loses_no_mail_and_is_not_hammered() {
         sign_up(&app, name).await;
     }
     until(&app, FAILED, 1).await;
-    let before = app.app.mailer.call_stats().pulse().totals.1;
+    let before = app.app.mailer.call_stats().snapshot().totals.1;
     assert_eq!(before, 1, "five mails wait after one failure");
     for _ in 0..60 {
         pass(&app, TimeDelta::minutes(1));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let tries = app.app.mailer.call_stats().pulse().totals.1;
+    let tries = app.app.mailer.call_stats().snapshot().totals.1;
     assert!(tries <= 9, "{tries} attempts in an hour, longer and longer apart");
     assert_eq!(app.database.db_number(WAITING).await, 5);
     server.server.start_again();
@@ -84,7 +84,7 @@ async fn a_454_pauses_the_whole_queue() {
         pass(&app, TimeDelta::seconds(38));
         assert_eq!(ids(&server.wait_for_mails(10).await).len(), 10);
         until(&app, ALL, 0).await;
-        assert_eq!(app.app.mailer.call_stats().pulse().totals, (10, 1), "{fault}");
+        assert_eq!(app.app.mailer.call_stats().snapshot().totals, (10, 1), "{fault}");
     }
 }
 
@@ -139,7 +139,7 @@ async fn a_recipient_refused_for_now_delays_no_other_mail() {
         assert_eq!(app.database.db_number(ATTEMPTS).await, 1, "{fault}");
         assert_eq!(app.database.db_number(PARKED).await, 0, "{fault}");
         assert_eq!(
-            app.app.mailer.call_stats().pulse().totals,
+            app.app.mailer.call_stats().snapshot().totals,
             (7, 0),
             "a server that refuses a mail is well"
         );
@@ -186,7 +186,7 @@ async fn a_5xx_to_the_recipient_parks_too() {
     until(&app, PARKED, 3).await;
     assert!(app.database.db_text(WHY).await.contains("550"));
     assert_eq!(app.database.db_number(ATTEMPTS).await, 1);
-    let pulse = app.app.mailer.call_stats().pulse();
+    let pulse = app.app.mailer.call_stats().snapshot();
     assert_eq!(pulse.totals, (3, 0), "a server that refuses a mail is well");
 }
 
@@ -239,7 +239,7 @@ async fn two_instances_never_send_one_mail_twice() {
     until(&one, ALL, 0).await;
     let mails = server.mails();
     assert_eq!((mails.len(), ids(&mails).len()), (60, 60));
-    let each = [&one, &other].map(|app| app.app.mailer.call_stats().pulse().totals.0);
+    let each = [&one, &other].map(|app| app.app.mailer.call_stats().snapshot().totals.0);
     assert!(each[0] > 0 && each[1] > 0 && each[0] + each[1] == 60, "{each:?}: both worked");
 }
 

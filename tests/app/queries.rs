@@ -392,9 +392,9 @@ async fn jobs() {
 }
 
 /// The macros that run SQL (src/db/conn.rs).
-const MACROS: [&str; 5] = ["execute!(", "fetch_all!(", "fetch_one!(", "fetch_optional!(", "on!("];
+const MACROS: [&str; 5] = ["execute!(", "fetch_all!(", "fetch_one!(", "fetch_optional!(", "with_backend!("];
 
-/// Whether the text contains this word, and not as the end of another (`on!(` in `json!(`).
+/// Whether the text contains this word, and not as the end of another (`with_backend!(` in `json!(`).
 fn names(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
 }

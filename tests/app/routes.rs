@@ -249,7 +249,7 @@ async fn a_panic_is_a_500_and_the_process_lives() {
     let app = TestApp::start().await;
     let michael = app.db_person("michael").await;
     let data = app.app.clone();
-    let server = HttpServer::new(move || sample_app::server::around(data.clone(), with_a_panic))
+    let server = HttpServer::new(move || sample_app::server::build_app(data.clone(), with_a_panic))
         .workers(1)
         .disable_signals()
         .bind("127.0.0.1:0")

@@ -38,7 +38,7 @@ async fn people_sign_up_by_mail_on_both_ports_and_by_both_kinds_of_auth() {
         let form = page.form("Activate my account").set("user[password]", PASSWORD);
         let page = browser.submit(form).await;
         page.assert_flash("success", "Account activated!");
-        let pulse = app.app.mailer.call_stats().pulse();
+        let pulse = app.app.mailer.call_stats().snapshot();
         assert_eq!((pulse.totals, pulse.last.map(|last| last.is_ok())), ((1, 0), Some(true)));
         app.app.mailer.ping().await.unwrap();
         assert_eq!(server.count(&format!("AUTH {auth} ok")), 2, "a ping goes all the way in");
@@ -71,7 +71,7 @@ async fn no_word_to_a_server_whose_certificate_is_not_right() {
         let error = app.app.mailer.ping().await.unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
         assert_eq!((server.count("AUTH"), server.count("MAIL"), server.count("DATA")), (0, 0, 0));
-        assert_eq!(app.app.mailer.call_stats().pulse().totals, (0, 2));
+        assert_eq!(app.app.mailer.call_stats().snapshot().totals, (0, 2));
     }
     // Data injected before STARTTLS must not be processed under TLS.
     let server = MailServer::start_with("starttls", "PLAIN");
@@ -140,7 +140,7 @@ async fn no_connection_is_left_idle() {
     server.wait_for_rest().await;
     push(&app, 1).await;
     server.wait_for_mails(4).await;
-    assert_eq!((server.count("AUTH"), app.app.mailer.call_stats().pulse().totals), (2, (4, 0)));
+    assert_eq!((server.count("AUTH"), app.app.mailer.call_stats().snapshot().totals), (2, (4, 0)));
 }
 
 /// A server that accepts connections but does not answer.

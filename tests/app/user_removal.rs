@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sample_app::db::{Conn, Link};
+use sample_app::db::{Backend, Conn};
 use sample_app::error::Result;
 use sample_app::models::relationship;
 use sample_app::models::timeline;
@@ -113,11 +113,11 @@ async fn a_session_does_not_count_for_somebody_who_gets_the_id_later() {
 
 /// Number of row locks of this connection's transaction.
 async fn rows_locked(db: &mut Conn) -> Result<i64> {
-    let Link::MySql(object) = db.ask()? else { panic!() };
+    let Backend::MySql(object) = db.backend_mut()? else { panic!() };
     let sql = "SELECT CAST(trx_rows_locked AS SIGNED) FROM information_schema.innodb_trx \
                WHERE trx_mysql_thread_id = CONNECTION_ID()";
     let locked = sqlx::query_scalar(sql).fetch_one(&mut **object).await;
-    db.settle((locked.is_ok(), locked.map_err(Into::into)))
+    db.finish((locked.is_ok(), locked.map_err(Into::into)))
 }
 
 /// Number of row locks of the transaction that waits for one held by `other`.

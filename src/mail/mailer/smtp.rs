@@ -100,7 +100,7 @@ impl Smtp {
         let concerns_mail =
             |error: &&_| matches!(error, DeliveryError::Permanent(_) | DeliveryError::Deferred(_));
         let trouble = sent.as_ref().err().filter(|error| !concerns_mail(error));
-        self.call_stats.note(start.elapsed(), trouble);
+        self.call_stats.record(start.elapsed(), trouble);
         sent
     }
 
@@ -147,7 +147,7 @@ impl Smtp {
             close(connection).await;
             answered.map(|_| ()).map_err(session_fault)
         };
-        self.call_stats.watch(round_trip).await
+        self.call_stats.observe(round_trip).await
     }
 
     pub(super) async fn hang_up(&self) {

@@ -22,7 +22,7 @@ const BYTES_PER_PIXEL: u64 = 1 + 4 + 4 + 4;
 
 /// Result of the walk over a GIF.
 #[derive(Default)]
-pub(super) struct Outline {
+pub(super) struct Container {
     /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
     /// The GIF without the bytes that the decoder does not accept, and with a trailer.
@@ -34,11 +34,11 @@ pub(super) struct Outline {
     repeat: Option<Repeat>,
 }
 
-impl Outline {
+impl Container {
     /// Walks over a GIF to its end: the trailer, or else the end of the file between two blocks, or a byte that begins
     /// no block. Browsers show all of these, and skip zeros between blocks.
-    pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
-        let mut gif = Outline::default();
+    pub(super) fn read(bytes: &[u8]) -> Result<Container, Refusal> {
+        let mut gif = Container::default();
         let mut rest = bytes;
         let [..] = next_bytes::<6>(&mut rest)?;
         let canvas = area(&mut rest)?;
@@ -94,14 +94,14 @@ impl Outline {
     }
 }
 
-/// Decodes a file that [`Outline::read`] accepted, and encodes it again.
-pub(super) fn read(outline: &Outline) -> Result<Picture, Refusal> {
-    let mut decoder = GifDecoder::new(Cursor::new(&outline.clean))?;
+/// Decodes a file that [`Container::read`] accepted, and encodes it again.
+pub(super) fn read(container: &Container) -> Result<Picture, Refusal> {
+    let mut decoder = GifDecoder::new(Cursor::new(&container.clean))?;
     decoder.set_limits(limits(MAX_MEMORY))?; // in case it finds more than the walk did
     let (width, height) = fit(decoder.dimensions().0, decoder.dimensions().1);
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new_with_speed(&mut bytes, SPEED);
-    if let Some(repeat) = outline.repeat {
+    if let Some(repeat) = container.repeat {
         encoder.set_repeat(repeat)?;
     }
     // One by one: 100 decoded frames would exceed the memory limit.

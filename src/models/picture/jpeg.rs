@@ -24,7 +24,7 @@ const END: [u8; 18] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xf
 
 /// Result of the walk over a JPEG.
 #[derive(Default)]
-pub(super) struct Outline {
+pub(super) struct Container {
     /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
     width: u16,
@@ -45,11 +45,11 @@ pub(super) struct Outline {
     ended: bool,
 }
 
-impl Outline {
+impl Container {
     /// Walks over a JPEG to the end of its (first) image. A missing end marker is accepted, since cameras forget it and
     /// browsers do not need it, unless data is missing as well.
-    pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
-        let mut jpeg = Outline::default();
+    pub(super) fn read(bytes: &[u8]) -> Result<Container, Refusal> {
+        let mut jpeg = Container::default();
         let (mut jfif, mut adobe) = (false, None);
         let mut rest = bytes.get(2..).unwrap_or_default();
         loop {
@@ -136,14 +136,14 @@ impl Outline {
     }
 }
 
-/// Decodes a file that [`Outline::read`] accepted.
-pub(super) fn read(mut bytes: Vec<u8>, outline: &Outline) -> Result<Still, Refusal> {
-    if !outline.ended {
-        bytes.truncate(outline.end);
+/// Decodes a file that [`Container::read`] accepted.
+pub(super) fn read(mut bytes: Vec<u8>, container: &Container) -> Result<Still, Refusal> {
+    if !container.ended {
+        bytes.truncate(container.end);
         while bytes.pop_if(|last| *last == 0xff).is_some() {} // half of the missing marker
         bytes.extend(END);
     }
-    let (mut decoder, width, height) = decoder(&bytes, outline.is_rgb)?;
+    let (mut decoder, width, height) = decoder(&bytes, container.is_rgb)?;
     let decoded = decoder.decode().map_err(broken)?;
     let (width, height) = (width.into(), height.into());
     let pixels = match decoder.info().map(|info| info.pixel_format) {
@@ -158,7 +158,7 @@ pub(super) fn read(mut bytes: Vec<u8>, outline: &Outline) -> Result<Still, Refus
     };
     Ok(Still {
         pixels: pixels.ok_or(Refusal::Broken)?,
-        fitted: fit(outline.width.into(), outline.height.into()),
+        fitted: fit(container.width.into(), container.height.into()),
         profile: decoder.icc_profile().and_then(|icc| color::from_icc(&icc)),
         orientation: decoder
             .exif_data()

@@ -14,7 +14,7 @@ use super::{Format, MAX_PIXELS, Refusal, check, color, limits, next_bytes, next_
 const MAX_HEADER: u64 = 16 << 20;
 
 /// Result of the walk over a PNG.
-pub(super) struct Outline {
+pub(super) struct Container {
     /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
     /// Whether there is an sRGB chunk.
@@ -24,10 +24,10 @@ pub(super) struct Outline {
     chromaticities: Option<[f32; 8]>,
 }
 
-impl Outline {
+impl Container {
     /// Walks over a PNG up to its last chunk; the decoder does not read that far.
-    pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
-        let mut png = Outline { memory: 0, srgb: false, cicp: None, gamma: None, chromaticities: None };
+    pub(super) fn read(bytes: &[u8]) -> Result<Container, Refusal> {
+        let mut png = Container { memory: 0, srgb: false, cicp: None, gamma: None, chromaticities: None };
         let mut rest = bytes.get(8..).unwrap_or_default();
         loop {
             let length = u32::from_be_bytes(next_bytes(&mut rest)?) as usize;
@@ -67,10 +67,10 @@ impl Outline {
     }
 }
 
-/// Decodes a file that [`Outline::read`] accepted.
-pub(super) fn read(bytes: &[u8], outline: &Outline) -> Result<Still, Refusal> {
+/// Decodes a file that [`Container::read`] accepted.
+pub(super) fn read(bytes: &[u8], container: &Container) -> Result<Still, Refusal> {
     let mut decoder = decoder(bytes)?;
-    let profile = outline.profile(decoder.icc_profile()?);
+    let profile = container.profile(decoder.icc_profile()?);
     Still::decode(decoder, profile, Format::Png)
 }
 

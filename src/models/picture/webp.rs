@@ -11,7 +11,7 @@ use super::{Format, MAX_PIXELS, Refusal, check, color, next_bytes, next_slice};
 
 /// Result of the walk over a WebP.
 #[derive(Default)]
-pub(super) struct Outline {
+pub(super) struct Container {
     /// Memory needed for decoding, in bytes.
     pub(super) memory: u64,
     /// Pixels of the canvas, or of a frame that claims to be larger.
@@ -21,10 +21,10 @@ pub(super) struct Outline {
     alpha: bool,
 }
 
-impl Outline {
+impl Container {
     /// Walks over all chunks. Each states a size of its own, and the decoder trusts some of them at first.
-    pub(super) fn read(bytes: &[u8]) -> Result<Outline, Refusal> {
-        let mut webp = Outline::default();
+    pub(super) fn read(bytes: &[u8]) -> Result<Container, Refusal> {
+        let mut webp = Container::default();
         webp.chunks(bytes.get(12..).unwrap_or_default())?;
         // In bytes. Lossy: the planes and the pixels. Lossless: RGBA and the pixels. Transparency: planes of its own,
         // decoded like a lossless picture. An animation: the canvas as well.
@@ -94,7 +94,7 @@ impl Outline {
     }
 }
 
-/// Decodes a file that [`Outline::read`] accepted. A transparent picture becomes a PNG, any other a JPEG: not every
+/// Decodes a file that [`Container::read`] accepted. A transparent picture becomes a PNG, any other a JPEG: not every
 /// program that shows pictures supports WebP.
 pub(super) fn read(bytes: &[u8]) -> Result<Still, Refusal> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(broken)?;

@@ -51,7 +51,7 @@ impl Target {
 }
 
 /// Nothing is expected from Logstash: what comes is thrown away, and the end is news.
-pub(super) async fn end_of(mut reading: ReadHalf<Connection>) -> io::Error {
+pub(super) async fn wait_for_eof(mut reading: ReadHalf<Connection>) -> io::Error {
     let mut nothing = [0; 1024];
     loop {
         match reading.read(&mut nothing).await {

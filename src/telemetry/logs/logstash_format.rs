@@ -147,7 +147,7 @@ mod tests {
     fn an_event_is_one_flat_object() {
         let id = RequestId::next();
         let lines = lines_of(|| {
-            id.around_sync(|| {
+            id.sync_scope(|| {
                 tracing::warn!(target: "audit", number = 7, part = 0.5, yes = true, none = None::<i64>, "two\nlines");
             });
             tracing::trace!(path = "/users");

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Stats;
-use super::spool::{Read, Spool};
+use super::spool::{Spool, SpoolChunk};
 
 /// Bytes written at once.
 pub(super) const BLOCK: usize = 64 * 1024;
@@ -44,18 +44,18 @@ impl Block {
 /// See the module.
 pub(super) struct Queue {
     waiting: VecDeque<Rc<Block>>,
-    in_flight: VecDeque<(Instant, Written)>,
+    in_flight: VecDeque<(Instant, InFlight)>,
     /// Of those on the way that are in memory.
-    on_the_way_bytes: usize,
+    in_flight_bytes: usize,
     spool: Spool,
     /// Whether there is reason to believe that lines leave soon.
     prefer_memory: bool,
     stats: Arc<Stats>,
 }
 
-enum Written {
+enum InFlight {
     Memory(Rc<Block>),
-    Disk(Read),
+    Disk(SpoolChunk),
 }
 
 impl Queue {
@@ -64,7 +64,7 @@ impl Queue {
         Queue {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
-            on_the_way_bytes: 0,
+            in_flight_bytes: 0,
             spool,
             prefer_memory: true,
             stats,
@@ -94,13 +94,13 @@ impl Queue {
         let now = Instant::now();
         let block = match self.waiting.pop_front() {
             Some(block) => {
-                self.in_flight.push_back((now, Written::Memory(block.clone())));
-                self.on_the_way_bytes += block.bytes.len();
+                self.in_flight.push_back((now, InFlight::Memory(block.clone())));
+                self.in_flight_bytes += block.bytes.len();
                 block
             }
             None => {
-                let (block, piece) = self.spool.next()?;
-                self.in_flight.push_back((now, Written::Disk(piece)));
+                let (block, chunk) = self.spool.next()?;
+                self.in_flight.push_back((now, InFlight::Disk(chunk)));
                 Rc::new(block)
             }
         };
@@ -127,28 +127,28 @@ impl Queue {
     /// The connection broke: what was written in the last moments may be lost, and waits again.
     pub(super) fn take_back(&mut self) {
         for (_, written) in std::mem::take(&mut self.in_flight).into_iter().rev() {
-            if let Written::Memory(block) = written {
+            if let InFlight::Memory(block) = written {
                 self.waiting.push_front(block);
             }
         }
-        self.on_the_way_bytes = 0;
+        self.in_flight_bytes = 0;
         self.spool.rewind();
         self.count();
     }
 
     /// What was written long enough ago has arrived.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn ack(&mut self) {
         while let Some((at, _)) = self.in_flight.front()
-            && (at.elapsed() >= SETTLE || self.on_the_way_bytes > MEMORY)
+            && (at.elapsed() >= SETTLE || self.in_flight_bytes > MEMORY)
         {
-            self.settle_oldest();
+            self.ack_oldest();
         }
     }
 
     /// All that was written has arrived: the other side said so.
-    pub(super) fn settle_all(&mut self) {
+    pub(super) fn ack_all(&mut self) {
         while !self.in_flight.is_empty() {
-            self.settle_oldest();
+            self.ack_oldest();
         }
     }
 
@@ -199,10 +199,10 @@ impl Queue {
         self.waiting.iter().map(|block| block.bytes.len()).sum::<usize>() + block.bytes.len() <= MEMORY
     }
 
-    fn settle_oldest(&mut self) {
+    fn ack_oldest(&mut self) {
         match self.in_flight.pop_front() {
-            Some((_, Written::Memory(block))) => self.on_the_way_bytes -= block.bytes.len(),
-            Some((_, Written::Disk(piece))) => self.spool.settle(piece),
+            Some((_, InFlight::Memory(block))) => self.in_flight_bytes -= block.bytes.len(),
+            Some((_, InFlight::Disk(chunk))) => self.spool.ack(chunk),
             None => {}
         }
     }

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Stats;
-use super::connection::{Connection, Target, end_of, slow};
+use super::connection::{Connection, Target, slow, wait_for_eof};
 use super::queue::Queue;
 use crate::config::authority;
 use crate::error::unusable;
@@ -115,7 +115,7 @@ impl Work {
             let is_last = *stop.borrow();
             let start = Instant::now();
             let connected = self.shipper.target.connect().await;
-            self.shipper.call_stats.note(start.elapsed(), connected.as_ref().err());
+            self.shipper.call_stats.record(start.elapsed(), connected.as_ref().err());
             let error = match connected {
                 Ok(connection) => {
                     self.shipper.stats.set_connected(true);
@@ -151,10 +151,10 @@ impl Work {
     /// Writes what there is until the connection breaks; without error when all is delivered and the program ends.
     async fn serve(&self, connection: Connection) -> io::Result<()> {
         let (reading, mut writing) = tokio::io::split(connection);
-        let mut end = pin!(end_of(reading));
+        let mut end = pin!(wait_for_eof(reading));
         let mut adopted = Instant::now();
         loop {
-            self.queue.borrow_mut().settle();
+            self.queue.borrow_mut().ack();
             if adopted.elapsed() >= MINUTE {
                 self.queue.borrow_mut().adopt();
                 adopted = Instant::now();
@@ -162,11 +162,11 @@ impl Work {
             let next = self.queue.borrow_mut().next();
             let Some(block) = next else {
                 if self.all_taken.get() {
-                    return self.part(writing, end).await;
+                    return self.close_gracefully(writing, end).await;
                 }
                 tokio::select! {
                     error = &mut end => {
-                        self.shipper.call_stats.note(Duration::ZERO, Some(&error));
+                        self.shipper.call_stats.record(Duration::ZERO, Some(&error));
                         return Err(error);
                     }
                     () = self.bell.notified() => {}
@@ -187,14 +187,14 @@ impl Work {
                     written.unwrap_or_else(|_| Err(slow("it does not take what is sent", WRITE)))
                 }
             };
-            self.shipper.call_stats.note(start.elapsed(), written.as_ref().err());
+            self.shipper.call_stats.record(start.elapsed(), written.as_ref().err());
             written?;
             self.shipper.stats.count_shipped(block.lines);
         }
     }
 
     /// Says good-bye and waits for the same from the other side: then it has read everything.
-    async fn part(
+    async fn close_gracefully(
         &self,
         mut writing: WriteHalf<Connection>,
         end: Pin<&mut impl Future<Output = io::Error>>,
@@ -204,7 +204,7 @@ impl Work {
         if error.kind() != io::ErrorKind::UnexpectedEof {
             return Err(error);
         }
-        self.queue.borrow_mut().settle_all();
+        self.queue.borrow_mut().ack_all();
         Ok(())
     }
 

@@ -42,12 +42,12 @@ struct SpoolFile {
     /// Bytes handed to the connection.
     read: u64,
     /// Bytes and lines that need not be sent again.
-    settled: Read,
+    acked: SpoolChunk,
 }
 
-/// A piece of a file.
+/// A chunk of a file.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Read {
+pub(super) struct SpoolChunk {
     number: u64,
     bytes: u64,
     lines: u64,
@@ -95,7 +95,7 @@ impl Spool {
     }
 
     /// The oldest lines that were not read yet.
-    pub(super) fn next(&mut self) -> Option<(Block, Read)> {
+    pub(super) fn next(&mut self) -> Option<(Block, SpoolChunk)> {
         loop {
             let at = self.files.iter().position(|file| file.read < file.bytes)?;
             let file = self.files.get_mut(at)?;
@@ -108,29 +108,30 @@ impl Spool {
                 continue;
             };
             bytes.truncate(end + 1);
-            let piece = Read { number: file.number, bytes: bytes.len() as u64, lines: count_lines(&bytes) };
-            file.read += piece.bytes;
+            let chunk =
+                SpoolChunk { number: file.number, bytes: bytes.len() as u64, lines: count_lines(&bytes) };
+            file.read += chunk.bytes;
             let block = Block::of_whole_lines(bytes);
-            self.stats.count_dropped(piece.lines - block.lines);
-            return Some((block, piece));
+            self.stats.count_dropped(chunk.lines - block.lines);
+            return Some((block, chunk));
         }
     }
 
     /// What was read has arrived.
-    pub(super) fn settle(&mut self, piece: Read) {
-        let Some(at) = self.files.iter().position(|file| file.number == piece.number) else { return };
+    pub(super) fn ack(&mut self, chunk: SpoolChunk) {
+        let Some(at) = self.files.iter().position(|file| file.number == chunk.number) else { return };
         let Some(file) = self.files.get_mut(at) else { return };
-        file.settled.bytes += piece.bytes;
-        file.settled.lines += piece.lines;
-        if file.settled.bytes >= file.bytes {
+        file.acked.bytes += chunk.bytes;
+        file.acked.lines += chunk.lines;
+        if file.acked.bytes >= file.bytes {
             self.forget(at, false);
         }
         self.count();
     }
 
-    /// What was read and not settled is read again.
+    /// What was read and not acked is read again.
     pub(super) fn rewind(&mut self) {
-        self.files.iter_mut().for_each(|file| file.read = file.settled.bytes);
+        self.files.iter_mut().for_each(|file| file.read = file.acked.bytes);
     }
 
     /// Takes over what processes left that are gone.
@@ -169,7 +170,15 @@ impl Spool {
         // nobody adopts.
         let _ = file.try_lock();
         std::fs::rename(&new, &path)?;
-        Ok(SpoolFile { number: self.made, path, file, bytes: 0, lines: 0, read: 0, settled: Read::default() })
+        Ok(SpoolFile {
+            number: self.made,
+            path,
+            file,
+            bytes: 0,
+            lines: 0,
+            read: 0,
+            acked: SpoolChunk::default(),
+        })
     }
 
     fn drop_oldest(&mut self) {
@@ -181,7 +190,7 @@ impl Spool {
         if let Some(file) = self.files.remove(at) {
             if is_loss {
                 // Some may be on their way and arrive all the same: rather one too many.
-                self.stats.count_dropped(file.lines.saturating_sub(file.settled.lines));
+                self.stats.count_dropped(file.lines.saturating_sub(file.acked.lines));
             }
             // Where it stays it is shipped once more by a later process.
             let _ = std::fs::remove_file(file.path);
@@ -194,7 +203,7 @@ impl Spool {
     }
 
     fn count(&self) {
-        let lines = self.files.iter().map(|file| file.lines.saturating_sub(file.settled.lines)).sum();
+        let lines = self.files.iter().map(|file| file.lines.saturating_sub(file.acked.lines)).sum();
         self.stats.set_spooled(lines, self.bytes());
     }
 }
@@ -223,7 +232,7 @@ impl SpoolFile {
             let _ = std::fs::remove_file(path);
             return None;
         }
-        Some(SpoolFile { number, path, file, bytes, lines, read: 0, settled: Read::default() })
+        Some(SpoolFile { number, path, file, bytes, lines, read: 0, acked: SpoolChunk::default() })
     }
 }
 

@@ -148,7 +148,7 @@ mod tests {
         let id = RequestId::next();
         speak(&stdout, || {
             tracing::warn!(number = 7, part = 0.5, yes = true, none = None::<i64>, "two\n\"lines\"");
-            id.around_sync(|| tracing::info!(target: "audit", event = "log_in", "audit"));
+            id.sync_scope(|| tracing::info!(target: "audit", event = "log_in", "audit"));
         });
         let waiting = stdout.0.lock().waiting.clone();
         let lines: Vec<Value> = waiting

@@ -1,4 +1,4 @@
-//! The page for everything that went wrong, in the dress of all others. It asks no service for anything, so it is there
+//! The page for everything that went wrong, in the layout of all others. It asks no service for anything, so it is there
 //! when they are not.
 
 use actix_web::HttpResponse;
@@ -38,7 +38,10 @@ struct ErrorPage {
 }
 
 /// Turns errors into answers.
-pub async fn dress(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+pub async fn render_error_pages(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let app = req.app_data::<Data<App>>().cloned();
     let res = next.call(req).await?;
     let status = res.status();
@@ -82,8 +85,8 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
         _ => {}
     }
     match error {
-        Error::LogInFirst => elsewhere("/login"),
-        Error::NotAllowed => elsewhere("/"),
+        Error::LogInFirst => redirect_to("/login"),
+        Error::NotAllowed => redirect_to("/"),
         Error::BadRequest(reason) | Error::Forbidden(reason) | Error::TooLarge(reason) => {
             page(app, req, status, reason)
         }
@@ -187,7 +190,7 @@ pub fn for_rejected(app: &App, status: StatusCode, id: RequestId) -> Vec<u8> {
     response
 }
 
-fn elsewhere(path: &'static str) -> HttpResponse {
+fn redirect_to(path: &'static str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((LOCATION, path))
         .insert_header((CACHE_CONTROL, "no-store"))

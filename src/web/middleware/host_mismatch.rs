@@ -10,7 +10,10 @@ use actix_web::middleware::Next;
 use crate::error::Error;
 
 /// Refuses requests that name two hosts.
-pub async fn check(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+pub async fn reject_host_mismatch(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let host = req.headers().get(HOST).map(|host| host.as_bytes());
     let is_other = |target: &str| host.is_some_and(|host| !host.eq_ignore_ascii_case(target.as_bytes()));
     if req.uri().authority().is_some_and(|target| is_other(target.as_str())) {

@@ -21,7 +21,10 @@ use crate::web::client_address::client_address;
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// Gives the request its id and writes its line.
-pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+pub async fn log_request(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let app = req.app_data::<Data<App>>();
     let mut line = Line {
         start: Instant::now(),
@@ -32,7 +35,7 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
         client: app.and_then(|app| client_address(req.request(), app.config.trusted_proxies)),
         written: false,
     };
-    let mut res = line.id.around(next.call(req)).await?;
+    let mut res = line.id.scope(next.call(req)).await?;
 
     if let Ok(value) = HeaderValue::from_str(line.id.as_str()) {
         res.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
@@ -40,7 +43,7 @@ pub async fn log(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<
     let (req, status) = (res.request(), res.status().as_u16());
     let route = req.match_pattern();
     if let Some(app) = req.app_data::<Data<App>>() {
-        app.request_metrics.note(route.as_deref(), status, line.start.elapsed());
+        app.request_metrics.record(route.as_deref(), status, line.start.elapsed());
     }
     line.write(route.as_deref(), status, authentication::current_user(req).map(|me| me.id));
     Ok(res)
@@ -59,7 +62,7 @@ struct Line {
 impl Line {
     fn write(&mut self, route: Option<&str>, status: u16, user_id: Option<i64>) {
         self.written = true;
-        self.id.around_sync(|| {
+        self.id.sync_scope(|| {
             tracing::info!(
                 target: "request",
                 method = self.method.as_str(),
@@ -86,8 +89,8 @@ impl Drop for Line {
 /// Counts a request that the HTTP parser rejected and writes its line. Nothing of it was read but the connection's address.
 pub fn log_rejected(app: &App, status: StatusCode, peer: Option<SocketAddr>) -> RequestId {
     let id = RequestId::next();
-    app.request_metrics.note(None, status.as_u16(), Duration::ZERO);
-    id.around_sync(|| {
+    app.request_metrics.record(None, status.as_u16(), Duration::ZERO);
+    id.sync_scope(|| {
         let client = peer.map(|peer| tracing::field::display(peer.ip()));
         tracing::info!(target: "request", status = status.as_u16(), rejected = true, client, "request");
     });

@@ -35,7 +35,7 @@ pub async fn run_detached(
     let id = RequestId::current().unwrap_or_else(RequestId::next);
     let gone = CancellationToken::new();
     let work = CLIENT_GONE.scope(gone.clone(), next.call(req));
-    let mut work = Box::pin(AssertUnwindSafe(id.around(work)).catch_unwind());
+    let mut work = Box::pin(AssertUnwindSafe(id.scope(work)).catch_unwind());
     // actix drops this future, and the guard with it, when the client goes away.
     let _guard = gone.drop_guard();
     let answer = match poll!(&mut work) {

@@ -16,7 +16,10 @@ use crate::error::Error;
 const MAX_SHOWN: usize = 100;
 
 /// Refuses unsafe requests from elsewhere.
-pub async fn check(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+pub async fn require_same_origin(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let own = || req.app_data::<Data<App>>().map(|app| app.config.app_url.origin()).unwrap_or_default();
     if req.method().is_safe() || is_same_origin(req.headers(), &own()) {
         return next.call(req).await;

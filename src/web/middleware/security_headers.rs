@@ -61,7 +61,10 @@ impl Headers {
 }
 
 /// Adds the headers that the answer does not have yet. While the program ends, each answer is the last of its connection.
-pub async fn add(req: ServiceRequest, next: Next<BoxBody>) -> actix_web::Result<ServiceResponse<BoxBody>> {
+pub async fn add_security_headers(
+    req: ServiceRequest,
+    next: Next<BoxBody>,
+) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let app = req.app_data::<Data<App>>().cloned();
     let mut res = next.call(req).await?;
     if app.as_ref().is_some_and(|app| app.is_stopping()) {

@@ -12,11 +12,11 @@ fn spool(folder: &Path, most: u64) -> (Spool, Arc<Stats>) {
     (Spool::new(folder.join("spool"), most, stats.clone()), stats)
 }
 
-fn read_all(spool: &mut Spool) -> (Vec<u8>, Vec<Read>) {
+fn read_all(spool: &mut Spool) -> (Vec<u8>, Vec<SpoolChunk>) {
     let (mut bytes, mut pieces) = (Vec::new(), Vec::new());
-    while let Some((block, piece)) = spool.next() {
+    while let Some((block, chunk)) = spool.next() {
         bytes.extend(&block.bytes);
-        pieces.push(piece);
+        pieces.push(chunk);
     }
     (bytes, pieces)
 }
@@ -40,7 +40,7 @@ fn gives_back_what_it_got_and_again_until_it_is_settled() {
     let (again, pieces) = read_all(&mut spool);
     assert_eq!(again, all);
     assert_eq!(stats.snapshot().spooled_lines, 10_000);
-    pieces.into_iter().for_each(|piece| spool.settle(piece));
+    pieces.into_iter().for_each(|chunk| spool.ack(chunk));
     assert_eq!(files(folder.path()), 0);
     let now = stats.snapshot();
     assert_eq!((now.spooled_lines, now.spooled_bytes, now.dropped), (0, 0, 0));
@@ -78,7 +78,7 @@ fn takes_over_what_a_dead_process_left_and_nothing_of_a_living_one() {
     let (all, pieces) = read_all(&mut second);
     assert_eq!(all, block(0..5000).bytes);
     assert_eq!((stats.snapshot().spooled_lines, stats.snapshot().dropped), (5000, 1));
-    pieces.into_iter().for_each(|piece| second.settle(piece));
+    pieces.into_iter().for_each(|chunk| second.ack(chunk));
     assert_eq!(files(folder.path()), 1);
 }
 
