@@ -18,9 +18,9 @@ use crate::services::limits::Limits;
 use crate::services::picture_decoder::PictureDecoder;
 use crate::services::redis::Redis;
 use crate::services::sessions::Sessions;
-use crate::services::tls;
 use crate::telemetry::logs::Logs;
 use crate::telemetry::request_metrics::RequestMetrics;
+use crate::tls;
 use crate::web::cookies::Cookies;
 use crate::web::middleware::security_headers::Headers;
 

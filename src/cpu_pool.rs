@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
+use crate::client_gone::client_gone;
 use crate::error::{Error, Result};
-use crate::web::middleware::run_detached::client_gone;
 
 /// Queue length per thread. A password takes about 20 ms, so the last one in the queue waits for 2 s.
 const QUEUE_PER_THREAD: usize = 100;

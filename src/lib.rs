@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod client_gone;
 pub mod clock;
 pub mod config;
 pub mod controllers;
@@ -22,5 +23,6 @@ pub mod server;
 pub mod services;
 pub mod telemetry;
 pub mod thread_local_pool;
+pub mod tls;
 pub mod views;
 pub mod web;

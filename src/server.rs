@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::jobs;
 use crate::jobs::worker::Worker;
 use crate::mail;
+use crate::mail::request_worker::RequestWorker;
 use crate::web::middleware::{error_pages, host_mismatch, request_log, same_origin, security_headers};
 use crate::web::{cookies, form};
 
@@ -89,7 +90,14 @@ pub async fn start(app: App) -> Result<Running> {
         picture_deletion_wakeup: app.picture_deletion_wakeup.clone(),
     };
     let job_worker = rt::spawn(worker.run(stopped.clone()));
-    let mail_request_worker = rt::spawn(mail::request_worker::run(app.clone(), stopped));
+    let request_worker = RequestWorker {
+        db: app.db.clone(),
+        config: app.config.clone(),
+        clock: app.clock.clone(),
+        wakeup: app.mail_request_wakeup.clone(),
+        mail_wakeup: app.mail_wakeup.clone(),
+    };
+    let mail_request_worker = rt::spawn(request_worker.run(stopped));
     let server = server.shutdown_timeout(DRAIN_SECONDS).disable_signals().run();
     Ok(Running {
         app,

@@ -11,4 +11,3 @@ pub mod probe;
 pub mod redis;
 pub mod sessions;
 pub mod single_flight;
-pub mod tls;

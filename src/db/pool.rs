@@ -17,8 +17,8 @@ use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::config::{MySql, SslMode};
 use crate::error::{Error, Failure, Result, unusable};
-use crate::services::tls;
 use crate::thread_local_pool::ThreadLocalPool;
+use crate::tls;
 
 pub(super) type Pool<M> = deadpool::managed::Pool<M>;
 

@@ -16,7 +16,8 @@ use crate::db::{Conn, Db, NeedsTls};
 use crate::error::{Error, Result};
 use crate::jobs::picture_deletion;
 use crate::models::picture::Format;
-use crate::services::{images, tls};
+use crate::services::images;
+use crate::tls;
 
 const HOST: &str = "DATABASE_URL (or RDS_HOSTNAME, MYSQL_DATABASE_HOST, AWS_INTRO_SAMPLE_DATABASE_HOST)";
 const NOT_MYSQL: &str = "look whether the port in DATABASE_URL (or behind the host in the other names) is that of MySQL, usually \

@@ -10,7 +10,7 @@ use crate::config::{AppUrl, Config, Images as Setting};
 use crate::error::{Error, Result};
 use crate::models::picture::Format;
 use crate::services::images::{Images, new_key};
-use crate::services::tls;
+use crate::tls;
 
 /// Longer than the SDK's own time-outs, because its errors say more. Finding credentials alone may take seconds.
 const LIMIT: Duration = Duration::from_secs(15);

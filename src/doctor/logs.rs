@@ -4,8 +4,8 @@ use super::network::Server;
 use super::{Check, Failed, Problem};
 use crate::config::{Config, Logstash};
 use crate::error::Result;
-use crate::services::tls;
 use crate::telemetry::logs::Logs;
+use crate::tls;
 
 pub(super) async fn run(config: &Config) -> Check {
     let Some(logstash) = &config.logstash else {

@@ -13,7 +13,7 @@ use super::{Check, Failed, LIMIT, Problem, StepResult, bad_file, folder, millise
 use crate::config::{Config, Mail, Smtp, SmtpTls};
 use crate::error::{Error, Result};
 use crate::mail::mailer::{DeliveryError, Mailer};
-use crate::services::tls;
+use crate::tls;
 
 const SETTING: &str = "SMTP_URL (or AWS_INTRO_SAMPLE_SMTP_ADDRESS)";
 /// Maximum length of a reply in bytes.

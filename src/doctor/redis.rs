@@ -10,7 +10,7 @@ use crate::config::{Config, Redis as Setting};
 use crate::error::{Error, Result};
 use crate::models::values::token::random_hex;
 use crate::services::redis::{PREFIX, Redis};
-use crate::services::tls;
+use crate::tls;
 
 const SETTING: &str = "REDIS_URL (or REDIS_HOST, AWS_INTRO_SAMPLE_REDIS_ADDRESS)";
 

@@ -78,7 +78,7 @@ impl Redis {
         let root_cert = match &config.redis_ca_file {
             Some(file) => {
                 // For the clearer error message if this is not a PEM file.
-                super::tls::certificates(file).map_err(|error| error.about("REDIS_CA_FILE"))?;
+                crate::tls::certificates(file).map_err(|error| error.about("REDIS_CA_FILE"))?;
                 Some(std::fs::read(file).map_err(Error::internal)?)
             }
             None => None,

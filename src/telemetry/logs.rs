@@ -32,7 +32,7 @@ use self::stdout::Stdout;
 use super::call_stats::CallStats;
 use crate::config::{AppEnv, Config, authority};
 use crate::error::{Error, Result};
-use crate::services::tls;
+use crate::tls;
 
 /// Lines that wait for the shipper's thread.
 const CHANNEL: usize = 10_000;

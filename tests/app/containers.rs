@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use sample_app::config::{Config, SETTINGS};
-use sample_app::services::tls;
+use sample_app::tls;
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
 

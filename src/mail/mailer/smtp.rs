@@ -24,8 +24,8 @@ use super::tls_stream::MailStream;
 use super::{DeliveryError, tell};
 use crate::config::{self, SmtpTls, authority};
 use crate::error::Result;
-use crate::services::tls;
 use crate::telemetry::call_stats::CallStats;
+use crate::tls;
 
 /// Timeout from the DNS lookup to the reply to EHLO, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -9,20 +9,9 @@ use actix_web::middleware::Next;
 use futures_util::{FutureExt, poll};
 use tokio_util::sync::CancellationToken;
 
+use crate::client_gone;
 use crate::error::Error;
 use crate::telemetry::request_id::RequestId;
-
-tokio::task_local! {
-    static CLIENT_GONE: CancellationToken;
-}
-
-/// Waits until the client of the request that this task works for has gone; for ever, where there is no such request.
-pub async fn client_gone() {
-    match CLIENT_GONE.try_with(CancellationToken::clone) {
-        Ok(gone) => gone.cancelled().await,
-        Err(_) => std::future::pending().await,
-    }
-}
 
 /// Runs the handler in a task of its own, unless it is done at once. A client that goes away then ends nothing half-way (a
 /// query, a transaction, a picture that is stored but not yet noted), and a panic ends the request with an answer, not the
@@ -34,7 +23,7 @@ pub async fn run_detached(
     let request = req.request().clone();
     let id = RequestId::current().unwrap_or_else(RequestId::next);
     let gone = CancellationToken::new();
-    let work = CLIENT_GONE.scope(gone.clone(), next.call(req));
+    let work = client_gone::scope(gone.clone(), next.call(req));
     let mut work = Box::pin(AssertUnwindSafe(id.scope(work)).catch_unwind());
     // actix drops this future, and the guard with it, when the client goes away.
     let _guard = gone.drop_guard();

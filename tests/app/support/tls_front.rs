@@ -21,7 +21,7 @@ pub struct TlsFront {
 impl TlsFront {
     /// Forwards to this address, on its own runtime.
     pub fn to(target: SocketAddr, certificates: &Certificates) -> TlsFront {
-        sample_app::services::tls::install();
+        sample_app::tls::install();
         let certificate = CertificateDer::from_pem_file(&certificates.cert).unwrap();
         let key = PrivateKeyDer::from_pem_file(&certificates.key).unwrap();
         let config =
