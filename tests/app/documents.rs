@@ -1,7 +1,7 @@
 //! The documents match the code: paths, commands, routes. (For the table of settings: src/config/tests/documents.rs.)
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use sample_app::routes;
 
@@ -66,21 +66,82 @@ fn every_link_in_the_documents_leads_somewhere() {
 #[test]
 fn the_architecture_names_every_module_and_folder() {
     let text = read("ARCHITECTURE.md");
-    assert!(text.lines().count() <= 120, "{} lines", text.lines().count());
+    assert!(text.lines().count() <= 160, "{} lines", text.lines().count());
     let places = std::fs::read_dir(root().join("src")).unwrap().map(|entry| entry.unwrap());
     for place in places {
         let name = place.file_name().into_string().unwrap();
         let module = name.trim_end_matches(".rs");
         let named =
             [format!("src/{module}.rs"), format!("src/{module}/")].iter().any(|path| text.contains(path));
-        assert!(
-            named || ["lib", "clock", "error", "seeds", "models", "controllers"].contains(&module),
-            "src/{name}"
-        );
+        assert!(named || ["lib", "main"].contains(&module), "src/{name}");
     }
     for folder in ["templates/", "static/", "migrations/", "tests/app/", "scripts/", "deploy/", "benches/"] {
         assert!(text.contains(&format!("`{folder}")), "{folder}");
     }
+}
+
+/// The rooms that may be imported by each room, from the table in ARCHITECTURE.md.
+fn allowed_imports(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let table = text.split("| room | what | imports |").nth(1).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let room = cells[1].trim_matches('`').trim_start_matches("src/").trim_end_matches(['/']);
+        let imports = cells[cells.len() - 2].split(", ").filter(|name| !name.is_empty());
+        (room.trim_end_matches(".rs").to_owned(), imports.map(str::to_owned).collect())
+    })
+    .collect()
+}
+
+/// Every `crate::ROOM` in the code of a file, without its comments and unit tests.
+fn imports(path: &Path) -> BTreeSet<String> {
+    let source = std::fs::read_to_string(path).unwrap();
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let paths = lines.flat_map(|line| line.split("crate::").skip(1).map(str::to_owned).collect::<Vec<_>>());
+    paths
+        .map(|path| path.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn rooms_import_only_what_the_architecture_allows() {
+    let base = ["config", "error", "tls", "clock", "client_gone", "cpu_pool", "thread_local_pool"];
+    let allowed = allowed_imports(&read("ARCHITECTURE.md"));
+    assert!(allowed.len() > 10 && allowed["controllers"].contains("models"), "{allowed:?}");
+    let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in sources(&root().join("src")) {
+        let place = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap();
+        let room = place.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+        if ["lib", "main"].contains(&room.as_str()) || place.contains("/tests") {
+            continue;
+        }
+        for import in imports(&path).into_iter().filter(|import| *import != room) {
+            let is_base = base.contains(&import.as_str());
+            let may = match base.contains(&room.as_str()) {
+                true => is_base,
+                false => is_base || allowed.get(&room).is_some_and(|rooms| rooms.contains(&import)),
+            };
+            assert!(may, "src/{place} imports crate::{import}: ARCHITECTURE.md does not allow it");
+            if !is_base {
+                seen.entry(room.clone()).or_default().insert(import);
+            }
+        }
+    }
+    let unused: Vec<_> = allowed
+        .iter()
+        .flat_map(|(room, imports)| imports.iter().map(move |import| (room, import)))
+        .filter(|(room, import)| !seen.get(*room).is_some_and(|seen| seen.contains(*import)))
+        .collect();
+    assert!(unused.is_empty(), "ARCHITECTURE.md allows what nobody needs: {unused:?}");
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
 }
 
 #[actix_web::test]

@@ -146,6 +146,7 @@ fn pipeline_fields() -> BTreeSet<String> {
     let fields: BTreeSet<_> = text
         .split(['{', ' '])
         .filter_map(|word| word.strip_prefix('[')?.split(']').next())
+        .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
         .map(str::to_owned)
         .collect();
     assert!(!fields.is_empty());
