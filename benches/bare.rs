@@ -1,9 +1,9 @@
-//! The bare server: the least that any server does for pages like ours, by the same libraries, for scripts/bench to
-//! compare with. One page a path, of as many bytes as the path says; each worker has its own connections, and nothing
-//! is checked, logged or looked after.
+//! The bare server: a lower bound for scripts/bench to compare with. It does the minimum that pages like ours need,
+//! with the same libraries. Each path is one page, of the size in bytes that the path gives; each worker has its own
+//! connections. There are no checks and no logs.
 //!
-//! `bare serve ADDRESS`, `bare sql < STATEMENTS` (prints the numbers they give) and `bare jpeg > FILE`; the first two
-//! want DATABASE_URL, the first REDIS_URL as well.
+//! Usage: `bare serve ADDRESS`, `bare sql < STATEMENTS` (prints the numbers they return), `bare jpeg > FILE`. `serve`
+//! needs DATABASE_URL and REDIS_URL, `sql` needs DATABASE_URL.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -26,7 +26,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Either, Row};
 use tokio::sync::Semaphore;
 
-/// Connections to the database a worker: as many as keep both cores busy, measured with 32 visitors.
+/// Database connections per worker: enough to keep both cores busy, measured with 32 clients.
 const CONNECTIONS: usize = 4;
 const KEY: &str = "bare:session";
 
@@ -49,7 +49,7 @@ struct Page<'a> {
     posts: &'a [Post],
 }
 
-/// What one worker has for itself.
+/// State of one worker thread.
 struct Worker {
     redis: MultiplexedConnection,
     database: MySqlConnectOptions,
@@ -68,7 +68,7 @@ impl Worker {
         let memory = vec![Block::new(); params.block_count()];
         Ok(Worker {
             redis,
-            // In plain text, as the application in this bench.
+            // Without TLS, like the application in this benchmark.
             database: database()?.ssl_mode(MySqlSslMode::Disabled),
             idle: RefCell::default(),
             permits: Semaphore::new(CONNECTIONS),
@@ -77,7 +77,8 @@ impl Worker {
         })
     }
 
-    /// A connection, to be given back to `idle` after its answer; dropped with a visitor who left, it is made anew.
+    /// A connection, which the caller returns to `idle` after its query. If the client disconnects, it is dropped
+    /// instead and replaced later.
     async fn connection(&self) -> sqlx::Result<MySqlConnection> {
         let idle = self.idle.borrow_mut().pop();
         match idle {
@@ -118,7 +119,7 @@ impl Worker {
     }
 }
 
-/// A page of so many bytes.
+/// A page padded to `bytes`.
 fn page(title: &str, posts: &[Post], bytes: usize) -> actix_web::Result<HttpResponse> {
     let mut html = String::with_capacity(bytes.max(8192));
     Page { title, posts }.render_into(&mut html).map_err(ErrorInternalServerError)?;
@@ -144,13 +145,13 @@ async fn one_get_one_query(
     page(&name, &worker.posts(user_id).await?, bytes)
 }
 
-/// Reads the form as far as to have it, and writes one row.
+/// Reads the body without parsing it, and inserts one row.
 async fn one_insert(worker: Data<Worker>, user_id: Path<i64>, _: Bytes) -> actix_web::Result<HttpResponse> {
     worker.insert(*user_id, "Deployed on a Friday. The weekend was quiet.").await?;
     Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/")).finish())
 }
 
-/// Argon2id as for a log-in, and nothing else.
+/// Only the Argon2id hash of a log-in.
 async fn one_hash(worker: Data<Worker>, password: Bytes) -> actix_web::Result<HttpResponse> {
     let mut hash = [0; Params::DEFAULT_OUTPUT_LEN];
     let memory = &mut worker.memory.borrow_mut()[..];
@@ -161,7 +162,7 @@ async fn one_hash(worker: Data<Worker>, password: Bytes) -> actix_web::Result<Ht
     Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/")).finish())
 }
 
-/// By TLS where the server has it: MySQL takes a password's first log-in in no other way.
+/// TLS if the server supports it: MySQL accepts the first log-in with a password only over TLS.
 fn database() -> Result<MySqlConnectOptions, Box<dyn Error>> {
     let options: MySqlConnectOptions = std::env::var("DATABASE_URL")?.parse()?;
     Ok(options.disable_statement_logging())
@@ -195,7 +196,7 @@ async fn sql() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// 4,000 x 3,000 pixels and about 4 MB, always the same: soft colours under the noise that a camera has.
+/// Always the same photo of 4,000 x 3,000 pixels and about 4 MB: smooth colours with noise like a camera's.
 fn jpeg() -> Result<(), Box<dyn Error>> {
     let mut noise = 1_u32;
     let photo = RgbImage::from_fn(4000, 3000, |x, y| {

@@ -1,4 +1,4 @@
-"""Rows that are not a page asked again and again: start, memory, and a page while others log in."""
+"""Rows that are not one repeated request: start-up, memory, photos, a page during log-ins, and a deletion."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ STARTS = 5
 
 
 def start(row, servers, machine, chosen):
-    """From the command to the first answer."""
+    """Time from the command to the first response."""
     times = []
     for _ in range(1 if chosen.smoke else STARTS):
         with machine.app(row.scale, row.env) as app:
@@ -26,13 +26,13 @@ def start(row, servers, machine, chosen):
 
 
 def idle_memory(row, servers, machine, chosen):
-    """Once it has answered, and nothing else."""
+    """Memory after the first response."""
     with machine.app(row.scale, row.env) as app:
         return memory(row, app, 40)
 
 
 def loaded_memory(row, servers, machine, chosen):
-    """After all rows above it that this process answered."""
+    """Memory after all rows above that this process has served."""
     return memory(row, servers["app"], 80)
 
 
@@ -41,8 +41,8 @@ def memory(row, app, most):
     return plain_line(row.page, row.scale, rss_mb=mb), f"{mb} MB <= {most} MB", mb <= most
 
 
-# libjpeg-turbo shrinks to an eighth while it decodes (draft), and Pillow does the rest. In C, for files of strangers: what the
-# application does without.
+# libjpeg-turbo scales down to an eighth while it decodes (draft), and Pillow does the rest. The application does not
+# use it, because it would run C code on files from strangers.
 DECODE = """
 import io, sys, time
 from PIL import Image
@@ -56,7 +56,7 @@ print(time.process_time())
 
 
 def photo(row, servers, machine, chosen, picture):
-    """Posts of a picture, compared with decoding and shrinking it by the fastest library."""
+    """Posts with a picture, compared with the fastest library for decoding and scaling it."""
     ours = Target(row.ours, servers["app"], machine, row.scale)
     for _ in range(chosen.rounds):
         ours.run(chosen.seconds)
@@ -69,7 +69,7 @@ def photo(row, servers, machine, chosen, picture):
 
 
 def crowd(row, servers, machine, chosen):
-    """The p99 of a page while visitors log in all the time, and without them, in turn."""
+    """The p99 of a page with and without constant log-ins, alternately."""
     page, log_ins = (Target(load, servers["app"], machine, row.scale) for load in (row.ours, row.other))
     alone, crowded, sent, refused = page.figures, Figures(), 0, 0
     for _ in range(chosen.rounds):
@@ -89,7 +89,7 @@ def crowd(row, servers, machine, chosen):
 
 
 def flood(row, servers, machine, chosen):
-    """The p99 of a page while 1,000 visitors log in at the same moment, and without them, in turn."""
+    """The p99 of a page with and without 1,000 simultaneous log-ins, alternately."""
     page, log_in = (Target(load, servers["app"], machine, row.scale) for load in (row.ours, row.other))
     alone, flooded, answers = page.figures, Figures(), []
     for _ in range(chosen.rounds):
@@ -110,7 +110,7 @@ def flood(row, servers, machine, chosen):
 
 
 async def all_at_once(target):
-    """Sends a request over each connection, once all are open; the status and the seconds of every answer."""
+    """Opens all connections, then sends one request on each; returns status and seconds of every response."""
     content_type, body = target.load.body
     host = f"{HERE}:{target.server.port}"
     head = f"POST {target.path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nSec-Fetch-Site: same-origin\r\n" \
@@ -131,7 +131,7 @@ async def all_at_once(target):
 
 
 def p99_line(row, alone, crowded):
-    """How a page fares in a crowd, compared with alone."""
+    """The line of a page under load, compared with the same page alone."""
     line = plain_line(
         row.page, row.scale, rps=round(crowded.requests / crowded.seconds, 1), p50_ms=round(median(crowded.p50s), 3),
         p99_ms=round(median(crowded.p99s), 3), times=round(median(crowded.p99s) / median(alone.p99s), 2))
@@ -139,7 +139,7 @@ def p99_line(row, alone, crowded):
 
 
 def deletion(row, servers, machine, chosen):
-    """Deletes person 2 with their 50,000 followers; somebody who follows them posts before and meanwhile. Comes last."""
+    """Deletes person 2 with 50,000 followers, while one of the followers posts. Must be the last row."""
     def left():
         return machine.sql(row.scale, "SELECT COUNT(*) FROM users WHERE id = 2")[0]
 

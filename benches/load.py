@@ -1,4 +1,4 @@
-"""Visitors that log in by the public pages and look at the answers, and wrk, which asks ten thousand times."""
+"""Clients that log in through the public pages and check the responses, and wrk, which repeats the requests."""
 
 import http.client
 import json
@@ -12,19 +12,19 @@ from machine import HERE, ROOT, Failed, cpu_seconds
 
 @dataclass
 class Load:
-    """What one server is asked for, and how its answer is known to be right."""
+    """A request to one server, and how to recognise the right response."""
 
     path: str
     on: str = "app"
     method: str = "GET"
-    visitors: list = field(default_factory=list)  # (address, password) of those who ask in turn; nobody: a stranger
-    shows: tuple = ()  # (text, how often) on the page; or where a POST leads
-    leads_to: str = "/"
-    key: str = ""  # SQL for what a link to a page deep in a list begins at: {key} in the path
-    counted: str = ""  # SQL for the number of rows that POSTs have made
+    visitors: list = field(default_factory=list)  # (email, password) of users who take turns; empty: not logged in
+    shows: tuple = ()  # (text, number of occurrences) on the page
+    leads_to: str = "/"  # regular expression for the Location of a POST
+    key: str = ""  # SQL for the key of a page deep in a list: {key} in the path
+    counted: str = ""  # SQL for the number of rows created by POSTs
     body: tuple = ("", b"")  # content type and bytes
     connections: int = 32
-    least_seconds: int = 1  # a round takes no less
+    least_seconds: int = 1  # minimum duration of a round
 
 
 def form(fields):
@@ -41,13 +41,13 @@ def multipart(fields, picture=None):
 
 
 class Visitor:
-    """A browser, as far as it matters here: keeps cookies, says where its forms come from."""
+    """A minimal browser: keeps cookies, and sends Origin and Sec-Fetch-Site with forms."""
 
     def __init__(self, port):
         self.port, self.cookies = port, {}
 
     def ask(self, method, path, body=("", b"")):
-        """Status, Location and body of the answer."""
+        """Returns status, Location and body of the response."""
         headers = {"Cookie": self.cookie(), "Accept-Encoding": "gzip, br"}
         if method != "GET":
             origin = f"http://{HERE}:{self.port}"
@@ -74,7 +74,7 @@ class Visitor:
 
 @dataclass
 class Figures:
-    """What a load cost, summed up over its rounds."""
+    """The cost of a load, summed over its rounds."""
 
     requests: int = 0
     seconds: float = 0
@@ -90,7 +90,7 @@ class Figures:
 
 
 class Target:
-    """A load on the server that it is for, ready to be measured again and again."""
+    """A load on its server, ready to be measured in several rounds."""
 
     def __init__(self, load, server, machine, scale, size=0):
         self.load, self.server, self.machine, self.scale = load, server, machine, scale
@@ -106,7 +106,7 @@ class Target:
         self.size = self.check()
 
     def check(self):
-        """Asks once, looks at the answer, and gives the size of its body."""
+        """Sends the request once, checks the response, and returns the size of its body."""
         load = self.load
         status, location, content = self.visitors[0].ask(load.method, self.path, load.body)
         where = f"{load.method} {self.path} on {load.on}"
@@ -140,7 +140,7 @@ class Target:
         return ["wrk", *size, *script]
 
     def run(self, seconds, keep=True):
-        """One round; the answers are looked at before and after it, and none in between may be another one."""
+        """One round. Checks the response before and after it; those in between must have the same size and status."""
         self.check()
         rows, before = self.rows(), self.cpu()
         ran = subprocess.run(self.command(max(seconds, self.load.least_seconds)), capture_output=True, text=True)
@@ -164,7 +164,7 @@ class Target:
 
 
 def outcome(ran):
-    """What wrk.lua printed."""
+    """Parses the output of wrk.lua."""
     lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
     if ran.returncode or not lines:
         raise Failed(f"wrk: {ran.stdout}{ran.stderr}")

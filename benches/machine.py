@@ -1,4 +1,5 @@
-"""What runs while the bench measures: private servers, the application, the bare server, nginx; and what each uses."""
+"""The processes of the benchmark (private servers, the application, the bare server, nginx) and their CPU and
+memory."""
 
 import contextlib
 import gzip
@@ -13,23 +14,23 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What is measured is what is deployed.
+# Measures the binary that is deployed.
 RELEASE = Path(subprocess.check_output([ROOT / "deploy/build", "--path"], text=True).strip()).parent
 KEPT = ROOT / "target/bench"
 HERE = "127.0.0.1"
 TICKS = os.sysconf("SC_CLK_TCK")
 
-# The database waits for the disk at each commit, as RDS does, and has the large data in memory.
+# The database flushes to disk at each commit, like RDS, and can hold the large data in memory.
 DURABLE = ["--innodb-flush-log-at-trx-commit=1", "--innodb-flush-method=O_DIRECT", "--innodb-buffer-pool-size=3G"]
 LOG = {"mariadb": "--innodb-log-file-size=1G", "mysql": "--innodb-redo-log-capacity=1G"}
 
 
 class Failed(Exception):
-    """The bench cannot go on; says why."""
+    """The benchmark cannot continue; the message gives the reason."""
 
 
 def cpu_seconds(pid):
-    """CPU time of a process and of its children that live, user and system, all threads."""
+    """CPU seconds (user and system, all threads) of a process and its living children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return (int(fields[11]) + int(fields[12])) / TICKS + sum(cpu_seconds(child) for child in children)
@@ -47,13 +48,13 @@ def free_port():
 
 
 class Server:
-    """A program that answers at 127.0.0.1:port."""
+    """A program that serves HTTP at 127.0.0.1:port."""
 
     def __init__(self, command, port, environment, log):
         self.port, self.log, began = port, log, time.monotonic()
         environment = {"PATH": os.environ["PATH"]} | environment
         with open(log, "ab") as errors:
-            # Log lines are written, and go nowhere: this measures the program, not the disk.
+            # Log lines are written to /dev/null: this measures the program, not the disk.
             self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors)
         self.pid = self.process.pid
         while not self.answers():
@@ -85,12 +86,12 @@ class Server:
 
 
 class Machine:
-    """The private servers, and whatever is started beside them; all of it ends with the `with`."""
+    """The private servers and all other processes; leaving the `with` block stops all of them."""
 
     def __init__(self, work, database):
         self.work, self.database, self.servers = Path(work), database, []
         self.services = self.work / "services"
-        self.work.chmod(0o711)  # the servers enter it as somebody else
+        self.work.chmod(0o711)  # the servers enter it as another user
 
     def __enter__(self):
         return self
@@ -109,14 +110,14 @@ class Machine:
         subprocess.run([*command, "--", *DURABLE, LOG[self.database]], check=True)
         lines = (line.split("=", 1) for line in (self.services / "env").read_text().split())
         self.urls = {name.removeprefix("TEST_").removesuffix("_URL").lower(): value for name, value in lines}
-        # The last of a name: an earlier one did not get its port.
+        # The last process of a name counts: earlier ones found their port in use.
         self.pids = dict(line.split() for line in (self.services / "pids").read_text().splitlines())
 
     def stop_services(self):
         subprocess.run([ROOT / "scripts/services", "stop", self.services], check=True)
 
     def settings(self, scale):
-        """Where the database and Redis of this scale are, for both servers; plain text to both."""
+        """Settings of both servers for the database and Redis of this scale, without TLS."""
         number = 1 if scale == "large" else 0
         return {
             "DATABASE_URL": f"{self.urls[self.database]}/{scale}",
@@ -125,7 +126,7 @@ class Machine:
         }
 
     def sql(self, scale, statements):
-        """Runs statements and gives the numbers that they gave."""
+        """Runs SQL statements and returns the numbers that they return."""
         url = self.urls[self.database] + (f"/{scale}" if scale else "")
         ran = subprocess.run([RELEASE / "bare", "sql"], input=statements, env={"DATABASE_URL": url}, text=True,
                              capture_output=True)
@@ -147,7 +148,7 @@ class Machine:
             "IMAGES_URL": f"file:{self.work}/images", "SMTP_URL": f"file:{self.work}/mail",
         }
 
-    # The servers that answer
+    # The HTTP servers
 
     @contextlib.contextmanager
     def running(self, command, port, environment, name):
@@ -167,13 +168,13 @@ class Machine:
         return self.running([RELEASE / "bare", "serve", f"{HERE}:{port}"], port, self.settings(scale), "bare")
 
     def nginx(self):
-        """static/, compressed beforehand, as nginx serves it by itself."""
+        """nginx, which serves static/ from precompressed files."""
         port, folder = free_port(), self.work / "nginx"
         shutil.copytree(ROOT / "static", folder / "static", dirs_exist_ok=True)
         for file in filter(Path.is_file, (folder / "static").rglob("*")):
             file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes()))
         for path in [self.work, folder, *folder.rglob("*")]:
-            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))  # its workers are somebody else
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))  # its workers run as another user
         conf = folder / "nginx.conf"
         conf.write_text(f"""
             daemon off; worker_processes auto; pid {folder}/pid; error_log stderr;

@@ -5,7 +5,7 @@ from statistics import median
 
 from machine import KEPT
 
-# Key, heading, width and digits of what is printed.
+# Key, heading, width and decimals of each printed column.
 COLUMNS = [("rps", "req/s", 8, 0), ("p50_ms", "p50 ms", 9, 2), ("p99_ms", "p99 ms", 9, 2),
            ("cpu_us_app", "app us", 8, 0), ("cpu_us_db", "db us", 8, 0), ("cpu_us_redis", "redis", 7, 1),
            ("cpu_us_bare", "bare us", 9, 0), ("ratio_to_bare", "share", 7, 2), ("times", "times", 7, 2)]
@@ -13,14 +13,14 @@ HEAD = f"{'page':26}" + "".join(f"{heading:>{width}}" for _, heading, width, _ i
 
 
 class Report:
-    """Prints each line as it comes, and keeps them."""
+    """Prints each line at once and collects them for bench.json."""
 
     def __init__(self, header):
         self.lines, self.failed, self.scale = [], [], None
         print(header, flush=True)
 
     def add(self, line, wanted="", met=None):
-        """A line of bench.json; `wanted` in words, `met` or not (None: nothing is wanted)."""
+        """Adds a line of bench.json. `wanted` is the target as text; `met` is None without a target."""
         if line["scale"] != self.scale:
             self.scale = line["scale"]
             print(f"\n{self.scale} data\n{HEAD}")
@@ -30,12 +30,12 @@ class Report:
         print(f"{line['page']:26}{figures}  {wanted:>12} {verdict}".rstrip(), flush=True)
 
     def fail(self, row, error):
-        """A row that could not be measured, for its page is not the one that it should be."""
+        """Reports a row that could not be measured, for example because its page is wrong."""
         self.failed.append(f"{row.page} ({row.scale})")
         print(f"{row.page:26} FAILED: {error}", flush=True)
 
     def finish(self):
-        """Says what came of it all; whether every row could be measured."""
+        """Prints the summary and writes bench.json; returns whether every row could be measured."""
         KEPT.parent.mkdir(exist_ok=True)
         (KEPT.parent / "bench.json").write_text(json.dumps(self.lines, indent=1) + "\n")
         missed = [f"{line['page']} ({line['scale']})" for line in self.lines if line["met"] is False]
@@ -52,7 +52,7 @@ def cell(value, width, digits):
 
 
 def line_of(row, ours, bare, other):
-    """The line of a row, and whether it is what was wanted."""
+    """The line of a row, its target as text, and whether the target is met."""
     line = {
         "page": row.page, "scale": row.scale,
         "rps": round(ours.requests / ours.seconds, 1),
@@ -74,6 +74,6 @@ def line_of(row, ours, bare, other):
 
 
 def plain_line(page, scale="small", **figures):
-    """A line for what is not a page asked again and again."""
+    """A line for a row that is not one repeated request."""
     keys = ["rps", "p50_ms", "p99_ms", "cpu_us_app", "cpu_us_db", "cpu_us_redis", "ratio_to_bare", "times"]
     return {"page": page, "scale": scale} | dict.fromkeys(keys) | figures

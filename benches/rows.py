@@ -1,4 +1,4 @@
-"""The rows of the table: what is asked for, what it is compared with, and what is wanted of it."""
+"""The rows of the table: each has a load, a load to compare with, and a target."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,29 +11,29 @@ ADMIN = ("example@railstutorial.org", "foobar")
 
 
 def small(n):
-    """Somebody whom `sample-app seed` made."""
+    """Log-in of a user from `sample-app seed`."""
     return (f"example-{n}@railstutorial.org", "password")
 
 
 def large(n):
-    """Somebody whom large.sql made."""
+    """Log-in of a user from large.sql."""
     return (f"person-{n}@bench.example", "password")
 
 
 @dataclass
 class Row:
-    """One line of the table. Shares are of the bare server's CPU time, times are of another load's."""
+    """One line of the table."""
 
     page: str
     scale: str  # small or large
-    env: str  # production; development where the limits would be in the way
+    env: str  # production; development where rate limits would interfere
     ours: Load | None = None
     bare: Load | None = None
-    other: Load | None = None  # what is compared with if not the bare server
-    share: float | None = None  # at least so much of bare
-    times: float | None = None  # at most so many times the cost of `other`, or of `bare`
+    other: Load | None = None  # what to compare with instead of the bare server
+    share: float | None = None  # minimum of: CPU time of `bare` / CPU time of `ours`
+    times: float | None = None  # maximum of: CPU time of `ours` / CPU time of `other`, or of `bare`
     note: str = ""
-    measured_by: Callable | None = None  # of extras.py; else asked again and again
+    measured_by: Callable | None = None  # function of extras.py; by default `ours` is repeated
 
 
 POSTS = (('<li id="micropost-', 30),)
@@ -41,7 +41,7 @@ PEOPLE = (('<li class="card">', 30),)
 STATIC = Load("/static/{bytes}", on="bare")
 A_TEXT = multipart({"micropost[content]": "Deployed on a Friday. The weekend was quiet."})
 COUNT = "SELECT CAST(SUM(microposts_count) AS SIGNED) FROM users"
-# Where pages deep in large lists begin, as models/values/page.rs writes it.
+# Keys of pages deep in large lists, in the format of models/values/page.rs.
 USER_90_000 = "SELECT id FROM users ORDER BY id LIMIT 1 OFFSET 89970"
 OF_POST = "FROM microposts WHERE user_id = 3 ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET 29970;"
 POST_30_000 = f"SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', created_at) {OF_POST} SELECT id {OF_POST}"
@@ -77,7 +77,7 @@ def log_in(email, password):
 
 
 def table(photo):
-    """Every row, those that one process answers together. `photo` is a JPEG of 4,000 x 3,000."""
+    """All rows, grouped by the process that serves them. `photo` is a JPEG of 4,000 x 3,000 pixels."""
     def reads(name, scale, ours=None, **more):
         return Row(name, scale, "production", ours, **more)
 
@@ -85,7 +85,7 @@ def table(photo):
         return Row(name, scale, "development", ours, **more)
 
     def deep(path, shows, reader=4, key=""):
-        # Fewer at a time: a page that looks at a hundred thousand rows would turn the others away.
+        # Few connections: if a page read 100,000 rows, further requests would be refused as overload.
         return replace(page(path, *shows, visitor=large(reader), connections=4), key=key, least_seconds=3)
 
     bare = replace(rows_of(3), connections=4)
@@ -121,7 +121,7 @@ def table(photo):
         reads("followers, page 1,000", "large",
               deep("/users/2/followers?from={key}", PEOPLE, key=FOLLOW_30_000), bare=bare,
               other=deep("/users/2/followers", PEOPLE), times=1.2),
-        # One author each: posts of the same person wait for each other.
+        # One connection: concurrent posts of the same user wait for each other.
         writes("post to 50,000", "large", post(large(2), connections=1), bare=insert(1),
                other=post(large(20), connections=1), times=1.5),
         writes("delete one of 50,000", "large", measured_by=extras.deletion, times=2),

@@ -1,4 +1,4 @@
-"""The data of both scales. The large one is made once and kept in target/bench, until its sources change."""
+"""The data of both scales. The large data is created once and kept in target/bench until its sources change."""
 
 import hashlib
 import shutil
@@ -6,7 +6,7 @@ import time
 
 from machine import KEPT, ROOT, Failed
 
-# A table of the bare server's own, like microposts in everything.
+# The bare server's own table, a copy of microposts.
 BARE = """
 CREATE TABLE bare_microposts LIKE microposts;
 ALTER TABLE bare_microposts ADD FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE;
@@ -15,7 +15,7 @@ EXPECTED = {"users": 100_000, "microposts": 1_000_000, "relationships": 2_000_00
 
 
 def small(machine):
-    """What `sample-app seed` makes, on servers that run."""
+    """Creates the small data with `sample-app seed`. The servers must be running."""
     machine.sql("", "CREATE DATABASE small")
     machine.sample_app("small", "migrate")
     machine.sample_app("small", "seed", "--force")
@@ -23,7 +23,7 @@ def small(machine):
 
 
 def large_data(machine):
-    """The data directory with the large data in it."""
+    """Returns the database's data directory with the large data, and creates it if necessary."""
     sources = sorted((ROOT / "migrations/mysql").iterdir()) + sorted((ROOT / "benches").glob("large*.sql"))
     sources.append(ROOT / "benches/seeds.py")
     key = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
@@ -47,7 +47,7 @@ def large_data(machine):
     return kept
 
 
-# In the order of the primary key, a few readers at a time, the other index afterwards: 20 million rows.
+# 20 million rows: inserted in primary key order, 500 readers at a time, and the other index is built afterwards.
 TIMELINES_OF = """
 INSERT INTO timeline_entries (user_id, created_at, micropost_id, author_id)
     SELECT * FROM (
@@ -78,7 +78,7 @@ ANALYZE TABLE timeline_entries;
 
 
 def fill_timelines(machine):
-    """The feeds that posts are written into, where there is a table for them."""
+    """Fills timeline_entries, if the schema has that table."""
     is_there = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'large' AND table_name = "
     if machine.sql("large", is_there + "'timeline_entries'") == [0]:
         return

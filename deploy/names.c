@@ -1,7 +1,7 @@
-/* A static glibc still loads what the machine's /etc/nsswitch.conf names ("myhostname", "resolve" of systemd), as shared
- * libraries that are linked to the machine's own C library. Where that is another version than ours, the process may
- * abort. So it never comes to that: names come from /etc/hosts and from DNS, which glibc has inside. deploy/build links
- * this into the program. */
+/* Even a static glibc loads the NSS modules named in the machine's /etc/nsswitch.conf (such as systemd's "myhostname"
+ * and "resolve"). They are shared libraries linked to the machine's glibc; if that is another version, the process
+ * may abort. This restricts name look-ups to /etc/hosts and DNS, which are built into glibc. deploy/build links this
+ * file into the program. */
 
 #include <nss.h>
 

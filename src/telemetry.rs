@@ -1,5 +1,4 @@
-//! What the program tells about itself: logs, request ids, and counts of requests and of calls to services. Every other
-//! room may report here.
+//! Logs, request ids, and counts of requests and service calls. Every other module may report here.
 
 pub mod call_stats;
 pub mod logs;

@@ -1,4 +1,4 @@
-//! What every controller uses: who is there, what was sent, how to answer; and what surrounds every request.
+//! What controllers share: identity, parameters, cookies and responses; and the middleware around every request.
 
 pub mod client_address;
 pub mod cookies;

@@ -1,8 +1,8 @@
-// What a browser without JavaScript does as well, only less comfortably.
+// Enhancements only: every page also works without JavaScript.
 "use strict";
 
-// Deleting asks first: <form data-confirm="Delete this post?">. Without JavaScript its button leads to a page that asks;
-// submit() sends the form itself, whatever its button says.
+// Confirmation: <form data-confirm="Delete this post?">. Without JavaScript, the form's button opens a page that asks;
+// submit() ignores the button and sends the form itself.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.dataset.confirm) return;
@@ -10,7 +10,7 @@ document.addEventListener("submit", (event) => {
   if (window.confirm(form.dataset.confirm)) form.submit();
 });
 
-// A picture that is too large is not sent at all: <input type="file" data-max-bytes="5242880">.
+// Rejects a picture that is too large before it is sent: <input type="file" data-max-bytes="5242880">.
 document.addEventListener("change", (event) => {
   const { files, dataset } = event.target;
   if (!dataset.maxBytes) return;
@@ -19,8 +19,8 @@ document.addEventListener("change", (event) => {
   if (tooLarge) event.target.reportValidity();
 });
 
-// What changes in place, a follow or the stack page, is an element that the answer has to hold as well. If it does not
-// (the session ended, say), the browser goes on as without JavaScript.
+// htmx replaces an element (the follow form, the stack page) by the same element of the response. If the response lacks
+// it, for example because the session has ended, the browser continues as without JavaScript.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { serverResponse, requestConfig } = event.detail;
   const { elt } = requestConfig;
@@ -31,11 +31,11 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:sendError", (event) => {
   const { elt } = event.detail.requestConfig;
-  // The stack page asks again by itself.
+  // The stack page polls by itself.
   if (elt instanceof HTMLFormElement) elt.submit();
 });
 
-// The Account menu closes when something else is clicked, and by Escape.
+// The Account menu closes on Escape and on a click outside it.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.dropdown[open]")) {
     if (!menu.contains(event.target)) menu.open = false;

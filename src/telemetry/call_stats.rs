@@ -1,4 +1,4 @@
-//! How a service is doing, as its own calls tell: what the page /stack and the metrics show.
+//! Statistics of the calls to a service, for the page /stack and the metrics.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -6,40 +6,38 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// One point of the plot stands for so long.
+/// Time covered by one point of the plot.
 pub const BUCKET: Duration = Duration::from_secs(5);
-/// Points of the plot: five minutes.
+/// Points of the plot; together five minutes.
 pub const BUCKETS: usize = 60;
-/// Characters kept of an error.
+/// Most characters to keep of an error message.
 const MOST_TEXT: usize = 300;
 
-/// Takes down every call to one service. Clones share it.
+/// Records every call to one service. Clones share the record.
 #[derive(Clone)]
 pub struct CallStats(Arc<Mutex<Record>>);
 
-/// What one bucket saw.
+/// The calls that ended during one bucket of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
-    /// Calls that were answered.
     pub answered: u32,
-    /// Calls that failed.
     pub failed: u32,
-    /// The slowest answer.
+    /// The longest call, successful or failed.
     pub slowest: Duration,
 }
 
-/// How a service is doing at this moment.
+/// The statistics of a service at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Whether the last call was answered, and how fast; nothing when there was no call yet.
+    /// Duration of the last call, `Err` if it failed; `None` before the first call.
     pub last: Option<Result<Duration, ()>>,
-    /// How long ago the last call ended.
+    /// Time since the last call ended.
     pub last_ended: Option<Duration>,
-    /// What the last failure said, and how long ago that was.
+    /// The last error message and the time since then.
     pub last_error: Option<(String, Duration)>,
-    /// The last minutes, oldest first; always [`BUCKETS`] of them, the last one still running.
+    /// Oldest first; always [`BUCKETS`] of them. The last one is not complete yet.
     pub buckets: Vec<Bucket>,
-    /// Calls answered and calls failed since the start.
+    /// Successful and failed calls since the program started.
     pub totals: (u64, u64),
 }
 
@@ -47,7 +45,7 @@ struct Record {
     last: Option<Result<Duration, ()>>,
     last_ended: Option<Instant>,
     last_error: Option<(String, Instant)>,
-    /// Never empty; the newest is at the end.
+    /// Newest last; never empty.
     buckets: VecDeque<Bucket>,
     newest_began: Instant,
     totals: (u64, u64),
@@ -67,7 +65,7 @@ impl Default for CallStats {
 }
 
 impl CallStats {
-    /// Waits for a call to the service and takes down how long it took and whether it failed.
+    /// Awaits a call to the service and records its duration and error.
     pub async fn observe<T, E: Display>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let start = Instant::now();
         let answer = call.await;
@@ -75,7 +73,7 @@ impl CallStats {
         answer
     }
 
-    /// Takes down a call that took so long and, perhaps, failed.
+    /// Records a call that has ended.
     pub fn record(&self, took: Duration, error: Option<&impl Display>) {
         let now = Instant::now();
         let mut record = self.lock();
@@ -102,7 +100,6 @@ impl CallStats {
         }
     }
 
-    /// How the service is doing.
     pub fn snapshot(&self) -> Snapshot {
         let now = Instant::now();
         let mut record = self.lock();
@@ -119,14 +116,14 @@ impl CallStats {
         }
     }
 
-    /// A panic elsewhere leaves figures that are off by one at worst.
+    /// Ignores poisoning: after a panic the numbers are off by one at worst.
     fn lock(&self) -> MutexGuard<'_, Record> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Record {
-    /// Adds the buckets that have begun since the newest one.
+    /// Appends the buckets that have begun since the newest one.
     fn advance(&mut self, now: Instant) {
         let passed = (now - self.newest_began).as_secs() / BUCKET.as_secs();
         for _ in 0..passed.min(BUCKETS as u64) {

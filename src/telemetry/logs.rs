@@ -1,8 +1,7 @@
-//! Where log lines go: to stdout, readable in development, one JSON object a line in production; and to Logstash besides,
-//! if there is one.
+//! Log output: to stdout, as text in development and as one JSON object per line in production; optionally to Logstash.
 //!
-//! A request never waits for Logstash: it leaves its line in a channel. A thread takes lines from there to the connection,
-//! or to the disk while there is none; what neither takes is dropped and counted.
+//! A request never waits for Logstash: it puts its line into a channel. A thread sends lines from the channel to
+//! Logstash, or spools them to disk without a connection. Lines that fit into none of these are dropped and counted.
 
 mod connection;
 mod json_object;
@@ -34,10 +33,10 @@ use crate::config::{AppEnv, Config, authority};
 use crate::error::{Error, Result};
 use crate::tls;
 
-/// Lines that wait for the shipper's thread.
+/// Capacity of the channel to the shipper's thread, in lines.
 const CHANNEL: usize = 10_000;
 
-/// What the program has to say. Clones share it.
+/// The log outputs of the program. Clones share them.
 #[derive(Clone)]
 pub struct Logs {
     env: AppEnv,
@@ -58,20 +57,20 @@ struct Logstash {
     ended: watch::Sender<bool>,
 }
 
-/// What became of the lines since the start.
+/// Counters of the Logstash shipper since the program started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shipping {
-    /// Whether the connection to Logstash stands.
+    /// Whether there is a connection to Logstash.
     pub connected: bool,
-    /// Lines written to the connection; those sent again count again.
+    /// Lines written to a connection; lines sent again count again.
     pub shipped: u64,
-    /// Lines that wait in memory.
+    /// Lines waiting in memory.
     pub waiting: u64,
-    /// Lines that wait on disk.
+    /// Lines waiting on disk.
     pub spooled_lines: u64,
-    /// Bytes on disk.
+    /// Size of the spool on disk.
     pub spooled_bytes: u64,
-    /// Lines that nobody will see.
+    /// Lines that were lost.
     pub dropped: u64,
 }
 
@@ -86,10 +85,10 @@ struct Stats {
 }
 
 impl Logs {
-    /// As the settings say. Connects to nothing and says nothing yet.
+    /// Connects to nothing and logs nothing until [`start`](Self::start).
     ///
     /// # Errors
-    /// When the file of authorities cannot be used.
+    /// If LOGSTASH_CA_FILE cannot be used.
     pub fn new(config: &Config) -> Result<Logs> {
         let logstash = match &config.logstash {
             None => None,
@@ -121,24 +120,24 @@ impl Logs {
         })
     }
 
-    /// From now on what the program says goes where it should. Only the first one of a process counts.
+    /// Starts logging. Only the first call in a process has an effect.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the system cannot create a thread.
     pub fn start(&self) -> Result<()> {
         let (give, take) = mpsc::channel(CHANNEL);
         let mut layers = vec![self.stdout()?];
         if let Some(logstash) = &self.logstash {
             layers.push(logstash_format::layer(give, logstash.stats.clone()).boxed());
         }
-        // What the server says of its threads helps nobody at first; LOG may ask for it all the same.
-        // A request that cannot be parsed is an error of its sender, and has its own line (web/middleware/request_log.rs).
+        // actix_server's messages about its workers are noise by default; LOG can enable them. A request that cannot be
+        // parsed is its sender's error and has its own log line (web/middleware/request_log.rs).
         let quiet = "actix_server=warn,actix_http::h1::dispatcher=off";
         let filter = EnvFilter::builder().parse_lossy(format!("{quiet},{}", self.filter));
         if tracing_subscriber::registry().with(layers).with(filter).try_init().is_err() {
             return Ok(());
         }
-        // A panic's message may quote what a user sent; the place is enough to find it.
+        // The panic message may quote user input; the location is enough to find the cause.
         std::panic::set_hook(Box::new(|panic| {
             let location = panic.location().map(ToString::to_string).unwrap_or_default();
             tracing::error!(location, "panic");
@@ -149,30 +148,30 @@ impl Logs {
         }
     }
 
-    /// Writes and ships what is left, for a moment; what that is too short for waits on disk for the next start.
+    /// Writes and ships the remaining lines, for a limited time. The rest stays on disk until the next start.
     pub async fn finish(&self) {
         self.stdout.finish();
         if let Some(logstash) = &self.logstash
             && logstash.started.load(Ordering::Relaxed)
         {
             logstash.stop.send_replace(true);
-            // A disk that does not answer must not keep the process here.
+            // A hanging disk must not prevent the process from ending.
             let mut ended = logstash.ended.subscribe();
             let _ = tokio::time::timeout(FLUSH * 2, ended.wait_for(|ended| *ended)).await;
         }
     }
 
-    /// What it is, in a word.
+    /// Name of the log destination.
     pub fn kind(&self) -> &'static str {
         if self.logstash.is_some() { "Logstash" } else { "standard output" }
     }
 
-    /// How Logstash is doing.
+    /// Statistics of the connections and writes to Logstash.
     pub fn call_stats(&self) -> &CallStats {
         &self.call_stats
     }
 
-    /// Where lines go.
+    /// URL of Logstash, or "standard output".
     pub fn address(&self) -> String {
         let Some(logstash) = &self.logstash else { return "standard output".to_owned() };
         let Target { host, port, tls } = &logstash.target;
@@ -180,29 +179,26 @@ impl Logs {
         format!("{scheme}://{}", authority(host, *port))
     }
 
-    /// What became of the lines; nothing where they go to stdout only.
+    /// Counters of the shipper; `None` without Logstash.
     pub fn shipping(&self) -> Option<Shipping> {
         self.logstash.as_ref().map(|logstash| logstash.stats.snapshot())
     }
 
-    /// Whether Logstash can be reached: the connection stands, or another one can be made.
-    ///
-    /// # Errors
-    /// Why not.
+    /// Checks that Logstash is reachable: there is a connection, or a new one succeeds.
     pub async fn ping(&self) -> Result<()> {
         let Some(logstash) = &self.logstash else { return Ok(()) };
         if logstash.stats.snapshot().connected {
             return Ok(());
         }
         self.call_stats.observe(logstash.target.connect()).await.map_err(Error::internal)?;
-        // The shipper may be in the middle of a long pause.
+        // Ends the shipper's pause between attempts, which can be long.
         logstash.answers.notify_waiters();
         Ok(())
     }
 
     fn stdout(&self) -> Result<Box<dyn Layer<Registry> + Send + Sync>> {
         match self.env {
-            // At once: a developer waits for it, and one who presses Ctrl-C has read it.
+            // Unbuffered: a developer sees each line at once, and Ctrl-C loses none.
             AppEnv::Development => {
                 let readable = fmt::layer().with_ansi(std::io::stdout().is_terminal());
                 Ok(readable.with_target(false).compact().boxed())
@@ -231,7 +227,7 @@ impl Logstash {
             let spool = Spool::new(this.spool.clone(), this.most_bytes, this.stats.clone());
             let queue = Queue::new(spool, this.stats.clone());
             runtime.block_on(shipper.run(queue, take));
-            // Does not wait for a name look-up that hangs.
+            // Does not wait for a hanging DNS look-up.
             runtime.shutdown_background();
             this.ended.send_replace(true);
         };

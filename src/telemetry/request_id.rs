@@ -1,4 +1,4 @@
-//! The id that tells one request from all others, in the log and on the error page.
+//! Request ids, for the log and the error page.
 
 use std::future::Future;
 use std::sync::LazyLock;
@@ -10,17 +10,17 @@ tokio::task_local! {
     static CURRENT: RequestId;
 }
 
-/// 16 hexadecimal digits. No secret: it only has to be another one for every request.
+/// 16 hexadecimal digits. Not a secret: it only has to be unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestId([u8; DIGITS]);
 
 impl RequestId {
-    /// An id that nothing else in this process has.
+    /// A new id, unique in this process.
     pub fn next() -> RequestId {
-        /// Somewhere else in every process.
+        /// Starts at a random number in each process.
         static NUMBER: LazyLock<AtomicU64> =
             LazyLock::new(|| AtomicU64::new(getrandom::u64().unwrap_or_default()));
-        // An odd factor makes of every number another one (mod 2^64), and of neighbours none.
+        // Multiplying by an odd constant is a bijection mod 2^64: ids stay unique but do not look sequential.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mut digits = [0; DIGITS];
         for (at, digit) in digits.iter_mut().enumerate() {
@@ -29,22 +29,21 @@ impl RequestId {
         RequestId(digits)
     }
 
-    /// The id of the request that this task works for.
+    /// The id of the current task's request.
     pub fn current() -> Option<RequestId> {
         CURRENT.try_with(|id| *id).ok()
     }
 
-    /// Every line that `work` notes carries the id. What it spawns has to be told anew.
+    /// Runs `work` so that its log lines carry this id. Tasks that it spawns do not inherit the id.
     pub fn scope<T>(self, work: impl Future<Output = T>) -> impl Future<Output = T> {
         CURRENT.scope(self, work)
     }
 
-    /// The same for what does not wait.
+    /// Like [`scope`](Self::scope), for synchronous code.
     pub fn sync_scope<T>(self, work: impl FnOnce() -> T) -> T {
         CURRENT.sync_scope(self, work)
     }
 
-    /// The digits.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }

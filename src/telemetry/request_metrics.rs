@@ -1,4 +1,4 @@
-//! Requests that were answered, counted by route and status: for /metrics.
+//! Response counts and durations by route and status, for /metrics.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,13 @@ use std::time::Duration;
 /// Upper bounds of the histogram, in milliseconds.
 pub const BOUNDS: [u64; 10] = [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000];
 
-/// Answers of one route with one status.
+/// Responses of one route with one status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// How many there were.
     pub count: u64,
-    /// The time that they took together.
+    /// Sum of their durations.
     pub total: Duration,
-    /// How many took at most as long as the bound in the same place says.
+    /// Number of responses within each of [`BOUNDS`], cumulative.
     pub within: [u64; BOUNDS.len()],
 }
 
@@ -23,7 +22,7 @@ pub struct Answers {
 pub struct RequestMetrics(Arc<Mutex<BTreeMap<(String, u16), Answers>>>);
 
 impl RequestMetrics {
-    /// Counts an answer. Routes are patterns, so there are only so many; what has none counts as one.
+    /// Counts a response. Routes are patterns, so their number is bounded; requests without one count as "none".
     pub fn record(&self, route: Option<&str>, status: u16, took: Duration) {
         let mut counters = self.lock();
         let answers = counters.entry((route.unwrap_or("none").to_owned(), status)).or_default();
@@ -34,12 +33,12 @@ impl RequestMetrics {
         }
     }
 
-    /// Everything counted so far, by route and status.
+    /// All counters, by route and status.
     pub fn snapshot(&self) -> BTreeMap<(String, u16), Answers> {
         self.lock().clone()
     }
 
-    /// A panic elsewhere leaves figures that are off by one at worst.
+    /// Ignores poisoning: after a panic the numbers are off by one at worst.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, u16), Answers>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,12 +1,12 @@
-//! Who is at the other end, when proxies stand in between.
+//! The client's IP address, also behind reverse proxies.
 
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 
-/// The client's address: that of the connection, or, behind `proxies` trusted proxies, the one that the outermost of them
-/// wrote into X-Forwarded-For. Each proxy appends what it saw, so it is counted from the right; what stands further left
-/// was written by the client and is worth nothing.
+/// The peer address of the connection, or, behind `proxies` trusted proxies, the X-Forwarded-For entry that the
+/// outermost of them wrote. Each proxy appends the address it saw, so entries are counted from the right; those further
+/// left come from the client and are not trusted.
 pub fn client_address(req: &HttpRequest, proxies: usize) -> Option<IpAddr> {
     let peer = req.peer_addr().map(|addr| addr.ip());
     if proxies == 0 {
@@ -15,13 +15,13 @@ pub fn client_address(req: &HttpRequest, proxies: usize) -> Option<IpAddr> {
     let headers = req.headers().get_all("x-forwarded-for");
     let hops: Vec<&str> =
         headers.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).collect();
-    // Fewer hops than proxies: the request came past one of them; what is left is the best there is.
+    // Fewer entries than proxies: the request bypassed a proxy, and the leftmost entry is the best guess.
     let hop = hops.len().checked_sub(proxies).map_or_else(|| hops.first(), |at| hops.get(at));
     hop.and_then(|hop| hop.trim().parse().ok()).or(peer)
 }
 
-/// What one visitor has of the address space: an IPv4 address, or an IPv6 /64, out of which every machine may take as many
-/// addresses as it likes (RFC 6177).
+/// The network that rate limits count as one visitor: an IPv4 address, or an IPv6 /64, within which a machine can
+/// choose its address freely (RFC 6177).
 pub fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),

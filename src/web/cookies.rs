@@ -1,10 +1,11 @@
-//! Every cookie of the application: its name, its flags, and its way into the answer.
+//! All cookies of the application: names, attributes, and how they reach the response.
 //!
-//! All are HttpOnly, SameSite=Lax, for the whole site and no other host (ASVS 3.3). With an https address they are
-//! Secure and carry the prefix `__Host-`, which keeps other hosts of the domain from setting them (RFC 6265bis).
+//! All are HttpOnly and SameSite=Lax, with `Path=/` and no `Domain` (ASVS 3.3). If APP_URL is https, they are also
+//! Secure and have the prefix `__Host-`, so that other hosts of the domain cannot set them (RFC 6265bis).
 //!
-//! Browsers send a cookie to every port of its host (RFC 6265, 8.5), so other programs on this host see our cookies and we
-//! see theirs: ours have names of their own, with the port if APP_URL has one, and theirs cannot make ours unreadable.
+//! Browsers send a host's cookies to all of its ports (RFC 6265, 8.5), so programs on other ports see our cookies and
+//! we see theirs. Our names therefore contain the program's name and, if APP_URL has one, the port; and a malformed
+//! foreign cookie does not keep us from reading ours.
 
 use std::sync::Arc;
 
@@ -19,22 +20,20 @@ use percent_encoding::percent_decode;
 use crate::clock::Clock;
 use crate::config::{AppUrl, Config};
 
-/// The cookies there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CookieName {
-    /// Id of the session; ends with the browser.
+    /// Session id; the browser deletes it when it closes.
     Session,
-    /// The device's secret, for "remember me".
+    /// Token of a remembered device ("remember me").
     RememberMe,
-    /// A message for the next page.
     Flash,
-    /// The page that asked for a log-in.
+    /// The page that required a log-in.
     ReturnTo,
-    /// Links from mails, between following them and pressing the button.
+    /// Links from mails, from opening a link until its button is pressed.
     MailLink,
-    /// A post that was refused for want of a log-in.
+    /// A post that was refused because nobody was logged in.
     Draft,
-    /// Which sign-up this browser made, until the account is active.
+    /// The sign-up made in this browser, until the account is active.
     SignUp,
 }
 
@@ -49,7 +48,7 @@ impl CookieName {
         CookieName::SignUp,
     ];
 
-    /// The name that browsers know it by.
+    /// The name in the Cookie and Set-Cookie headers.
     fn in_full(self, app_url: &AppUrl) -> String {
         let program = if app_url.is_https() { "__Host-" } else { "sample_app_" };
         let port = app_url.port().map(|port| format!("{port}_")).unwrap_or_default();
@@ -76,7 +75,7 @@ impl CookieName {
     }
 }
 
-/// Reads and writes cookies the way the configuration wants them.
+/// Reads and writes cookies with the names and attributes that follow from the configuration.
 #[derive(Clone)]
 pub struct Cookies {
     https: bool,
@@ -85,7 +84,7 @@ pub struct Cookies {
     clock: Clock,
 }
 
-/// Cookies on their way into the answer; the last one of a name counts.
+/// Cookies to add to the response; a later one replaces an earlier one of the same name.
 #[derive(Default)]
 struct Outgoing(Vec<(CookieName, Cookie<'static>)>);
 
@@ -96,7 +95,6 @@ impl Outgoing {
 }
 
 impl Cookies {
-    /// For this configuration.
     pub fn new(config: &Config, clock: Clock) -> Cookies {
         Cookies {
             https: config.app_url.is_https(),
@@ -106,8 +104,9 @@ impl Cookies {
         }
     }
 
-    /// What the browser has: what this answer gives it, or else what it sent. A request that came back by its remembered
-    /// device has a session that the browser has not heard of yet.
+    /// The value the browser will have after this response: a cookie set during this request, else the one it sent. For
+    /// example, a request that is authenticated by a remembered device gets a session whose cookie the browser does not
+    /// have yet.
     pub fn get(&self, req: &HttpRequest, name: CookieName) -> Option<String> {
         if let Some((_, cookie)) = req.extensions().get::<Outgoing>().and_then(|outgoing| outgoing.find(name))
         {
@@ -117,7 +116,7 @@ impl Cookies {
         self.sent(req, name)
     }
 
-    /// What the browser sent, if we gave it that under this name, and not longer ago than the cookie's lifetime.
+    /// The value the browser sent, if its signature is valid for this cookie's name and it has not expired.
     pub fn get_signed(&self, req: &HttpRequest, name: CookieName) -> Option<String> {
         let cookie = Cookie::new("", self.sent(req, name)?);
         let cookie = CookieJar::new().signed(&self.key).verify(cookie)?;
@@ -126,17 +125,17 @@ impl Cookies {
         (self.clock.now().timestamp() < expires.parse().ok()?).then(|| value.to_owned())
     }
 
-    /// Sends a cookie with the answer to this request.
+    /// Sets a cookie in the response to this request.
     pub fn set(&self, req: &HttpRequest, name: CookieName, value: String) {
         self.send(req, name, value, name.lifetime());
     }
 
-    /// Sends a cookie that the browser cannot change.
+    /// Sets a signed cookie: readable by the browser, but any change to it is detected.
     pub fn set_signed(&self, req: &HttpRequest, name: CookieName, value: String) {
         let full_name = self.full_name(name);
         let lifetime = name.lifetime().unwrap_or(Duration::ZERO).whole_seconds();
         let expires = self.clock.now().timestamp() + lifetime;
-        // The signature alone would fit every other cookie, and for ever.
+        // Name and expiry are signed too: else the value would be valid under any other name, and for ever.
         let bound = format!("{full_name} {expires} {value}");
         let mut jar = CookieJar::new();
         jar.signed_mut(&self.key).add(Cookie::new(full_name.to_owned(), bound));
@@ -145,7 +144,7 @@ impl Cookies {
         }
     }
 
-    /// Takes a cookie away, if the browser has it; it does not get one that is on its way.
+    /// Deletes a cookie in the browser, if it sent one, and drops one that this request has set.
     pub fn remove(&self, req: &HttpRequest, name: CookieName) {
         if let Some(outgoing) = req.extensions_mut().get_mut::<Outgoing>() {
             outgoing.0.retain(|(other, _)| *other != name);
@@ -183,8 +182,8 @@ impl Cookies {
     }
 }
 
-/// The values of this name that the browser sent. Reads no other cookie: one that is not UTF-8 makes actix's own reader
-/// fail for all of them.
+/// The values that the browser sent under this name. Does not use actix's parser, which fails for all cookies if one of
+/// them is not UTF-8.
 fn sent<'a>(req: &'a HttpRequest, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
     let pairs =
         req.headers().get_all(COOKIE).flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
@@ -194,7 +193,7 @@ fn sent<'a>(req: &'a HttpRequest, name: &'a str) -> impl Iterator<Item = &'a [u8
     })
 }
 
-/// Puts the cookies that were set along the way into the answer, whichever it is.
+/// Adds the cookies set during the request to the response, also to an error.
 pub async fn write_cookies(
     req: ServiceRequest,
     next: Next<BoxBody>,
@@ -221,7 +220,7 @@ mod tests {
         Cookies { https: app_url.is_https(), names, key: Key::derive_from(&[7; 32]), clock: Clock::default() }
     }
 
-    /// What a browser that was given `value` as one cookie has to say as another.
+    /// A request that presents the signed cookie `given_as` under the name of `as_name`.
     fn presented(cookies: &Cookies, given_as: CookieName, value: &str, as_name: CookieName) -> HttpRequest {
         let req = TestRequest::default().to_http_request();
         cookies.set_signed(&req, given_as, value.to_owned());

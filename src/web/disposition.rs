@@ -1,18 +1,16 @@
-//! The Content-Disposition of a field in a multipart form.
+//! The Content-Disposition header of a field in a multipart form.
 
-/// A field's name, and whether a file was chosen in it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Disposition {
-    /// As in the form.
     pub name: String,
-    /// The file's name itself is of no use here.
+    /// Whether a file was chosen. Its name is not used.
     pub has_file: bool,
 }
 
 impl Disposition {
-    /// Reads the header as bytes: a file name comes in any encoding, and in Shift_JIS the second byte of a character may be a
-    /// backslash. Browsers escape `"` as %22 and nothing else (WHATWG HTML, multipart/form-data encoding algorithm). `None`
-    /// if there is no name.
+    /// Parses bytes, not text: a file name can be in any encoding, and in Shift_JIS the second byte of a character can
+    /// be a backslash. Browsers escape `"` as %22 and use no backslash escapes (WHATWG HTML, multipart/form-data
+    /// encoding algorithm). `None` if there is no name.
     pub fn parse(header: &[u8]) -> Option<Disposition> {
         let (kind, mut rest) = split(header, b';');
         let (mut name, mut has_file) = (None, false);
@@ -41,7 +39,7 @@ impl Disposition {
     }
 }
 
-/// What is before the first such byte, and what is after it.
+/// Splits at the first `at`; without one, the second part is empty.
 fn split(bytes: &[u8], at: u8) -> (&[u8], &[u8]) {
     match bytes.iter().position(|byte| *byte == at) {
         Some(index) => (&bytes[..index], &bytes[index + 1..]),

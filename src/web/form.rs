@@ -1,5 +1,5 @@
-//! The form in the body of a request: read once, with a limit on its size and its time, before the route is chosen,
-//! because a browser without JavaScript says in it which verb it means (`_method`).
+//! The form in a request body. It is read before routing, with limits on size and time, because the field `_method`
+//! overrides the verb: HTML forms only have GET and POST.
 
 use std::future::{Ready, ready};
 use std::time::Duration;
@@ -17,12 +17,12 @@ use futures_util::{Stream, StreamExt};
 use super::params::Params;
 use crate::error::{Error, Result};
 
-/// Largest form, in bytes: the longest fields, percent-encoded, fit several times.
+/// Largest form, in bytes: several times the longest fields, percent-encoded.
 const MAX: usize = 8 * 1024;
-/// How long a form may take to arrive (slow senders, ASVS 15.2.2).
+/// Time within which a form must arrive (slow clients, ASVS 15.2.2).
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Fields of all forms of ours, by what stands before the bracket.
+/// The fields of all our forms; of `user[name]`, the part before the bracket.
 const FIELDS: &[&str] = &[
     "_method",
     "account_activation",
@@ -36,18 +36,18 @@ const FIELDS: &[&str] = &[
     "user",
 ];
 
-/// Why the form could not be read; kept until it is known who sent it.
+/// Why the form could not be read; kept until authentication and routing are done.
 struct Unreadable(Error);
 
-/// The fields of the form that was sent; empty when there was none.
+/// The fields of the form; empty if the request has no body.
 #[derive(Debug, Clone, Default)]
 pub struct Form(pub Params);
 
 impl Form {
-    /// The form that came with this request.
+    /// The form that [`read_form`] found in this request.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when the body is something else than a form.
+    /// Why the form could not be read, or [`Error::BadRequest`] for a body that is not a form.
     pub fn of(req: &HttpRequest) -> Result<Form> {
         if let Some(error) = Form::unreadable(req) {
             return Err(error);
@@ -55,23 +55,23 @@ impl Form {
         match req.extensions().get::<Form>() {
             Some(form) => Ok(form.clone()),
             None if has_body(req.headers()) => {
-                Err(Error::BadRequest("The form was sent in an encoding that is not understood here.".into()))
+                Err(Error::BadRequest("The form has an encoding that this site does not support.".into()))
             }
             None => Ok(Form::default()),
         }
     }
 
-    /// Why the form could not be read, and with it the verb.
+    /// Takes the error of a form that could not be read, whose verb is therefore unknown.
     pub fn unreadable(req: &HttpRequest) -> Option<Error> {
         req.extensions_mut().remove::<Unreadable>().map(|unreadable| unreadable.0)
     }
 
-    /// A value; what is missing is empty.
+    /// The value of a field, or "" if there is none.
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name)
     }
 
-    /// Whether a box is ticked.
+    /// Whether a check box is ticked.
     ///
     /// # Errors
     /// [`Error::BadRequest`] when the value is neither 1 nor 0.
@@ -79,17 +79,17 @@ impl Form {
         match self.get(name) {
             "1" => Ok(true),
             "0" | "" => Ok(false),
-            _ => Err(Error::BadRequest("A box of the form is neither ticked nor empty.".into())),
+            _ => Err(Error::BadRequest("A check box of the form has an invalid value.".into())),
         }
     }
 }
 
-/// Reads the form and lets `_method` stand for the verb: only on POST, and only for the verbs that forms lack.
+/// Reads the form and applies `_method`: only on POST, and only to the verbs that HTML forms lack.
 pub async fn read_form(
     mut req: ServiceRequest,
     next: Next<BoxBody>,
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
-    // Media types are compared without regard to case (RFC 9110 8.3.1).
+    // Media types are case-insensitive (RFC 9110 8.3.1).
     if req.method() != Method::GET
         && req.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     {
@@ -116,26 +116,26 @@ pub async fn read_form(
     next.call(req).await
 }
 
-/// The body of a request: up to so many bytes, and in time.
+/// Reads a request body of at most `max` bytes, within [`TIMEOUT`].
 ///
 /// # Errors
-/// [`Error::TooLarge`], [`Error::TooSlow`], or [`Error::BadRequest`] when it breaks off.
+/// [`Error::TooLarge`], [`Error::TooSlow`], or [`Error::BadRequest`] if the body is cut off.
 pub async fn body(
     headers: &HeaderMap,
     payload: impl Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     max: usize,
 ) -> Result<BytesMut> {
     match announced(headers) {
-        // Refused before it is sent.
+        // Refused before the client sends it.
         Some(length) if length > max => Err(too_large(max)),
         _ => in_time(TIMEOUT, collect(payload, max)).await,
     }
 }
 
-/// Gives up on a body that takes too long.
+/// Stops reading a body after `limit`.
 ///
 /// # Errors
-/// [`Error::TooSlow`], or what the reading says.
+/// [`Error::TooSlow`], or the error of `reading`.
 pub async fn in_time<T>(limit: Duration, reading: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(limit, reading).await.unwrap_or(Err(Error::TooSlow))
 }
@@ -146,7 +146,7 @@ async fn collect(
 ) -> Result<BytesMut> {
     let mut collected = BytesMut::new();
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|_| Error::BadRequest("The request broke off before its end.".into()))?;
+        let chunk = chunk.map_err(|_| Error::BadRequest("The request was cut off before its end.".into()))?;
         if collected.len() + chunk.len() > max {
             return Err(too_large(max));
         }
@@ -159,12 +159,12 @@ fn too_large(max: usize) -> Error {
     Error::TooLarge(format!("A form may hold {} kB at most.", max / 1024).into())
 }
 
-/// The length that the head announces; actix has refused what is no number.
+/// The Content-Length; actix has already refused one that is not a number.
 fn announced(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Whether the head announces a body (RFC 9112, section 6).
+/// Whether the headers announce a body (RFC 9112, section 6).
 fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || announced(headers).is_some_and(|length| length > 0)
 }

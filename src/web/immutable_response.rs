@@ -1,5 +1,4 @@
-//! Answers with what never changes: to who has it already, to who wants a part of it, and to everybody else (RFC 9110,
-//! sections 13 and 14).
+//! Responses with content that never changes: conditional requests, ranges and full bodies (RFC 9110, 13 and 14).
 
 use actix_web::body::SizedStream;
 use actix_web::http::header::{
@@ -10,31 +9,29 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
-/// For an address that names one content for ever.
+/// Cache-Control for a URL whose content never changes; 31536000 s is one year.
 pub const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// What an address names for ever: a tag that stands for its bytes and for nothing else (letters and digits), and their type.
+/// A request for content that never changes.
 pub struct Immutable<'a> {
-    /// What is asked.
     pub req: &'a HttpRequest,
-    /// The tag.
+    /// The entity tag: letters and digits that identify these bytes and no others.
     pub tag: &'a str,
-    /// For the `Content-Type` header.
     pub content_type: &'static str,
 }
 
 impl Immutable<'_> {
-    /// The answer to who has the bytes already, for which nobody needs them.
+    /// 304 if the client has the content already; needs neither the bytes nor their length.
     pub fn known(&self) -> Option<HttpResponse> {
         is_known(self.req, &self.tag()).then(|| self.begin(StatusCode::NOT_MODIFIED).finish())
     }
 
-    /// Whether the length decides, perhaps, that nobody needs the bytes.
+    /// Whether [`by_length`](Self::by_length) may give a response without the bytes.
     pub fn depends_on_length(&self) -> bool {
         self.req.method() == Method::HEAD || self.wanted().is_some()
     }
 
-    /// The answer for which the length is enough: to HEAD, and to who wants a part that there is not.
+    /// The responses that need only the length: to HEAD, and 416 to a range outside the content.
     pub fn by_length(&self, length: u64) -> Option<HttpResponse> {
         match self.wanted() {
             Some(wanted) if wanted.to_satisfiable_range(length).is_none() => Some(
@@ -54,7 +51,7 @@ impl Immutable<'_> {
         }
     }
 
-    /// The answer with the bytes, or a part of them.
+    /// The full response: the bytes, a part of them, or one of the responses without them.
     pub fn answer(&self, bytes: Bytes) -> HttpResponse {
         let length = bytes.len() as u64;
         if let Some(answer) = self.known().or_else(|| self.by_length(length)) {
@@ -91,7 +88,7 @@ fn content_range(range: Option<(u64, u64)>, length: u64) -> ContentRange {
     ContentRange(ContentRangeSpec::Bytes { range, instance_length: Some(length) })
 }
 
-/// Whether the visitor has these bytes already (If-None-Match).
+/// Whether the client has these bytes already (If-None-Match).
 fn is_known(req: &HttpRequest, tag: &EntityTag) -> bool {
     match IfNoneMatch::parse(req) {
         Ok(IfNoneMatch::Any) => true,
@@ -100,8 +97,8 @@ fn is_known(req: &HttpRequest, tag: &EntityTag) -> bool {
     }
 }
 
-/// The part that is asked for. Several at once, or a range that is none, mean the whole (section 14.2 allows both); so does
-/// a part of other bytes than these (If-Range).
+/// The requested range. Several ranges and malformed ones give the whole content, which section 14.2 allows; so does an
+/// If-Range that names other content.
 fn wanted_range(req: &HttpRequest, tag: &EntityTag) -> Option<ByteRangeSpec> {
     let same = match IfRange::parse(req) {
         Ok(IfRange::EntityTag(known)) => known.strong_eq(tag),

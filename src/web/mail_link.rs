@@ -1,7 +1,7 @@
-//! Links from mails. The link itself changes nothing, since mail scanners follow links too: it leads to a page with a
-//! button. And the token leaves the address bar at once, for the browser's history and the Referer to forget: it waits in
-//! a signed cookie, and the button's form says [`STASHED`] in its place, with the address that it is about: several links may
-//! be open at the same time.
+//! Links from mails. Opening a link changes nothing, because mail scanners open links too: it leads to a page with a
+//! button. The token must not stay in the browser's history or reach the Referer, so a redirect removes it from the
+//! URL: it is stored in a signed cookie, and the page and its form use [`STASHED`] in its place, with the email address
+//! of the link, because several links can be open at once.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -16,24 +16,22 @@ use crate::models::values::email::Email;
 use crate::models::values::token::Token;
 use crate::views::Layout;
 
-/// Stands in a path for the token that the cookie keeps.
+/// Path segment that replaces the token while the token is in the cookie.
 pub const STASHED: &str = "kept";
-/// Links in the cookie at most, the oldest go first: cookies have room for 4096 bytes, and a link takes up to 400.
+/// Most links in the cookie; the oldest are dropped. A cookie holds 4096 bytes, and a link takes up to 400.
 const MAX_LINKS: usize = 4;
 
-/// What following or using a link came to.
+/// The state of a link that was opened or used.
 pub enum LinkStatus {
-    /// It is good.
     Good(MailToken),
-    /// Its time is over.
     Expired,
-    /// It activated its account.
+    /// An activation link whose account is active already.
     Used,
-    /// It never was, was used, or a newer one replaced it.
+    /// It never existed, was used, or was replaced by a newer one.
     Unknown,
 }
 
-/// A link in the cookie. It is written `purpose token email`; none of the three can hold a blank or a comma.
+/// A link in the cookie, stored as `purpose token email`. None of the three can contain a space or a comma.
 struct StashedLink<'a> {
     purpose: &'a str,
     token: &'a str,
@@ -46,15 +44,15 @@ impl StashedLink<'_> {
         Some(StashedLink { purpose: words.next()?, token: words.next()?, email: words.next()? })
     }
 
-    /// Whether it is such a link; an empty address stands for any.
+    /// Whether the link has this purpose and address; an empty `email` matches every address.
     fn is_about(&self, purpose: Purpose, email: &str) -> bool {
         self.purpose == purpose.as_str()
             && (email.is_empty() || Email::parse(email) == Email::parse(self.email))
     }
 }
 
-/// Answers the link itself: keeps the token and goes on to the page without it. What cannot be a link of ours is not
-/// stashed, however long it is: the page then says that it is none.
+/// Handles the request for the link itself: stores the token and redirects to the page without it. A token that cannot
+/// be one of ours is not stored, so its length does not matter; the page then says that the link is invalid.
 pub fn stash(visitor: &Visitor, purpose: Purpose, token: &str, email: &str) -> Result<HttpResponse> {
     if Token::is_like(token) {
         if Email::parse(email).is_err() {
@@ -74,11 +72,11 @@ pub fn stash(visitor: &Visitor, purpose: Purpose, token: &str, email: &str) -> R
     Ok(answer)
 }
 
-/// Finds the link that a page or its button is about: of those that were stashed the one for `email`, or the newest; or, as
-/// in the original, the one that the path and the form name.
+/// Finds the link of a page or of its form. For [`STASHED`], it is the stored link for `email`, or the newest one;
+/// else, as in the original application, the one with the token in the path and the address in the form.
 ///
 /// # Errors
-/// [`Error::BadRequest`] when the form names another address than the links; else when the database does not answer.
+/// [`Error::BadRequest`] if the form names an address that no stored link has; or an error of the database.
 pub async fn find(
     visitor: &Visitor,
     purpose: Purpose,
@@ -115,7 +113,7 @@ pub async fn find(
     })
 }
 
-/// Forgets the link for `email`, or all of the kind if that is empty.
+/// Removes the link for `email` from the cookie, or all links of this purpose if `email` is empty.
 pub fn forget(visitor: &Visitor, purpose: Purpose, email: &str) {
     let cookie = visitor.mail_links().unwrap_or_default();
     let others =
@@ -136,7 +134,7 @@ fn write<'a>(
     visitor.keep_mail_links(links.get(first..).unwrap_or_default().join(","));
 }
 
-/// What to do about a link that is not whole.
+/// Tells the visitor what to do about a truncated link.
 #[derive(Template)]
 #[template(path = "shared/incomplete_link.html")]
 struct Incomplete {
@@ -144,9 +142,9 @@ struct Incomplete {
     again: Option<(&'static str, &'static str)>,
 }
 
-/// Answers what is left of a link that a mail program cut in two.
+/// Handles the rest of a link that a mail program has broken across lines.
 pub fn incomplete(visitor: &Visitor, purpose: Purpose, token: &str) -> Result<HttpResponse> {
-    // A form that was refused and is now loaded again by its address.
+    // The visitor reloads the URL of a form that was refused.
     if token == STASHED {
         return visitor.redirect(&format!("/{}/{STASHED}/edit", purpose.as_str()));
     }

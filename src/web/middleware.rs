@@ -1,4 +1,4 @@
-//! What surrounds every request, from the outside in as server.rs wraps it.
+//! Middleware. server.rs and routes.rs apply it.
 
 pub mod authentication;
 pub mod error_pages;

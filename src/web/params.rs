@@ -1,5 +1,5 @@
-//! Parameters: of a form, of the query, of the path. Those that the program uses are read strictly: what cannot be understood
-//! is refused by name. All others are nobody's business (links come with `?utm_source=..`, `?tag[]=..`).
+//! Parameters of forms, queries and paths. Those that the application uses are parsed strictly: an invalid one is an
+//! error. All others are ignored, because links come with `?utm_source=..` or `?tag[]=..`.
 
 use std::future::{Ready, ready};
 
@@ -10,20 +10,20 @@ use percent_encoding::percent_decode;
 use crate::error::{Error, Result};
 use crate::models::values::page::{Key, NUMBERED_PAGES, Page, PageStart};
 
-/// Parameters that are kept although nobody may ask for them.
+/// Most parameters to keep that the application does not use.
 const MAX_OTHERS: usize = 64;
 
-/// Names and values as they were sent; a name counts once.
+/// Decoded names and values, in the order sent. Names that the application uses are unique.
 #[derive(Debug, Clone, Default)]
 pub struct Params(Vec<(String, String)>);
 
 impl Params {
-    /// Reads `application/x-www-form-urlencoded`. Bytes that are not UTF-8 become U+FFFD, which every field refuses
-    /// (models/values/validation.rs), so that the form comes back with what was typed. `used`: the parameters that the program uses,
-    /// named by what stands before the bracket.
+    /// Parses `application/x-www-form-urlencoded`. Bytes that are not UTF-8 become U+FFFD, which every field refuses
+    /// (models/values/validation.rs), so the form is shown again with what was typed. `used` lists the parameters that
+    /// the application uses; of `user[name]`, the part before the bracket.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when one of these comes twice, or nested deeper than `user[name]`.
+    /// [`Error::BadRequest`] if one of these occurs twice, is a list, or is nested deeper than `user[name]`.
     pub fn parse(encoded: &[u8], used: &[&str]) -> Result<Params> {
         let mut params = Params::default();
         for pair in encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -51,7 +51,7 @@ impl Params {
         Ok(())
     }
 
-    /// A value; what is missing is empty.
+    /// The value of a parameter, or "" if there is none.
     pub fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(other, _)| other == name).map_or("", |(_, value)| value.as_str())
     }
@@ -62,7 +62,7 @@ fn decode(part: &[u8]) -> String {
     percent_decode(&spaced).decode_utf8_lossy().into_owned()
 }
 
-/// Parameters of the query string of a link in a mail.
+/// The query string of a link in a mail.
 pub struct Query(pub Params);
 
 impl FromRequest for Query {
@@ -74,7 +74,7 @@ impl FromRequest for Query {
     }
 }
 
-/// `{id}` in the path: a number above 0; anything else is not found.
+/// `{id}` in the path: a number above 0. Anything else gives [`Error::NotFound`].
 #[derive(Debug, Clone, Copy)]
 pub struct Id(pub i64);
 
@@ -88,7 +88,7 @@ impl FromRequest for Id {
     }
 }
 
-/// An id as it is written in paths and forms: digits, up to 64 bits.
+/// Parses an id in a path or form: ASCII digits, from 1 to `i64::MAX`.
 pub fn parse_id(text: &str) -> Option<i64> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if digits { text.parse().ok().filter(|id| *id > 0) } else { None }
@@ -103,11 +103,11 @@ impl FromRequest for PageStart {
     }
 }
 
-/// The page that a query string asks for; the first, if it asks for none. Pages link to each other by the key of the first
-/// row (`from`); by their number (`page`) only the first few are found, however many there are.
+/// The page that a query string requests, by default the first. Links between pages use the key of the first row
+/// (`from`). Page numbers (`page`) only work for the first [`NUMBERED_PAGES`] pages.
 ///
 /// # Errors
-/// [`Error::BadRequest`] when that is no page, [`Error::NotFound`] when its number is too high.
+/// [`Error::BadRequest`] for an invalid value, [`Error::NotFound`] for a number that is too high.
 pub fn page_start(query: &str) -> Result<PageStart> {
     let params = Params::parse(query.as_bytes(), &["page", "from"])?;
     let typed = |name: &str| {
@@ -131,10 +131,7 @@ pub fn page_start(query: &str) -> Result<PageStart> {
 }
 
 impl<T> Page<T> {
-    /// Refuses a page that the list does not have.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
+    /// [`Error::NotFound`] if the page is past the end of the list.
     pub fn or_not_found(self) -> Result<Page<T>> {
         if self.is_past_the_end() { Err(Error::NotFound) } else { Ok(self) }
     }

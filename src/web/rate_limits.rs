@@ -1,4 +1,4 @@
-//! Counts the attempts of a visitor: log-ins, mails, posts.
+//! Rate limits per visitor: log-ins, mails, posts.
 
 use super::client_address::{client_address, network};
 use super::sign_in;
@@ -7,10 +7,10 @@ use crate::error::Result;
 use crate::services::limits::{LOG_IN, Limit, MAIL, MAIL_BY_SENDER};
 
 impl Visitor {
-    /// Counts an attempt of `who`.
+    /// Counts an attempt by `who`, a client network, an account or an email address.
     ///
     /// # Errors
-    /// [`Error::TooMany`] when there were too many.
+    /// [`Error::TooMany`] if the limit is exceeded.
     pub async fn count(&self, limit: &Limit, who: &str) -> Result<()> {
         if !self.app.config.limits {
             return Ok(());
@@ -22,22 +22,22 @@ impl Visitor {
         counted
     }
 
-    /// Counts an attempt by where it comes from; where that is not known (a Unix socket without a trusted proxy), nothing
-    /// can be counted.
+    /// Counts an attempt by the client's network. Does nothing if the address is unknown (a Unix socket without a
+    /// trusted proxy).
     ///
     /// # Errors
-    /// [`Error::TooMany`] when there were too many.
+    /// [`Error::TooMany`] if the limit is exceeded.
     pub async fn count_client(&self, limit: &Limit) -> Result<()> {
         let proxies = self.app.config.trusted_proxies;
         let Some(address) = client_address(&self.req, proxies) else { return Ok(()) };
         let counted = self.count(limit, &network(address)).await;
         if counted.is_err() && proxies == 0 && self.req.headers().contains_key("x-forwarded-for") {
-            tracing::warn!("there is a proxy in front, so all visitors count as one: set TRUSTED_PROXIES");
+            tracing::warn!("rate limits see the proxy as the only visitor: set TRUSTED_PROXIES");
         }
         counted
     }
 
-    /// Counts an attempt to guess a password: by client first, then by account.
+    /// Counts a password attempt, by client first and then by account.
     ///
     /// # Errors
     /// As [`count`](Self::count).
@@ -46,8 +46,8 @@ impl Visitor {
         self.count(&LOG_IN, email).await
     }
 
-    /// Counts a mail that this visitor causes. By sender first (client and account), so that somebody who is turned away
-    /// uses up nothing of what the recipient may get.
+    /// Counts a mail that this visitor causes. The sender's limits (client and account) come first, so that a refused
+    /// sender does not use up the recipient's limit.
     ///
     /// # Errors
     /// As [`count`](Self::count).

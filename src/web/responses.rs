@@ -1,4 +1,4 @@
-//! How a visitor is answered: pages, forms that come back, redirects.
+//! Responses: pages, invalid forms, redirects.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -11,43 +11,41 @@ use super::visitor::Visitor;
 use crate::error::{Error, Result};
 use crate::views::Layout;
 
-/// Bytes reserved for a page, enough for thirty rows: a String that grows is copied each time.
+/// Initial capacity for a page in bytes, enough for 30 rows; a growing String would be copied repeatedly.
 const HTML_CAPACITY: usize = 32 * 1024;
 
 impl Visitor {
-    /// What surrounds a page. Shows the message that the last answer left.
+    /// The layout of a page. Takes the flash message of the previous response.
     pub fn layout(&self, title: &str) -> Layout {
         let flash = Flash::take(&self.app.cookies, &self.req);
         Layout::new(&self.app, self.user.clone(), title, flash)
     }
 
-    /// What surrounds a page that has something to say itself.
+    /// The layout of a page with a message of its own, which replaces that of the previous response.
     pub fn layout_with(&self, title: &str, kind: FlashKind, message: &str) -> Layout {
         let mut layout = self.layout(title);
         layout.flash = Some(Flash::new(kind, message));
         layout
     }
 
-    /// Answers with a page.
     pub fn render(&self, page: &impl Template) -> Result<HttpResponse> {
         self.render_with_status(StatusCode::OK, page)
     }
 
-    /// Answers with a form that was not accepted.
+    /// Responds with an invalid form and status 422.
     pub fn render_invalid_form(&self, page: &impl Template) -> Result<HttpResponse> {
         self.render_with_status(StatusCode::UNPROCESSABLE_ENTITY, page)
     }
 
-    /// Answers with a form that would be accepted if all services were there.
+    /// Responds with a valid form that failed because a service is unavailable, with status 503.
     pub fn render_unavailable(&self, page: &impl Template) -> Result<HttpResponse> {
         Ok(with_retry_after(self.render_with_status(StatusCode::SERVICE_UNAVAILABLE, page)?, RETRY_SECONDS))
     }
 
-    /// Answers with a page and a status.
     pub fn render_with_status(&self, status: StatusCode, page: &impl Template) -> Result<HttpResponse> {
         let mut html = String::with_capacity(HTML_CAPACITY);
         page.render_into(&mut html).map_err(Error::internal)?;
-        // What is on a page depends on who looks; nothing of a person who is logged in stays in the browser (ASVS 14.3).
+        // Pages depend on the user. The browser must not store those of a logged-in user (ASVS 14.3).
         let cache = if self.user.is_some() { "no-store" } else { "private, no-cache" };
         Ok(HttpResponse::build(status)
             .content_type(ContentType::html())
@@ -55,7 +53,7 @@ impl Visitor {
             .body(html))
     }
 
-    /// Sends the browser on, to a path of ours (RFC 9110, 303 See Other: by GET).
+    /// Redirects to a path of this site with 303 See Other, so that the browser uses GET (RFC 9110, 15.4.4).
     pub fn redirect(&self, path: &str) -> Result<HttpResponse> {
         Ok(HttpResponse::SeeOther()
             .insert_header((LOCATION, path))
@@ -63,13 +61,13 @@ impl Visitor {
             .finish())
     }
 
-    /// Sends the browser on, with a message for the page there.
+    /// Redirects with a flash message for the next page.
     pub fn redirect_with_flash(&self, path: &str, kind: FlashKind, message: &str) -> Result<HttpResponse> {
         Flash::new(kind, message).keep(&self.app.cookies, &self.req);
         self.redirect(path)
     }
 
-    /// The same, with a link below the message.
+    /// Redirects with a flash message that has a link below it.
     pub fn redirect_with_offer(
         &self,
         path: &str,
@@ -81,10 +79,10 @@ impl Visitor {
         self.redirect(path)
     }
 
-    /// Answers with a form whose sender has to wait (RFC 6585, section 4).
+    /// Responds to [`Error::TooMany`] with the form and status 429 (RFC 6585, section 4).
     ///
     /// # Errors
-    /// Every other error as it is.
+    /// Returns every other `error` unchanged.
     pub fn render_rate_limited_form<P: Template>(
         &self,
         error: Error,

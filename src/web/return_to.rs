@@ -1,4 +1,4 @@
-//! Where to go next, when the browser has a say in it: never anywhere but to a page of ours (ASVS 3.7.2).
+//! Redirect targets that come from the browser: only paths of this site (ASVS 3.7.2).
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
@@ -8,10 +8,10 @@ use url::Url;
 use super::cookies::{CookieName, Cookies};
 use crate::config::AppUrl;
 
-/// Longer paths are not remembered: no page of ours has one, and proxies refuse an answer with such a cookie.
+/// Longest path to remember, in bytes. Our pages have shorter ones, and proxies refuse a response with a larger cookie.
 const LONGEST: usize = 1000;
 
-/// Remembers the page that asked for a log-in; only one that was to be looked at.
+/// Remembers the page that required a log-in, if it was requested by GET.
 pub fn remember(cookies: &Cookies, req: &HttpRequest) {
     let path = req.uri().path_and_query().map_or("/", |path| path.as_str());
     if req.method() == Method::GET && path.len() <= LONGEST {
@@ -19,19 +19,19 @@ pub fn remember(cookies: &Cookies, req: &HttpRequest) {
     }
 }
 
-/// Remembers the page that a form belongs to, which was sent too late.
+/// Remembers the page of a form that was sent after the log-in had ended.
 pub fn remember_path(cookies: &Cookies, req: &HttpRequest, path: &str) {
     cookies.set_signed(req, CookieName::ReturnTo, path.to_owned());
 }
 
-/// Takes the page that asked for a log-in.
+/// Returns the remembered path and deletes the cookie.
 pub fn take(cookies: &Cookies, req: &HttpRequest) -> Option<String> {
     let path = cookies.get_signed(req, CookieName::ReturnTo);
     cookies.remove(req, CookieName::ReturnTo);
     path.filter(|path| is_own_path(path))
 }
 
-/// The page of ours that the visitor comes from, as a path.
+/// The path of the page in the Referer header, if it is one of this site.
 pub fn referring_page(app_url: &AppUrl, req: &HttpRequest) -> Option<String> {
     let referer = Url::parse(req.headers().get(REFERER)?.to_str().ok()?).ok()?;
     let own = referer.origin().ascii_serialization() == app_url.origin();
@@ -39,13 +39,13 @@ pub fn referring_page(app_url: &AppUrl, req: &HttpRequest) -> Option<String> {
     (own && is_own_path(&path)).then_some(path)
 }
 
-/// The path that a form names, if it is one of ours.
+/// A path from a form, if it is one of this site.
 pub fn own_path(path: &str) -> Option<String> {
     (path.len() <= LONGEST && is_own_path(path)).then(|| path.to_owned())
 }
 
-/// A path on this host as a browser understands it: `//evil` and `/\evil` name another host, and browsers drop tabs
-/// and line breaks before they look.
+/// Whether a browser reads it as a path on this host: `//evil` and `/\evil` name another host, and browsers remove tabs
+/// and line breaks before parsing.
 fn is_own_path(path: &str) -> bool {
     path.starts_with('/')
         && !path.starts_with("//")

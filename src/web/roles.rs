@@ -1,4 +1,4 @@
-//! Who may come in: a handler names one of these in its signature, and everybody else is turned away.
+//! Authorization by extractors: a handler takes one of these types, and requests of everybody else are refused.
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -16,17 +16,16 @@ use crate::config::AppEnv;
 use crate::error::{Error, Result};
 use crate::models::user::User;
 
-/// Somebody who is logged in; others are sent to the log-in and come back afterwards.
+/// A logged-in user. Other visitors are redirected to the log-in page, and back afterwards.
 pub struct CurrentUser {
-    /// Who.
     pub user: Rc<User>,
     visitor: Visitor,
 }
 
-/// An admin; others are sent to the home page.
+/// An admin. Other users are redirected to the home page.
 pub struct Admin(CurrentUser);
 
-/// Who may look behind the scenes: everybody in development, admins in production.
+/// A visitor who may see the operational pages: everybody in development, admins in production.
 pub struct Operator(Visitor);
 
 impl FromRequest for CurrentUser {
@@ -36,7 +35,7 @@ impl FromRequest for CurrentUser {
     fn from_request(req: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let log_in_first = |visitor: Visitor| match visitor.user.clone() {
             Some(user) => Ok(CurrentUser { user, visitor }),
-            // No use to show the log-in page: a new session could not be stored either.
+            // The log-in page would not help: a new session could not be stored either.
             None if visitor.session_store_down => {
                 Err(Error::unavailable("the session store does not answer"))
             }

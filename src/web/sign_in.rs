@@ -1,4 +1,4 @@
-//! Logging in and out: the session, the remembered device, and who is there.
+//! Authentication: log-in and log-out, sessions and remembered devices.
 
 use std::rc::Rc;
 
@@ -11,20 +11,18 @@ use crate::models::remembered_device::{Recognition, RememberedDevice};
 use crate::models::user::User;
 use crate::services::sessions::Session;
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Clone)]
 pub enum Identity {
-    /// A user who is logged in.
     User(Rc<User>),
-    /// Nobody who is logged in.
     Anonymous,
-    /// A browser with a session cookie, while the session store does not answer. Never treated as logged in.
+    /// The browser sent a session cookie, but the session store is unavailable. Never treated as logged in.
     SessionStoreDown,
 }
 
-/// Who sent the request: by the session, or else by the remembered device, which starts a new session.
+/// Identifies the sender by the session, else by the remembered device, which starts a new session.
 pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
-    // On the heap, each where it is needed: to make room for all of it at every request costs more than the rest.
+    // Boxed, so that the common path's future does not reserve space for these branches.
     let by_session = match app.cookies.get(req, CookieName::Session) {
         Some(id) => Box::pin(by_session(app, req, &id)).await?,
         None => Identity::Anonymous,
@@ -38,7 +36,7 @@ pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
     Ok(by_device.map_or(by_session, |user| Identity::User(Rc::new(user))))
 }
 
-/// Logs somebody in, always under a new session id (ASVS 7.2.4); an earlier session of this browser ends.
+/// Logs a user in. Always creates a new session id (ASVS 7.2.4) and ends the browser's previous session.
 pub async fn log_in(app: &App, req: &HttpRequest, user: &User, remember: bool) -> Result<()> {
     start_session(app, req, user).await?;
     forget_device(app, req).await?;
@@ -51,10 +49,10 @@ pub async fn log_in(app: &App, req: &HttpRequest, user: &User, remember: bool) -
     Ok(())
 }
 
-/// Logs out: takes the cookies away whatever happens, then forgets this device and ends the session on the server.
+/// Logs out: removes the cookies in any case, then forgets the device and ends the session on the server.
 ///
 /// # Errors
-/// When a store does not answer; the browser is logged out all the same.
+/// If a store is unavailable. The browser's cookies are removed nevertheless.
 pub async fn log_out(app: &App, req: &HttpRequest) -> Result<()> {
     let session = app.cookies.get(req, CookieName::Session);
     app.cookies.remove(req, CookieName::Session);
@@ -65,14 +63,14 @@ pub async fn log_out(app: &App, req: &HttpRequest) -> Result<()> {
     forgotten
 }
 
-/// Whether this browser asked to be remembered.
+/// Whether this browser has a "remember me" cookie.
 pub fn is_remembered(app: &App, req: &HttpRequest) -> bool {
     app.cookies.get(req, CookieName::RememberMe).is_some()
 }
 
 async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> {
     let session = match app.sessions.find(id, app.clock.now()).await {
-        // Fails closed, and keeps the cookie: the session is still there when its store is back.
+        // Fails closed. Keeps the cookie, because the session still exists when the store is back.
         Err(Error::Unavailable(_)) => return Ok(Identity::SessionStoreDown),
         found => found?,
     };
@@ -96,7 +94,7 @@ async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<
         .transaction(async |db| {
             let recognition = RememberedDevice::recognize(db, cookie, now).await?;
             if let Recognition::Replayed { user_id } = recognition {
-                // Whoever has the copy may have used it already: everything ends, and the owner logs in anew.
+                // A stolen copy may have been used already: end all sessions, so that the owner has to log in again.
                 User::log_out_everywhere(db, user_id).await?;
             }
             Ok(recognition)
@@ -114,13 +112,14 @@ async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<
             return Ok(None);
         }
     };
-    // Logged out everywhere since the device was found: the new session must not carry the new epoch.
+    // If the user was logged out everywhere since then, the epoch has changed: do not start a session under the new
+    // one.
     let user = User::find(&mut app.db.conn().await?, device.user_id)
         .await?
         .filter(|user| user.sign_in_epoch == device.epoch);
     let Some(user) = user else { return Ok(None) };
     match start_session(app, req, &user).await {
-        // Where no session can be kept the device counts for this request alone, and its secret stays as it is.
+        // Without a session store, the device authenticates this request only, and its token is not rotated.
         Err(Error::Unavailable(_)) => {}
         started => {
             started?;
@@ -155,17 +154,17 @@ async fn forget_device(app: &App, req: &HttpRequest) -> Result<()> {
     RememberedDevice::forget(&mut app.db.conn().await?, &cookie).await
 }
 
-/// Notes what an auditor looks for (ASVS 16.3): who logged in, who was refused, what an admin did.
+/// Logs a security event (ASVS 16.3): a log-in, a refusal, an action of an admin.
 pub fn audit(event: &'static str, user_id: Option<i64>) {
     tracing::info!(target: "audit", event, user_id, "audit");
 }
 
-/// The same for what an admin does to somebody: `by` is the admin.
+/// Logs an action of the admin `by` on user `user_id`.
 pub fn audit_admin(event: &'static str, user_id: i64, by: i64) {
     tracing::info!(target: "audit", event, user_id, by, "audit");
 }
 
-/// The same for who comes too often.
+/// Logs an exceeded rate limit.
 pub fn audit_limit(limit: &'static str, user_id: Option<i64>) {
     tracing::info!(target: "audit", event = "limited", limit, user_id, "audit");
 }

@@ -1,29 +1,30 @@
-//! The browser in which somebody signed up. It alone may activate the account without the password that was chosen there:
-//! whoever signs up with a stranger's address must not have the stranger press the button.
+//! Remembers which browser signed up. Only that browser can activate the account without its password. Otherwise an
+//! attacker could sign up with another person's address and a password of their own, and that person's click would
+//! activate it.
 
 use super::cookies::CookieName;
 use super::visitor::Visitor;
 use crate::models::user::User;
 use crate::models::values::token::Digest;
 
-/// Binds this browser to the password that was chosen in it, for as long as an activation link is good. The digest has a
-/// random salt, so no two sign-ups give the same.
+/// Binds this browser to the password chosen in it, for as long as an activation link is valid. The password digest has
+/// a random salt, so the value is different for each sign-up.
 pub fn remember(visitor: &Visitor, email: &str, password_digest: &str) {
     let sign_up = Digest::of(password_digest).to_hex();
     visitor.app.cookies.set_signed(&visitor.req, CookieName::SignUp, format!("{sign_up} {email}"));
 }
 
-/// The address that somebody signed up with in this browser.
+/// The email address of the sign-up in this browser.
 pub fn email(visitor: &Visitor) -> Option<String> {
     Some(cookie(visitor)?.1)
 }
 
-/// Whether the password that the account has was chosen, or typed, in this browser.
+/// Whether the account's current password was chosen or entered in this browser.
 pub fn is_bound_to(visitor: &Visitor, user: &User) -> bool {
     cookie(visitor).is_some_and(|(sign_up, _)| sign_up == Digest::of(&user.password_digest).to_hex())
 }
 
-/// Ends it, once the account is active.
+/// Removes the binding, once the account is active.
 pub fn forget(visitor: &Visitor) {
     visitor.app.cookies.remove(&visitor.req, CookieName::SignUp);
 }

@@ -1,5 +1,5 @@
-//! The form of a post: a text and perhaps a picture, which goes to disk while it arrives and is refused as soon as it is
-//! too large.
+//! The form of a post: a text and an optional picture. The picture is streamed to a temporary file and refused as soon
+//! as it exceeds the limit.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -20,52 +20,46 @@ use crate::error::{Error, Result, unusable};
 use crate::models::idempotency_key::IdempotencyKey;
 use crate::models::values::token::Digest;
 
-/// Largest picture, in bytes.
 pub const MAX_PICTURE: usize = 5 * 1024 * 1024;
-/// Largest field but for the picture, in bytes.
+/// Largest field other than the picture, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
-/// Parts of a form; ours has three.
+/// Most parts in a form; ours has three.
 const MAX_PARTS: usize = 64;
-/// How long a picture may take to arrive: 5 MB at 700 kbit/s.
+/// Time within which the form must arrive: 5 MB at 700 kbit/s.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The fields of the form.
 const FIELDS: [&str; 3] = [CONTENT, KEY, PICTURE];
 const CONTENT: &str = "micropost[content]";
 const KEY: &str = "idempotency_key";
 const PICTURE: &str = "micropost[picture]";
 
-/// What was sent.
 #[derive(Default)]
 pub struct PostForm {
-    /// All but the picture.
     pub draft: Draft,
-    /// The picture.
     pub picture: Upload,
 }
 
-/// A picture as it was sent.
+/// The picture field of the form.
 #[derive(Default)]
 pub enum Upload {
-    /// None.
     #[default]
     None,
-    /// In a file without a name, which is gone when it is closed; and the digest of what is in it.
+    /// An unnamed temporary file, deleted when it is closed, and the digest of its content.
     File(File, Digest),
-    /// A file was chosen, and there is nothing in it.
+    /// The chosen file is empty.
     Empty,
     /// Larger than [`MAX_PICTURE`]; the rest was not read.
     TooLarge,
-    /// There was no room to keep it while it arrives; the rest was not read.
+    /// The temporary file could not be written; the rest was not read.
     NotKept,
 }
 
 impl PostForm {
-    /// Reads the form from a multipart body; a form without a picture may as well come in the plain encoding. Pictures of
-    /// visitors who may not post are read and dropped.
+    /// Reads the form from a multipart body. A form without a picture may also be url-encoded. With `keep_picture`
+    /// false (the visitor may not post), the picture is read and discarded.
     ///
     /// # Errors
-    /// [`Error::BadRequest`], [`Error::TooLarge`] and [`Error::TooSlow`], as the names say.
+    /// [`Error::BadRequest`], [`Error::TooLarge`] or [`Error::TooSlow`].
     pub async fn read(req: &HttpRequest, body: Payload, keep_picture: bool) -> Result<PostForm> {
         if !req.content_type().eq_ignore_ascii_case("multipart/form-data") {
             let form = Form::of(req)?;
@@ -80,8 +74,8 @@ impl PostForm {
     }
 }
 
-/// The parts of the body, by actix's reader for any multipart body. Its reader for `form-data` refuses a part whose
-/// Content-Disposition, file name included, is not UTF-8.
+/// The parts of the body. Declared as multipart/mixed, because for form-data actix refuses a part whose
+/// Content-Disposition, including the file name, is not UTF-8.
 fn parts(req: &HttpRequest, body: Payload) -> Result<Multipart> {
     let content_type =
         req.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -119,7 +113,7 @@ async fn read_parts(mut parts: Multipart, keep_picture: bool) -> Result<PostForm
                 form.draft.has_picture = field.has_file;
                 form.picture = match read_picture(part).await {
                     Err(Error::Unavailable(error)) => {
-                        tracing::error!(error, "no room to keep a picture while it arrives");
+                        tracing::error!(error, "cannot store an uploaded picture temporarily");
                         Upload::NotKept
                     }
                     Ok(Upload::None) if field.has_file => Upload::Empty,
@@ -150,7 +144,7 @@ async fn read_text(mut part: Field) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A browser sends an empty part when no file was chosen.
+/// Stores the picture. Browsers send an empty part if no file was chosen.
 async fn read_picture(mut part: Field) -> Result<Upload> {
     let mut file = tokio::fs::File::from_std(tempfile::tempfile().map_err(no_room)?);
     let (mut size, mut hasher) = (0, Sha256::new());
@@ -172,13 +166,13 @@ async fn read_picture(mut part: Field) -> Result<Upload> {
     Ok(Upload::File(file, Digest::finish(hasher)))
 }
 
-/// Reads past a field that is not used.
+/// Reads and discards a field.
 async fn skip(mut part: Field) -> Result<()> {
     let mut size = 0;
     while let Some(chunk) = part.next().await {
         size += chunk.map_err(broken)?.len();
         if size > MAX_PICTURE {
-            return Err(Error::TooLarge("The form is larger than any form of this site.".into()));
+            return Err(Error::TooLarge("The form is larger than this site accepts.".into()));
         }
     }
     Ok(())
@@ -190,5 +184,5 @@ fn no_room(error: io::Error) -> Error {
 
 fn broken(error: MultipartError) -> Error {
     tracing::debug!(%error, "multipart");
-    Error::BadRequest("The form could not be read; it may have broken off before its end.".into())
+    Error::BadRequest("The form could not be read. It may have been cut off before its end.".into())
 }

@@ -1,5 +1,5 @@
-//! Who sent the request. A handler names in its signature who may call it: [`Visitor`] is everybody, the types in roles.rs
-//! turn others away.
+//! The visitor of a request. A handler's signature states who may call it: [`Visitor`] admits everybody, the types in
+//! roles.rs refuse others.
 
 use std::future::{Ready, ready};
 use std::rc::Rc;
@@ -19,57 +19,52 @@ use crate::models::user::User;
 
 /// Anybody, logged in or not.
 pub struct Visitor {
-    /// The application.
     pub app: Data<App>,
-    /// Who is logged in.
     pub user: Option<Rc<User>>,
-    /// The browser has a session cookie, and the session store does not answer.
+    /// The browser sent a session cookie, but the session store is unavailable.
     pub(super) session_store_down: bool,
     pub(super) req: HttpRequest,
 }
 
 impl Visitor {
-    /// The visitor as far as is known by now, without asking any service: for error pages.
+    /// For error pages: the visitor as far as authentication has got. Calls no service.
     pub fn as_known(app: Data<App>, req: HttpRequest) -> Visitor {
         Visitor { app, user: authentication::current_user(&req), session_store_down: false, req }
     }
 
-    /// The page of ours that the browser comes from, as a path.
+    /// The path of the page in the Referer header, if it is one of this site.
     pub fn referring_page(&self) -> Option<String> {
         return_to::referring_page(&self.app.config.app_url, &self.req)
     }
 
-    /// Logs somebody in on this browser.
     pub async fn log_in(&self, user: &User, remember: bool) -> Result<()> {
         sign_in::log_in(&self.app, &self.req, user, remember).await
     }
 
-    /// Renews the log-in of this browser after everything else was logged out; stays remembered if it was.
+    /// Logs this browser in again after the user was logged out everywhere. A remembered browser stays remembered.
     pub async fn log_in_again(&self, user: &User) -> Result<()> {
         self.log_in(user, sign_in::is_remembered(&self.app, &self.req)).await
     }
 
-    /// Logs this browser out.
     pub async fn log_out(&self) -> Result<()> {
         sign_in::log_out(&self.app, &self.req).await
     }
 
-    /// The page that asked for a log-in, once.
+    /// Returns the page that required a log-in, and forgets it.
     pub fn take_return_path(&self) -> Option<String> {
         return_to::take(&self.app.cookies, &self.req)
     }
 
-    /// The post that was refused for want of a log-in, until it is posted.
+    /// The post that was refused because nobody was logged in, until it is posted.
     pub fn draft(&self) -> Option<Draft> {
         Draft::stored(&self.app.cookies, &self.req, self.user.as_ref()?.id)
     }
 
-    /// Forgets the post that was refused.
     pub fn forget_draft(&self) {
         self.app.cookies.remove(&self.req, CookieName::Draft);
     }
 
-    /// Keeps links from mails until their buttons are pressed; none if the text is empty.
+    /// Stores links from mails until their buttons are pressed; an empty text removes them.
     pub(super) fn keep_mail_links(&self, links: String) {
         if links.is_empty() {
             self.app.cookies.remove(&self.req, CookieName::MailLink);
@@ -78,7 +73,7 @@ impl Visitor {
         }
     }
 
-    /// The links from mails that were kept.
+    /// The stored links from mails.
     pub(super) fn mail_links(&self) -> Option<String> {
         self.app.cookies.get_signed(&self.req, CookieName::MailLink)
     }

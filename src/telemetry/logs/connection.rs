@@ -1,4 +1,4 @@
-//! The way to Logstash: TCP, or TLS whose certificate is verified; never plain where TLS is meant.
+//! Connections to Logstash: TCP, or TLS with certificate verification. TLS never falls back to plain TCP.
 
 use std::io;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-/// Name look-up, connecting and TLS.
+/// Time-out for DNS, TCP and TLS together.
 const CONNECT: Duration = Duration::from_secs(2);
-/// The other machine's kernel has to acknowledge what it got.
+/// TCP_USER_TIMEOUT: time within which the peer's kernel must acknowledge data.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Below the 60 s after which load balancers forget a connection that is idle.
+/// Below 60 s, after which load balancers drop an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// Where Logstash is.
+/// Address of Logstash.
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
-    /// Never plain where TLS is meant.
+    /// `None` for plain TCP.
     pub(super) tls: Option<Arc<ClientConfig>>,
 }
 
@@ -37,7 +37,7 @@ impl Target {
         timeout(CONNECT, self.try_to_connect()).await.unwrap_or_else(|_| Err(slow("no connection", CONNECT)))
     }
 
-    /// The name is looked up each time: Logstash may have moved.
+    /// Resolves the name each time, because its address may change.
     async fn try_to_connect(&self) -> io::Result<Connection> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
@@ -50,7 +50,7 @@ impl Target {
     }
 }
 
-/// Nothing is expected from Logstash: what comes is thrown away, and the end is news.
+/// Waits for the end of the connection. Logstash sends no data; any that arrives is discarded.
 pub(super) async fn wait_for_eof(mut reading: ReadHalf<Connection>) -> io::Error {
     let mut nothing = [0; 1024];
     loop {
@@ -62,7 +62,7 @@ pub(super) async fn wait_for_eof(mut reading: ReadHalf<Connection>) -> io::Error
     }
 }
 
-/// Says what to do about a certificate that is not trusted.
+/// Adds the setting that makes a certificate trusted.
 fn explain(error: io::Error) -> io::Error {
     match error.get_ref().and_then(|error| error.downcast_ref()) {
         Some(rustls::Error::InvalidCertificate(_)) => {

@@ -1,5 +1,5 @@
-//! One event as a JSON object on one line, in the order of its fields. Written by hand, field by field into the line:
-//! every request logs one.
+//! One event as a JSON object on one line, with its fields in order. Serializes directly into the line, because every
+//! request logs one.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 
 use crate::telemetry::request_id::RequestId;
 
-/// An object that is still open.
+/// An object without its closing brace yet.
 pub(super) struct JsonObject(Vec<u8>);
 
 impl JsonObject {
@@ -28,7 +28,7 @@ impl JsonObject {
         self.write(value);
     }
 
-    /// Adds the fields of the event, and the id of the request that it belongs to.
+    /// Adds the event's fields and, during a request, its id.
     pub(super) fn put_event(&mut self, event: &Event<'_>) {
         event.record(self);
         if let Some(id) = RequestId::current() {
@@ -43,7 +43,7 @@ impl JsonObject {
     }
 
     fn write(&mut self, value: impl Serialize) {
-        // Writing to a Vec cannot fail, and no field has a value that JSON cannot express.
+        // Writing to a Vec cannot fail, and JSON can express every field value.
         let _ = serde_json::to_writer(&mut self.0, &value);
     }
 }

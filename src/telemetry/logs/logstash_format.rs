@@ -1,7 +1,7 @@
-//! Events as the lines that Logstash gets: flat JSON objects, formatted by tracing-logstash.
+//! Events as lines for Logstash: flat JSON objects, formatted by tracing-logstash.
 //!
-//! The layer of tracing-logstash unwraps the result of its writer, so the writer here never fails: it collects one line in
-//! memory and hands it to the channel when it is dropped.
+//! The layer of tracing-logstash unwraps the writer's result, so this writer never fails: it collects one line in
+//! memory and sends it to the channel when it is dropped.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -20,13 +20,12 @@ use super::Stats;
 use super::shipper::THREAD;
 use crate::telemetry::request_id::RequestId;
 
-/// The longest line, in bytes, with its line feed.
+/// The longest line, in bytes, including the line feed.
 pub(super) const MAX_LINE: usize = 16 * 1024;
-/// To how many bytes the texts of a longer line are cut; tried in this order.
+/// Lengths in bytes to which the texts of a longer line are cut; tried in this order.
 const CUTS: [usize; 4] = [2000, 400, 80, 0];
 
-/// A layer that sends every event to `lines` and never waits: a line for which the channel has no room is dropped and
-/// counted.
+/// A layer that sends every event to `lines` without blocking: if the channel is full, the line is dropped and counted.
 pub(super) fn layer<S>(lines: mpsc::Sender<Vec<u8>>, stats: Arc<Stats>) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -43,16 +42,16 @@ where
     tracing_logstash::Layer::default().event_format(format).with_writer(Channel { lines, stats })
 }
 
-/// Fields that differ from line to line.
+/// Adds the ids of the line, the process and the request.
 struct Ids {
-    /// Random, one per process.
+    /// Random; differs for each process.
     run: String,
     next: AtomicU64,
 }
 
 impl LogFieldContributor for Ids {
     fn add_fields<F: LogFieldReceiver>(&self, fields: &mut F) {
-        // Names the line: one that is sent twice can be stored once.
+        // Identifies the line, so that one that is sent twice can be stored once.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         fields.add_field("line_id", &format_args!("{}-{number}", self.run));
         fields.add_field("pid", &std::process::id());
@@ -93,7 +92,7 @@ impl Write for LineWriter<'_> {
 
 impl Drop for LineWriter<'_> {
     fn drop(&mut self) {
-        // A line about shipping would be shipped, and cause the next one.
+        // Shipping an event of the shipper's own thread would cause the next one, in an endless loop.
         if thread::current().name() == Some(THREAD) {
             return;
         }
@@ -104,7 +103,7 @@ impl Drop for LineWriter<'_> {
     }
 }
 
-/// Cuts the texts of a line that is longer than [`MAX_LINE`]; it stays a JSON object.
+/// Cuts the texts of a line that is longer than [`MAX_LINE`]. The line stays a JSON object.
 fn shorten(mut line: Vec<u8>) -> Vec<u8> {
     for cut in CUTS {
         if line.len() <= MAX_LINE {

@@ -1,8 +1,8 @@
-//! What waits to be shipped, what is on its way, and what goes to disk instead.
+//! Lines waiting to be shipped, lines in flight, and when lines go to disk instead.
 //!
-//! TCP tells nobody whether the other program read what the kernel took. So what was written is kept for [`SETTLE`] more:
-//! a connection that breaks by then gives it back, and it is sent once more. Lines may so arrive twice (`line_id` tells), and
-//! are lost when the other side sat on them for longer and then died.
+//! TCP does not tell whether the peer's program has read what the kernel sent. So written lines are kept for another
+//! [`SETTLE`]; if the connection breaks within that time, they are sent again. Lines may therefore arrive twice
+//! (`line_id` identifies them), and are lost if the peer leaves them unread for longer and then dies.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use super::Stats;
 use super::spool::{Spool, SpoolChunk};
 
-/// Bytes written at once.
+/// Largest block, in bytes.
 pub(super) const BLOCK: usize = 64 * 1024;
-/// Longer than the kernel waits for the other kernel's receipt (`SILENCE` in connection.rs).
+/// Longer than TCP_USER_TIMEOUT (`SILENCE` in connection.rs).
 const SETTLE: Duration = Duration::from_secs(10);
-/// Bytes that wait in memory, and as many that are on their way.
+/// Most bytes waiting in memory, and as many again in flight.
 const MEMORY: usize = 8 * 1024 * 1024;
 
 /// Whole lines.
@@ -29,7 +29,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Of what a file holds. A line that cannot be one of ours is left out.
+    /// From the content of a file. Omits lines that cannot be ours.
     pub(super) fn of_whole_lines(mut bytes: Vec<u8>) -> Block {
         let lease_is_valid = |line: &&[u8]| line.starts_with(b"{") && line.ends_with(b"}\n");
         let all = || bytes.split_inclusive(|byte| *byte == b'\n');
@@ -41,14 +41,13 @@ impl Block {
     }
 }
 
-/// See the module.
 pub(super) struct Queue {
     waiting: VecDeque<Rc<Block>>,
     in_flight: VecDeque<(Instant, InFlight)>,
-    /// Of those on the way that are in memory.
+    /// Size of the blocks in flight that came from memory.
     in_flight_bytes: usize,
     spool: Spool,
-    /// Whether there is reason to believe that lines leave soon.
+    /// Whether lines are likely to be sent soon; else they go to disk.
     prefer_memory: bool,
     stats: Arc<Stats>,
 }
@@ -75,7 +74,8 @@ impl Queue {
         self.spool.folder()
     }
 
-    /// Takes lines in. An error says why the disk took none; what memory has no room for either is dropped and counted.
+    /// Adds lines. An error gives the reason why the disk refused some; those for which memory has no room either are
+    /// dropped and counted.
     pub(super) fn push(&mut self, lines: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
         let mut block = Block::default();
         let mut outcome = Ok(());
@@ -89,7 +89,7 @@ impl Queue {
         outcome.and(self.put(block))
     }
 
-    /// What to write now.
+    /// The next block to write; it is then in flight.
     pub(super) fn next(&mut self) -> Option<Rc<Block>> {
         let now = Instant::now();
         let block = match self.waiting.pop_front() {
@@ -108,12 +108,11 @@ impl Queue {
         Some(block)
     }
 
-    /// There is a connection.
     pub(super) fn connected(&mut self) {
         self.prefer_memory = true;
     }
 
-    /// There is none for a while: what waits goes to disk.
+    /// Moves the waiting blocks to disk, until there is a connection again.
     pub(super) fn disconnected(&mut self) -> io::Result<()> {
         self.prefer_memory = false;
         let mut outcome = Ok(());
@@ -124,7 +123,7 @@ impl Queue {
         outcome
     }
 
-    /// The connection broke: what was written in the last moments may be lost, and waits again.
+    /// After the connection broke: lines in flight may be lost, and wait again.
     pub(super) fn take_back(&mut self) {
         for (_, written) in std::mem::take(&mut self.in_flight).into_iter().rev() {
             if let InFlight::Memory(block) = written {
@@ -136,7 +135,7 @@ impl Queue {
         self.count();
     }
 
-    /// What was written long enough ago has arrived.
+    /// Takes blocks as delivered that were written at least [`SETTLE`] ago, or that exceed the memory limit.
     pub(super) fn ack(&mut self) {
         while let Some((at, _)) = self.in_flight.front()
             && (at.elapsed() >= SETTLE || self.in_flight_bytes > MEMORY)
@@ -145,19 +144,19 @@ impl Queue {
         }
     }
 
-    /// All that was written has arrived: the other side said so.
+    /// Takes all blocks as delivered: the peer has confirmed it by closing.
     pub(super) fn ack_all(&mut self) {
         while !self.in_flight.is_empty() {
             self.ack_oldest();
         }
     }
 
-    /// Looks for what other processes left.
+    /// Takes over the files of ended processes.
     pub(super) fn adopt(&mut self) {
         self.spool.adopt();
     }
 
-    /// Keeps what is left for the next process; what the disk does not take is dropped and counted.
+    /// Moves everything to disk for the next process. What the disk refuses is dropped and counted.
     pub(super) fn end(&mut self) -> io::Result<()> {
         self.take_back();
         let outcome = self.disconnected();
@@ -184,7 +183,7 @@ impl Queue {
         outcome
     }
 
-    /// On disk; in memory as far as it has room where the disk refuses.
+    /// Writes the block to disk; if that fails, keeps it in memory if there is room.
     fn keep(&mut self, block: Rc<Block>) -> io::Result<()> {
         self.spool.append(&block).inspect_err(|_| {
             if self.has_room(&block) {

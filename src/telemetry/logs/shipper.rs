@@ -1,6 +1,6 @@
-//! Takes lines to Logstash, on a thread of its own, so that neither waits for the other: the requests and the network.
+//! Sends lines to Logstash on a separate thread, so that the network does not delay requests, nor requests the network.
 //!
-//! Its own troubles go to stderr, at most once a minute: as log lines they would be shipped, and stdout is JSON.
+//! Reports its own problems to stderr, at most once a minute: log lines about them would be shipped too.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
@@ -20,35 +20,33 @@ use crate::config::authority;
 use crate::error::unusable;
 use crate::telemetry::call_stats::CallStats;
 
-/// The name of its thread.
 pub(super) const THREAD: &str = "logstash";
-/// One block.
+/// Time-out for writing one block.
 const WRITE: Duration = Duration::from_secs(2);
-/// A connection that lived for so long was a good one: the next is tried at once.
+/// After a connection that lasted this long, the next attempt is immediate.
 const STEADY: Duration = Duration::from_secs(10);
 /// The longest pause between two attempts, in seconds.
 const LONGEST_PAUSE: f64 = 60.0;
-/// What is still here at the end may take so long.
+/// Time at shutdown for shipping the remaining lines.
 pub(super) const FLUSH: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What the thread has.
 pub(super) struct Shipper {
     pub(super) target: Target,
     pub(super) stats: Arc<Stats>,
     pub(super) call_stats: CallStats,
-    /// Somebody found that Logstash answers.
+    /// Notified when somebody else has reached Logstash: try again at once.
     pub(super) answers: Arc<Notify>,
-    /// True: the program ends.
+    /// True once the program shuts down.
     pub(super) stop: watch::Receiver<bool>,
 }
 
-/// The shipper at work.
+/// The state of a running shipper.
 struct Work {
     shipper: Shipper,
     queue: RefCell<Queue>,
-    /// There are new lines, or there will be no more.
+    /// Notified of new lines, and when no more will come.
     bell: Notify,
     all_taken: Cell<bool>,
     complained: Cell<Option<Instant>>,
@@ -56,7 +54,7 @@ struct Work {
 }
 
 impl Shipper {
-    /// Ships until it is told to stop, and then what is left, for as long as that may take.
+    /// Ships lines until `stop`, and then the remaining ones for at most [`FLUSH`].
     pub(super) async fn run(self, queue: Queue, mut lines: mpsc::Receiver<Vec<u8>>) {
         let mut stop = self.stop.clone();
         let work = Work {
@@ -68,7 +66,7 @@ impl Shipper {
             told_dropped: Cell::new(0),
         };
         let deadline = async {
-            // An error says that nobody can tell any more: the end as well.
+            // An error means that the sender is gone, which also means shutdown.
             let _ = stop.wait_for(|stop| *stop).await;
             sleep(FLUSH).await;
         };
@@ -76,7 +74,7 @@ impl Shipper {
             _ = async { tokio::join!(work.take(&mut lines), work.deliver()) } => {}
             () = deadline => {}
         }
-        // What came in at the very end.
+        // Lines that arrived last.
         work.push(&mut std::iter::from_fn(|| lines.try_recv().ok()).collect());
         let ended = work.queue.borrow_mut().end();
         work.shipper.stats.set_connected(false);
@@ -142,13 +140,13 @@ impl Work {
             tokio::select! {
                 () = sleep(pauses.next()) => {}
                 () = self.shipper.answers.notified() => {}
-                // Once more, at once.
+                // One last attempt at once.
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         }
     }
 
-    /// Writes what there is until the connection breaks; without error when all is delivered and the program ends.
+    /// Writes lines until the connection breaks. Returns `Ok` at shutdown, when everything is delivered.
     async fn serve(&self, connection: Connection) -> io::Result<()> {
         let (reading, mut writing) = tokio::io::split(connection);
         let mut end = pin!(wait_for_eof(reading));
@@ -180,7 +178,7 @@ impl Work {
                 writing.flush().await
             };
             let written = tokio::select! {
-                // First, so that nothing more goes into a connection that is dead.
+                // Checks for the end first, so that nothing more is written to a dead connection.
                 biased;
                 error = &mut end => Err(error),
                 written = timeout(WRITE, write) => {
@@ -193,7 +191,7 @@ impl Work {
         }
     }
 
-    /// Says good-bye and waits for the same from the other side: then it has read everything.
+    /// Shuts down the sending side and waits until the peer closes too: then it has read everything.
     async fn close_gracefully(
         &self,
         mut writing: WriteHalf<Connection>,
@@ -238,12 +236,12 @@ impl Work {
     }
 }
 
-/// Without a panic where nobody reads stderr.
+/// Unlike `eprintln!`, does not panic if stderr is closed.
 fn say(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "Logstash: {text}.");
 }
 
-/// Between attempts: twice as long each time, at random within that, so that not all instances come at once.
+/// Pauses between attempts: exponential back-off with jitter, so that instances do not reconnect all at once.
 struct Pauses(f64);
 
 impl Default for Pauses {
@@ -257,7 +255,7 @@ impl Pauses {
         let longest = (self.0 * 2.0).min(LONGEST_PAUSE);
         let random = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
         let pause = self.0 + random * (longest - self.0);
-        // At the longest, anywhere in its upper half.
+        // The longest pauses are spread over 30 to 60 s.
         self.0 = longest.min(LONGEST_PAUSE / 2.0);
         Duration::from_secs_f64(pause)
     }

@@ -1,7 +1,7 @@
-//! Lines that wait on disk: files of whole lines in one folder, up to so many bytes, the oldest dropped and counted.
+//! Lines waiting on disk, in files of whole lines in one folder. Above the size limit, the oldest are dropped.
 //!
-//! A file is locked by the process that writes or ships it, so that several processes can share the folder (one that is
-//! being replaced, a command beside the server) and what a dead one left is shipped by whoever finds it unlocked.
+//! A process locks each file that it writes or ships, so that several processes can share the folder (during a restart,
+//! or a command beside the server). Whoever finds a file unlocked, because its process has ended, ships it.
 
 #[cfg(test)]
 mod tests;
@@ -16,18 +16,17 @@ use std::sync::Arc;
 use super::Stats;
 use super::queue::{BLOCK, Block};
 
-/// The cap is split in so many files: what goes at once when it is reached, and how many are open at most.
+/// The size limit is split into this many files. One file is dropped at a time when it is reached.
 const FILES: u64 = 32;
-/// Of files that are complete.
+/// Extension of the spool files; a new one has `.new` until it is locked.
 const ENDING: &str = "jsonl";
 
-/// See the module.
 pub(super) struct Spool {
     folder: PathBuf,
     most: u64,
     /// Oldest first.
     files: VecDeque<SpoolFile>,
-    /// Whether the last file is being written.
+    /// Whether the last file can be appended to.
     writing: bool,
     made: u64,
     stats: Arc<Stats>,
@@ -39,9 +38,9 @@ struct SpoolFile {
     file: File,
     bytes: u64,
     lines: u64,
-    /// Bytes handed to the connection.
+    /// Bytes read for sending.
     read: u64,
-    /// Bytes and lines that need not be sent again.
+    /// Bytes and lines that have been delivered.
     acked: SpoolChunk,
 }
 
@@ -54,7 +53,7 @@ pub(super) struct SpoolChunk {
 }
 
 impl Spool {
-    /// Touches nothing yet. `most` is 0 for no spool at all.
+    /// Does not touch the disk yet. `most` is the size limit in bytes, 0 for no spool.
     pub(super) fn new(folder: PathBuf, most: u64, stats: Arc<Stats>) -> Spool {
         Spool { folder, most, files: VecDeque::new(), writing: false, made: 0, stats }
     }
@@ -67,7 +66,7 @@ impl Spool {
         self.files.iter().any(|file| file.read < file.bytes)
     }
 
-    /// Writes whole lines, or nothing.
+    /// Writes the whole block, or nothing.
     pub(super) fn append(&mut self, block: &Block) -> io::Result<()> {
         if self.most == 0 {
             return Err(io::Error::other("a command keeps no lines on disk"));
@@ -84,7 +83,7 @@ impl Spool {
         }
         let Some(last) = self.files.back_mut() else { return Ok(()) };
         if let Err(error) = last.file.write_all(&block.bytes) {
-            // Half a line must not stand before the next one.
+            // Removes a partial line, or else starts a new file.
             self.writing = last.file.set_len(last.bytes).is_ok();
             return Err(error);
         }
@@ -94,7 +93,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The oldest lines that were not read yet.
+    /// Reads the oldest lines that were not read yet.
     pub(super) fn next(&mut self) -> Option<(Block, SpoolChunk)> {
         loop {
             let at = self.files.iter().position(|file| file.read < file.bytes)?;
@@ -103,7 +102,7 @@ impl Spool {
             let read = file.file.read_exact_at(&mut bytes, file.read);
             let end = bytes.iter().rposition(|byte| *byte == b'\n');
             let (Ok(()), Some(end)) = (read, end) else {
-                // The disk is broken there; what else it holds may be fine.
+                // This file is damaged; the others may be readable.
                 self.forget(at, true);
                 continue;
             };
@@ -117,7 +116,7 @@ impl Spool {
         }
     }
 
-    /// What was read has arrived.
+    /// Marks lines that were read as delivered.
     pub(super) fn ack(&mut self, chunk: SpoolChunk) {
         let Some(at) = self.files.iter().position(|file| file.number == chunk.number) else { return };
         let Some(file) = self.files.get_mut(at) else { return };
@@ -129,12 +128,12 @@ impl Spool {
         self.count();
     }
 
-    /// What was read and not acked is read again.
+    /// Lines that were read but not delivered will be read again.
     pub(super) fn rewind(&mut self) {
         self.files.iter_mut().for_each(|file| file.read = file.acked.bytes);
     }
 
-    /// Takes over what processes left that are gone.
+    /// Takes over the files of ended processes.
     pub(super) fn adopt(&mut self) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         if self.most == 0 {
@@ -144,14 +143,14 @@ impl Spool {
         found.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
         found.retain(|path| self.files.iter().all(|file| file.path != *path));
         found.sort();
-        // Before our own, and the oldest, whose name comes first, before all.
+        // In front of our own files, oldest first: names begin with the time.
         for path in found.into_iter().rev() {
             self.made += 1;
             if let Some(file) = SpoolFile::adopt(path, self.made, &self.stats) {
                 self.files.push_front(file);
             }
         }
-        // Ours is never the only one: files that are empty were not adopted.
+        // Keeps at least one file; no adopted file is empty.
         while self.files.len() > 1 && self.bytes() > self.most {
             self.drop_oldest();
         }
@@ -159,15 +158,15 @@ impl Spool {
     }
 
     fn create(&mut self) -> io::Result<SpoolFile> {
-        // Nobody else's business: lines say who was where.
+        // Private: log lines contain personal data.
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         self.made += 1;
         let now = chrono::Utc::now().timestamp_millis();
         let path = self.folder.join(format!("{now:014}-{}-{:08}.{ENDING}", std::process::id(), self.made));
         let new = path.with_extension("new");
         let file = OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&new)?;
-        // It gets its name when it is locked, so that nobody takes it for one that was left. Where there are no locks,
-        // nobody adopts.
+        // Renamed only after it is locked, so that no other process takes it for an abandoned file. On a file system
+        // without locks, no process adopts files.
         let _ = file.try_lock();
         std::fs::rename(&new, &path)?;
         Ok(SpoolFile {
@@ -189,10 +188,10 @@ impl Spool {
         self.writing &= at + 1 != self.files.len();
         if let Some(file) = self.files.remove(at) {
             if is_loss {
-                // Some may be on their way and arrive all the same: rather one too many.
+                // Lines in flight may still arrive: rather count one too many.
                 self.stats.count_dropped(file.lines.saturating_sub(file.acked.lines));
             }
-            // Where it stays it is shipped once more by a later process.
+            // If it cannot be removed, a later process ships it again.
             let _ = std::fs::remove_file(file.path);
         }
         self.count();
@@ -214,7 +213,7 @@ impl SpoolFile {
         file.try_lock().ok()?;
         let about = file.metadata().ok()?;
         if about.nlink() == 0 {
-            // Shipped and removed by another in this moment.
+            // Another process has just shipped and removed it.
             return None;
         }
         let (mut bytes, mut lines, mut at, mut part) = (0, 0, 0, vec![0; BLOCK]);
@@ -226,7 +225,7 @@ impl SpoolFile {
             lines += count_lines(part);
             at += length as u64;
         }
-        // A line that was being written when its process died.
+        // The process died while writing the last line.
         stats.count_dropped(u64::from(bytes < at));
         if bytes == 0 {
             let _ = std::fs::remove_file(path);

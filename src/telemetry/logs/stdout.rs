@@ -1,6 +1,5 @@
-//! Standard output in production: one JSON object a line. Lines are gathered in memory for a moment and written by a thread,
-//! so that a request waits neither for the system nor for whoever reads at the other end of a pipe, and many lines cost one
-//! call.
+//! Standard output in production: one JSON object per line. Lines are buffered for a moment and written by a thread, so
+//! that requests wait neither for the system nor for the reader of a pipe, and one system call writes many lines.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,21 +13,21 @@ use tracing_subscriber::layer::Context;
 
 use super::json_object::JsonObject;
 
-/// How long a line may lie here while others join it.
+/// How long a line is buffered so that others can join it.
 const GATHER: Duration = Duration::from_millis(10);
-/// What lies here at most, in bytes, while nobody reads; what is more is dropped and counted.
+/// Largest buffer, in bytes. While nobody reads, further lines are dropped and counted.
 const MOST: usize = 4 * 1024 * 1024;
-/// How long the end of the program waits for a reader.
+/// How long shutdown waits for a reader.
 const FINISH: Duration = Duration::from_secs(2);
 
-/// The lines on their way. Clones share them.
+/// The buffer of lines. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Stdout(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     lines: Mutex<Lines>,
-    /// Lines came, or were written.
+    /// Notified when lines have been added or written.
     changed: Condvar,
 }
 
@@ -41,16 +40,16 @@ struct Lines {
 }
 
 impl Stdout {
-    /// Starts the thread that writes.
+    /// Starts the writing thread.
     ///
     /// # Errors
-    /// When the system gives none.
+    /// If the system cannot create a thread.
     pub(super) fn start(&self) -> io::Result<()> {
         let shared = self.0.clone();
         thread::Builder::new().name("stdout".into()).spawn(move || shared.write()).map(drop)
     }
 
-    /// Waits until everything is written, or nobody seems to read it.
+    /// Waits until everything is written, for at most [`FINISH`].
     pub(super) fn finish(&self) {
         let mut lines = self.0.lock();
         lines.finishing = true;
@@ -75,7 +74,7 @@ impl Stdout {
 }
 
 impl Shared {
-    /// A panic elsewhere leaves lines that are whole.
+    /// Ignores poisoning: lines stay whole even after a panic.
     fn lock(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -102,7 +101,7 @@ impl Shared {
                     line.put("target", module_path!());
                 }));
             }
-            // Whoever closed the other end has no use for an error about it.
+            // An error means that the reader is gone; there is nobody to report it to.
             let mut stdout = io::stdout().lock();
             let _ = stdout.write_all(&taken).and_then(|()| stdout.flush());
             drop(stdout);

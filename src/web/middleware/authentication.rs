@@ -1,5 +1,5 @@
-//! Finds out who sent a request before the handler's extractors run. actix polls the extractors of a handler concurrently,
-//! so an early error of one (a bad id) would drop the queries of another half-way, which costs their connection.
+//! Authenticates a request before the handler's extractors run. actix polls a handler's extractors concurrently, so an
+//! early error of one (a malformed id) would drop a query of another halfway, which costs the database connection.
 
 use std::rc::Rc;
 
@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 use crate::models::user::User;
 use crate::web::sign_in::{self, Identity};
 
-/// The error of [`authenticate`], until an extractor takes it.
+/// The error of [`authenticate`], stored until an extractor takes it.
 struct Failed(Error);
 
-/// Stores the [`Identity`] with the request. An error is stored as well: the handler decides whether it needs to know.
+/// Stores the [`Identity`] or the error in the request's extensions: only handlers that need the identity fail.
 pub async fn authenticate(
     req: ServiceRequest,
     next: Next<BoxBody>,
@@ -33,10 +33,8 @@ pub async fn authenticate(
     next.call(req).await
 }
 
-/// Who sent the request.
-///
 /// # Errors
-/// What [`authenticate`] ran into; also where the route has no such middleware.
+/// The error of [`authenticate`], or an internal error on a route without this middleware.
 pub fn identity(req: &HttpRequest) -> Result<Identity> {
     if let Some(Failed(error)) = req.extensions_mut().remove() {
         return Err(error);
@@ -44,7 +42,7 @@ pub fn identity(req: &HttpRequest) -> Result<Identity> {
     req.extensions().get().cloned().ok_or_else(|| Error::internal("the request is not authenticated"))
 }
 
-/// The user who is logged in, as far as that is known by now; for logs and error pages.
+/// The logged-in user, if authentication has finished and succeeded; for logs and error pages.
 pub fn current_user(req: &HttpRequest) -> Option<Rc<User>> {
     match req.extensions().get() {
         Some(Identity::User(user)) => Some(user.clone()),

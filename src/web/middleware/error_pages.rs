@@ -1,5 +1,4 @@
-//! The page for everything that went wrong, in the layout of all others. It asks no service for anything, so it is there
-//! when they are not.
+//! Error pages, in the layout of all other pages. They call no service, so they also work during an outage.
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -22,7 +21,7 @@ use crate::web::draft::Draft;
 use crate::web::sign_in::audit;
 use crate::web::visitor::Visitor;
 
-/// Seconds after which a visitor may find a broken service whole again.
+/// Retry-After for an overload or an unavailable service, in seconds.
 pub const RETRY_SECONDS: u64 = 5;
 
 #[derive(Template)]
@@ -37,7 +36,7 @@ struct ErrorPage {
     draft: Option<Draft>,
 }
 
-/// Turns errors into answers.
+/// Replaces errors and empty error responses by pages.
 pub async fn render_error_pages(
     req: ServiceRequest,
     next: Next<BoxBody>,
@@ -45,7 +44,7 @@ pub async fn render_error_pages(
     let app = req.app_data::<Data<App>>().cloned();
     let res = next.call(req).await?;
     let status = res.status();
-    // What has a body is dressed already: a form that comes back with its errors, say.
+    // An error response with a body is complete already, for example a form with its errors.
     let is_bare = res.response().error().is_some() || res.response().body().size() == BodySize::Sized(0);
     let Some(app) = app.filter(|_| is_bare && (res.response().error().is_some() || status.as_u16() >= 400))
     else {
@@ -61,7 +60,7 @@ pub async fn render_error_pages(
         res.headers_mut().insert(ALLOW, allow);
     }
     if status == StatusCode::BAD_REQUEST {
-        // Who sends what cannot be understood may mean something else by what follows, too.
+        // We may misread the next requests of this connection too.
         res.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(res)
@@ -69,15 +68,15 @@ pub async fn render_error_pages(
 
 fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
     let status = error.status_code();
-    // One place writes down what the visitor is not told.
+    // The only place that logs the details that the visitor does not see.
     if let Error::Busy = error {
-        // Anybody can cause it.
+        // Only a warning: any client can cause it.
         tracing::warn!(error = %error, "request refused");
     } else if status.is_server_error() {
         tracing::error!(error = %error, "request failed");
     }
     match error {
-        // Here and not where it is refused, so that no refusal goes unnoted (ASVS 16.3.2).
+        // Logged here rather than where access is refused, so that none is missed (ASVS 16.3.2).
         Error::NotAllowed => audit("refused", authentication::current_user(req).map(|me| me.id)),
         Error::Forbidden(_) => {
             audit("refused_from_another_site", authentication::current_user(req).map(|me| me.id))
@@ -120,8 +119,7 @@ fn page(app: Data<App>, req: &HttpRequest, status: StatusCode, explanation: &str
     visitor.render_with_status(status, &page).unwrap_or_else(|_| HttpResponse::new(status))
 }
 
-/// What happened, and what is not known: a request that was to change something may have done so, whatever failed
-/// afterwards.
+/// Says what happened and, after a server error, that a change may or may not have been saved.
 fn explanation(req: &HttpRequest, status: StatusCode) -> String {
     let after = match Draft::attached(req) {
         _ if !status.is_server_error() || req.method().is_safe() => "",
@@ -136,7 +134,7 @@ fn explanation(req: &HttpRequest, status: StatusCode) -> String {
     format!("{}{after}", sentence(status))
 }
 
-/// Follows the sentence on what happened, where a form may have been sent.
+/// Second sentence of the pages that may follow a form.
 fn uncertain(status: StatusCode) -> &'static str {
     match status.is_server_error() {
         true => " If you sent a form, check whether it was saved before you send it again.",
@@ -144,7 +142,7 @@ fn uncertain(status: StatusCode) -> &'static str {
     }
 }
 
-/// The pages for what a proxy in front refuses, or has nobody to ask about: status and HTML.
+/// Status and HTML of the pages that a reverse proxy sends itself, when it refuses a request or we do not respond.
 pub fn for_proxies() -> Result<Vec<(u16, String)>> {
     [
         StatusCode::BAD_REQUEST,
@@ -174,7 +172,7 @@ fn for_anybody(status: StatusCode, request_id: String) -> Result<String> {
     page.render().map_err(Error::internal)
 }
 
-/// The whole response, as it goes over the wire, to a request that the HTTP parser rejected.
+/// The complete response, head and body, to a request that the HTTP parser rejected.
 pub fn for_rejected(app: &App, status: StatusCode, id: RequestId) -> Vec<u8> {
     let body = for_anybody(status, id.as_str().to_owned()).unwrap_or_default();
     let mut response = format!("HTTP/1.1 {status}\r\nx-request-id: {}\r\n", id.as_str()).into_bytes();
@@ -197,13 +195,13 @@ fn redirect_to(path: &'static str) -> HttpResponse {
         .finish()
 }
 
-/// Says when to come again, in seconds (RFC 9110, 10.2.3).
+/// Adds Retry-After, in seconds (RFC 9110, 10.2.3).
 pub fn with_retry_after(mut answer: HttpResponse, seconds: u64) -> HttpResponse {
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     answer
 }
 
-/// Until when somebody has to wait: in minutes, and by the clock, both rounded up.
+/// Says how long to wait, in minutes, and until when; both are rounded up to the minute.
 pub fn too_often(now: DateTime<Utc>, seconds: u64) -> String {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX).min(24 * 60 * 60);
     let until = now + TimeDelta::seconds(seconds + 59);
@@ -221,7 +219,7 @@ fn heading(status: StatusCode) -> &'static str {
         429 => "Too many requests",
         431 => "Too many cookies",
         503 => "Back in a moment",
-        504 => "That takes too long",
+        504 => "This is taking too long",
         400..=499 => "That did not work",
         _ => "Something went wrong",
     }
@@ -232,14 +230,14 @@ fn sentence(status: StatusCode) -> &'static str {
         404 => "The page you are looking for does not exist, or no longer does.",
         405 => "This address does not take that kind of request.",
         408 => "Your request did not arrive in time. Please try again.",
-        413 => "That is more than is taken in here.",
+        413 => "What you sent is larger than this site accepts.",
         429 => "You are sending too many requests. Please wait a moment and try again.",
         431 => {
             "Your browser sent more than we can read, usually because of cookies. Delete the cookies of this address in \
              your browser's settings, then try again. You will need to log in again."
         }
         503 => "One of the services behind this site does not answer. Please try again in a moment.",
-        504 => "The answer did not come in time.",
+        504 => "This site took too long to answer.",
         400..=499 => "The request could not be understood.",
         _ => "We are sorry: this is our fault. It has been noted.",
     }

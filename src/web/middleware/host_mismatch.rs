@@ -1,6 +1,6 @@
-//! Whom a request is for. It may name a host twice, in its first line (`GET http://host/path`) and in the header Host;
-//! two different ones are refused, so that whatever stands in front and we cannot take it for two different requests
-//! (RFC 9112, section 3.2; ASVS 4.2.1). Other ambiguities, such as two lengths, actix refuses before we see them.
+//! Requests that name two hosts. A request can name its host in the request line (`GET http://host/path`) and in the
+//! Host header; two different ones are refused, so that a proxy and this program cannot read one request differently
+//! (RFC 9112, section 3.2; ASVS 4.2.1). actix refuses other ambiguities, such as two lengths.
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -9,7 +9,6 @@ use actix_web::middleware::Next;
 
 use crate::error::Error;
 
-/// Refuses requests that name two hosts.
 pub async fn reject_host_mismatch(
     req: ServiceRequest,
     next: Next<BoxBody>,

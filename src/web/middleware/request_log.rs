@@ -1,5 +1,4 @@
-//! One line in the log for every request, without a secret in it: the query is left out (mail links carry addresses),
-//! and a token in the path is replaced by its name.
+//! Logs one line per request, without secrets: no query (mail links contain addresses), and no tokens in the path.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -17,10 +16,10 @@ use crate::app::App;
 use crate::telemetry::request_id::RequestId;
 use crate::web::client_address::client_address;
 
-/// The status that nginx's log gives a request whose client went away; nothing is sent.
+/// The status that nginx logs if the client closes the connection; it is never sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// Gives the request its id and writes its line.
+/// Assigns the request id and logs the request.
 pub async fn log_request(
     req: ServiceRequest,
     next: Next<BoxBody>,
@@ -29,7 +28,7 @@ pub async fn log_request(
     let mut line = Line {
         start: Instant::now(),
         id: RequestId::next(),
-        // As it was sent: a form may say another verb later.
+        // The verb as sent; a form's `_method` may override it later.
         method: req.method().clone(),
         uri: req.uri().clone(),
         client: app.and_then(|app| client_address(req.request(), app.config.trusted_proxies)),
@@ -49,7 +48,7 @@ pub async fn log_request(
     Ok(res)
 }
 
-/// The line of a request. Dropped unwritten when the client goes away before there is an answer.
+/// The log line of a request. If the client goes away before the response, dropping it logs status 499.
 struct Line {
     start: Instant,
     id: RequestId,
@@ -86,7 +85,7 @@ impl Drop for Line {
     }
 }
 
-/// Counts a request that the HTTP parser rejected and writes its line. Nothing of it was read but the connection's address.
+/// Counts and logs a request that the HTTP parser rejected. Only the peer address is known.
 pub fn log_rejected(app: &App, status: StatusCode, peer: Option<SocketAddr>) -> RequestId {
     let id = RequestId::next();
     app.request_metrics.record(None, status.as_u16(), Duration::ZERO);
@@ -97,8 +96,8 @@ pub fn log_rejected(app: &App, status: StatusCode, peer: Option<SocketAddr>) -> 
     id
 }
 
-/// Hides what the route calls a token, whole or not; and wherever it stands, for links get mangled, what is as long as one
-/// or holds an address.
+/// Replaces segments that the route names `{token}` by `:token`. Mail clients mangle links, so it also replaces any
+/// other segment that is at least 40 characters long or contains an email address.
 fn without_tokens(path: &str, route: Option<&str>) -> String {
     let mut names = route.unwrap_or_default().split('/');
     let hide = |part| {

@@ -1,4 +1,4 @@
-//! A request that has begun runs to its end.
+//! Runs each request to completion, even if its client disconnects.
 
 use std::panic::AssertUnwindSafe;
 use std::task::Poll;
@@ -13,9 +13,9 @@ use crate::client_gone;
 use crate::error::Error;
 use crate::telemetry::request_id::RequestId;
 
-/// Runs the handler in a task of its own, unless it is done at once. A client that goes away then ends nothing half-way (a
-/// query, a transaction, a picture that is stored but not yet noted), and a panic ends the request with an answer, not the
-/// process.
+/// Runs the handler in its own task, unless it is ready at the first poll. A client that disconnects then interrupts
+/// nothing halfway (a query, a transaction, a picture that is stored but not yet recorded), and a panic only fails its
+/// request, with status 500.
 pub async fn run_detached(
     req: ServiceRequest,
     next: Next<BoxBody>,
@@ -25,7 +25,7 @@ pub async fn run_detached(
     let gone = CancellationToken::new();
     let work = client_gone::scope(gone.clone(), next.call(req));
     let mut work = Box::pin(AssertUnwindSafe(id.scope(work)).catch_unwind());
-    // actix drops this future, and the guard with it, when the client goes away.
+    // actix drops this future, and so the guard, when the client disconnects.
     let _guard = gone.drop_guard();
     let answer = match poll!(&mut work) {
         Poll::Ready(answer) => Ok(answer),
@@ -33,7 +33,7 @@ pub async fn run_detached(
     };
     match answer {
         Ok(Ok(answer)) => answer,
-        // Without its message, which may quote what a user sent; the hook of telemetry/logs.rs has noted its place.
+        // Without the panic message, which may quote user input; the panic hook (telemetry/logs.rs) logs the location.
         _panic => Ok(ServiceResponse::from_err(Error::internal("the handler panicked"), request)),
     }
 }

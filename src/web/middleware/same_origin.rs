@@ -1,7 +1,7 @@
-//! Cross-site requests: a request that changes something must come from a page of ours (ASVS 3.5.1).
+//! Cross-site request forgery: an unsafe request must come from a page of this site (ASVS 3.5.1).
 //!
-//! Browsers say where a request comes from in Sec-Fetch-Site; older ones, and all of them on plain http, in Origin. What
-//! says neither is no browser, so there is no cookie of a victim to abuse.
+//! Browsers send the origin of a request in Sec-Fetch-Site; older ones, and all browsers on plain HTTP, in Origin. A
+//! client that sends neither is not a browser, so it carries no victim's cookies.
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -12,10 +12,10 @@ use actix_web::web::Data;
 use crate::app::App;
 use crate::error::Error;
 
-/// Characters of a header that the page and the log show.
+/// Most characters of a header to show on the page and in the log.
 const MAX_SHOWN: usize = 100;
 
-/// Refuses unsafe requests from elsewhere.
+/// Refuses unsafe requests from other origins.
 pub async fn require_same_origin(
     req: ServiceRequest,
     next: Next<BoxBody>,
@@ -27,7 +27,7 @@ pub async fn require_same_origin(
     let own = own();
     let header = |name| req.headers().get(name).map(shortened);
     let (origin, host) = (header(ORIGIN), header(HOST));
-    // Another site, or this one under a name that APP_URL does not say.
+    // Either another site, or this one at an address other than APP_URL.
     tracing::warn!(
         app_url = own,
         origin,
@@ -42,7 +42,7 @@ pub async fn require_same_origin(
     Ok(req.error_response(Error::Forbidden(reason.into())))
 }
 
-/// What a header says, for people: it may be anything.
+/// A header's value, which can contain anything, as short text for display.
 fn shortened(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).chars().take(MAX_SHOWN).collect()
 }

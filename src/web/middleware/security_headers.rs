@@ -1,4 +1,4 @@
-//! Security headers on every answer (ASVS 3.4; OWASP HTTP Headers Cheat Sheet).
+//! Security headers on every response (ASVS 3.4; OWASP HTTP Headers Cheat Sheet).
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -13,18 +13,17 @@ use actix_web::web::Data;
 use crate::app::App;
 use crate::config::{Avatars, Config};
 
-/// Everything from here and nothing from elsewhere; `data:` is for the small drawings inside the style sheet.
+/// Allows only this origin; `data:` is for the small images inside the style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; \
                       img-src 'self' data:";
 
-/// The headers, made once.
+/// The headers, built once at startup.
 pub struct Headers(Vec<(HeaderName, HeaderValue)>);
 
 impl Headers {
-    /// For this configuration.
     pub fn new(config: &Config) -> Headers {
-        // What stands at the end of the policy says where pictures may come from.
+        // The policy ends with img-src, so what is appended is a source of pictures.
         let mut policy = POLICY.to_owned();
         if let Some(pictures) = &config.images_public_url {
             policy = format!("{policy} {}", pictures.origin());
@@ -54,13 +53,12 @@ impl Headers {
         Headers(headers)
     }
 
-    /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
         self.0.iter()
     }
 }
 
-/// Adds the headers that the answer does not have yet. While the program ends, each answer is the last of its connection.
+/// Adds the headers that the response does not have yet. During shutdown it also closes the connection.
 pub async fn add_security_headers(
     req: ServiceRequest,
     next: Next<BoxBody>,
@@ -68,7 +66,7 @@ pub async fn add_security_headers(
     let app = req.app_data::<Data<App>>().cloned();
     let mut res = next.call(req).await?;
     if app.as_ref().is_some_and(|app| app.is_stopping()) {
-        // A proxy that keeps connections would find them closed, perhaps with a form already on its way.
+        // Otherwise a proxy could send its next request, perhaps a form, on a connection that is about to close.
         res.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     for (name, value) in app.iter().flat_map(|app| app.headers.iter()) {

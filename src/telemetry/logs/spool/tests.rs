@@ -1,4 +1,4 @@
-//! On a real disk, one process standing for two.
+//! Tests on a real file system, with two spools in one process.
 
 use super::*;
 
@@ -70,7 +70,7 @@ fn takes_over_what_a_dead_process_left_and_nothing_of_a_living_one() {
     second.adopt();
     assert!(!second.has_unread(), "it is the first one's");
 
-    // Torn in the middle of a line, as by a power failure; and a file of somebody else.
+    // A file that ends in the middle of a line, as after a power failure; and a foreign file.
     std::fs::write(folder.path().join("spool/readme.txt"), "?").unwrap();
     first.files.back_mut().unwrap().file.write_all(b"{\"number\":50").unwrap();
     drop(first);
@@ -98,7 +98,7 @@ fn a_disk_that_takes_nothing_is_an_error_and_no_loss_of_what_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let (mut spool, _) = spool(folder.path(), 1_000_000);
     spool.append(&block(0..10)).unwrap();
-    // Takes no byte, as a full disk does.
+    // Refuses every write, like a full disk.
     let full = OpenOptions::new().read(true).append(true).open("/dev/full").unwrap();
     let file = std::mem::replace(&mut spool.files[0].file, full);
     assert!(spool.append(&block(10..20)).is_err());
