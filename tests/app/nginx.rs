@@ -156,7 +156,7 @@ async fn while_the_application_is_away_people_see_a_page_in_its_dress() {
         assert_eq!((page.status, page.header("retry-after")), (503, "5"), "{path}");
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
         assert_eq!(page.header("cache-control"), "private, no-cache");
-        assert_eq!(page.all("h1"), ["Back in a moment"]);
+        assert_eq!(page.all("h1"), ["Temporarily unavailable"]);
         // The same files as on every page, and they exist.
         for link in ["link[rel=stylesheet]", "link[rel=icon]"] {
             assert_eq!(page.attrs(link, "href"), usual.attrs(link, "href"));

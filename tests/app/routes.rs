@@ -106,7 +106,7 @@ async fn other_verbs_are_405_with_allow() {
             let request = browser.request(Method::from_bytes(verb.as_bytes()).unwrap(), &filled);
             let page = browser.send(request, &filled).await;
             assert_eq!((page.status, page.header("allow")), (405, allow.as_str()), "{verb} {path}");
-            assert_is_bare_error_page(&page, "That cannot be done here");
+            assert_is_bare_error_page(&page, "Action not available");
         }
     }
     assert_eq!(app.database.db_dump().await, before);
@@ -206,9 +206,9 @@ async fn error_pages_say_a_request_id_and_nothing_else() {
     let mut browser = app.logged_in(&michael).await;
     assert_is_bare_error_page(&browser.get("/nowhere").await, "Page not found");
     assert_is_bare_error_page(&browser.get("/users/999").await, "Page not found");
-    assert_is_bare_error_page(&browser.get("/users?page=0").await, "That did not work");
+    assert_is_bare_error_page(&browser.get("/users?page=0").await, "Invalid request");
     let forged = browser.request(Method::POST, "/microposts").header("origin", "https://evil.example");
-    assert_is_bare_error_page(&browser.send(forged, "/microposts").await, "Not from here");
+    assert_is_bare_error_page(&browser.send(forged, "/microposts").await, "Request refused");
     let large = browser.request(Method::POST, "/login").form(&[("a", "x".repeat(10_000))]);
     assert_is_bare_error_page(&browser.send(large, "/login").await, "Too large");
 
@@ -221,7 +221,7 @@ async fn error_pages_say_a_request_id_and_nothing_else() {
     let app = TestApp::start_unmigrated(&away).await;
     let page = app.browser().get("/users/1").await;
     assert_eq!((page.status, page.header("retry-after")), (503, "5"));
-    assert_is_bare_error_page(&page, "Back in a moment");
+    assert_is_bare_error_page(&page, "Temporarily unavailable");
     assert_eq!(app.browser().get("/help").await.status, 200, "what needs no database goes on");
 }
 

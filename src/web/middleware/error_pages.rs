@@ -211,16 +211,16 @@ pub fn too_often(now: DateTime<Utc>, seconds: u64) -> String {
 
 fn heading(status: StatusCode) -> &'static str {
     match status.as_u16() {
-        403 => "Not from here",
+        403 => "Request refused",
         404 => "Page not found",
-        405 => "That cannot be done here",
+        405 => "Action not available",
         408 => "That took too long",
         413 => "Too large",
         429 => "Too many requests",
         431 => "Too many cookies",
-        503 => "Back in a moment",
+        503 => "Temporarily unavailable",
         504 => "This is taking too long",
-        400..=499 => "That did not work",
+        400..=499 => "Invalid request",
         _ => "Something went wrong",
     }
 }
