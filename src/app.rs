@@ -1,8 +1,11 @@
 //! Builds the application's shared state from its settings.
 
+mod services;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use self::services::{SERVICES, Service};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config};
 use crate::db::Db;
@@ -57,15 +60,6 @@ pub struct App {
     stopping: AtomicBool,
 }
 
-/// A row in the table of services on the welcome page.
-pub struct ServiceName {
-    pub role: &'static str,
-    /// The implementation in use.
-    pub here: &'static str,
-    /// Its counterpart on AWS.
-    pub aws: &'static str,
-}
-
 impl App {
     /// Builds the state without connecting to any service.
     pub fn new(config: Config, clock: Clock) -> Result<App> {
@@ -109,16 +103,5 @@ impl App {
     /// The mail folder that /inbox shows, in development only.
     pub fn inbox(&self) -> Option<&Path> {
         self.mailer.folder().filter(|_| self.config.env == AppEnv::Development)
-    }
-
-    pub fn service_names(&self) -> Vec<ServiceName> {
-        let name = |role, here, aws| ServiceName { role, here, aws };
-        vec![
-            name("Users and posts", self.db.kind(), "RDS MySQL"),
-            name("Sessions and cache", self.sessions.kind(), "ElastiCache (Redis)"),
-            name("Pictures", self.images.kind(), "S3"),
-            name("Mail", self.mailer.kind(), "SES"),
-            name("Logs", self.logs.kind(), "Logstash"),
-        ]
     }
 }

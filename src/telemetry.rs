@@ -2,5 +2,6 @@
 
 pub mod call_stats;
 pub mod logs;
+pub mod process_metrics;
 pub mod request_id;
 pub mod request_metrics;

@@ -1,16 +1,16 @@
 //! The stack page: each of the five services, its address and its current state. While open, the page refreshes every 2
 //! s; it includes what other requests observed.
 
-use std::future::Future;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use askama::Template;
+use futures_util::future::join_all;
 
-use crate::app::App;
+use crate::app::{self, App, SERVICES};
 use crate::error::Result;
 use crate::mail::outbox;
-use crate::telemetry::call_stats::{BUCKETS, CallStats, Snapshot};
+use crate::telemetry::call_stats::{BUCKETS, Snapshot};
 use crate::views::{Layout, pluralize};
 use crate::web::roles::Operator;
 
@@ -55,77 +55,59 @@ struct Bar {
 /// GET /stack
 pub async fn show(operator: Operator) -> Result<HttpResponse> {
     let app = &operator.app;
-    tokio::join!(
-        probe(app.db.call_stats(), FRESH, app.db.ping()),
-        probe(app.sessions.call_stats(), FRESH, app.sessions.ping()),
-        probe(app.images.call_stats(), FRESH, app.images.ping()),
-        probe(app.mailer.call_stats(), FRESH, app.mailer.ping()),
-        probe(app.logs.call_stats(), FRESH, app.logs.ping()),
-    );
+    join_all(SERVICES.iter().map(|service| probe(app, service, FRESH))).await;
     let services = services(app).await;
     operator.render(&Show { layout: operator.layout("Stack"), services, buckets: BUCKETS, plot: PLOT })
 }
 
-/// Probes a service, unless it was called recently. The result is in its `call_stats`.
-pub(super) async fn probe(call_stats: &CallStats, fresh: Duration, ping: impl Future<Output = Result<()>>) {
+/// Probes a service, unless it was called recently. The result is in its call statistics.
+pub(super) async fn probe(app: &App, service: &app::Service, fresh: Duration) {
+    let call_stats = (service.call_stats)(app);
     if call_stats.snapshot().last_ended.is_some_and(|ended| ended < fresh) {
         return;
     }
-    if tokio::time::timeout(PATIENCE, ping).await.is_err() {
+    if tokio::time::timeout(PATIENCE, (service.ping)(app)).await.is_err() {
         call_stats.record(PATIENCE, Some(&format!("no answer within {} s", PATIENCE.as_secs())));
     }
 }
 
 async fn services(app: &App) -> Vec<Service> {
-    let (used, most) = app.db.in_use();
-    let mut shipping = vec!["JSON on standard output in production".to_owned()];
-    if let Some(lines) = app.logs.shipping() {
-        shipping = vec![
-            if lines.connected { "connected".to_owned() } else { "not connected".to_owned() },
-            format!("{} shipped, {} waiting in memory", count(lines.shipped, "line"), lines.waiting),
-            format!(
-                "{} ({} kB) spooled on disk",
-                count(lines.spooled_lines, "line"),
-                lines.spooled_bytes / 1000
-            ),
-            format!("{} dropped", count(lines.dropped, "line")),
-        ];
+    let mut services = Vec::new();
+    for service in &SERVICES {
+        services.push(card(app, service, depths(app, service.name).await));
     }
-    let pictures = app.images.in_use().map(|(used, most)| format!("{used} of {most} transfers under way"));
+    services
+}
+
+/// Fill levels of the pools and queues of a service.
+async fn depths(app: &App, service: &str) -> Vec<String> {
+    match service {
+        "database" => {
+            let (used, most) = app.db.in_use();
+            vec![format!("{used} of {most} connections in use")]
+        }
+        "pictures" => {
+            let transfers = app.images.in_use();
+            transfers
+                .map(|(used, most)| format!("{used} of {most} transfers under way"))
+                .into_iter()
+                .collect()
+        }
+        "mail" => outbox_depth(app).await,
+        "logs" => log_lines(app),
+        _ => Vec::new(),
+    }
+}
+
+fn log_lines(app: &App) -> Vec<String> {
+    let Some(lines) = app.logs.shipping() else {
+        return vec!["JSON on standard output in production".to_owned()];
+    };
     vec![
-        service(
-            "Database",
-            app.db.kind(),
-            app.db.address(),
-            100,
-            app.db.call_stats(),
-            vec![format!("{used} of {most} connections in use")],
-        ),
-        service(
-            "Sessions and cache",
-            app.sessions.kind(),
-            app.sessions.address(),
-            50,
-            app.sessions.call_stats(),
-            vec![],
-        ),
-        service(
-            "Pictures",
-            app.images.kind(),
-            app.images.address(),
-            500,
-            app.images.call_stats(),
-            pictures.into_iter().collect(),
-        ),
-        service(
-            "Mail",
-            app.mailer.kind(),
-            app.mailer.address(),
-            1500,
-            app.mailer.call_stats(),
-            outbox_depth(app).await,
-        ),
-        service("Logs", app.logs.kind(), app.logs.address(), 500, app.logs.call_stats(), shipping),
+        if lines.connected { "connected".to_owned() } else { "not connected".to_owned() },
+        format!("{} shipped, {} waiting in memory", count(lines.shipped, "line"), lines.waiting),
+        format!("{} ({} kB) spooled on disk", count(lines.spooled_lines, "line"), lines.spooled_bytes / 1000),
+        format!("{} dropped", count(lines.dropped, "line")),
     ]
 }
 
@@ -144,27 +126,20 @@ fn count(number: u64, one: &str) -> String {
     pluralize(&number.cast_signed(), one)
 }
 
-/// `slow`: response time in milliseconds from which the service counts as slow.
-fn service(
-    role: &'static str,
-    kind: &'static str,
-    address: String,
-    slow: u128,
-    call_stats: &CallStats,
-    depths: Vec<String>,
-) -> Service {
-    let snapshot = call_stats.snapshot();
+fn card(app: &App, service: &app::Service, depths: Vec<String>) -> Service {
+    let snapshot = (service.call_stats)(app).snapshot();
+    let kind = (service.kind)(app);
     let (state, latency) = match snapshot.last {
         None => ("idle", String::new()),
         Some(Err(())) => ("down", String::new()),
-        Some(Ok(took)) if took.as_millis() >= slow => ("slow", milliseconds(took)),
+        Some(Ok(took)) if took.as_millis() >= service.slow_ms => ("slow", milliseconds(took)),
         Some(Ok(took)) => ("up", milliseconds(took)),
     };
     Service {
-        role,
+        role: service.title,
         kind,
         is_remote: matches!(kind, "MySQL" | "Redis" | "S3" | "SMTP" | "Logstash"),
-        address,
+        address: (service.address)(app),
         state,
         latency,
         bars: bars(&snapshot),

@@ -1,9 +1,10 @@
 //! The home page and the static pages.
 
 use actix_web::HttpResponse;
+use actix_web::web::Data;
 use askama::Template;
 
-use crate::app::ServiceName;
+use crate::app::{App, SERVICES, Service};
 use crate::error::Result;
 use crate::models::micropost::Micropost;
 use crate::models::user::User;
@@ -21,7 +22,8 @@ struct Welcome {
     layout: Layout,
     /// Address of the account that was signed up in this browser and, as far as the browser knows, is not active yet.
     signed_up: Option<String>,
-    services: Vec<ServiceName>,
+    services: &'static [Service],
+    app: Data<App>,
 }
 
 /// The home page of a logged-in user.
@@ -45,7 +47,8 @@ pub async fn home(visitor: Visitor, from: PageStart) -> Result<HttpResponse> {
         None => visitor.render(&Welcome {
             layout: visitor.layout(""),
             signed_up: sign_up::email(&visitor),
-            services: visitor.app.service_names(),
+            services: &SERVICES,
+            app: visitor.app.clone(),
         }),
     }
 }

@@ -1,45 +1,49 @@
-//! Response counts and durations by route and status, for /metrics.
+//! Requests and how long they took, by route and status: for /metrics.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Upper bounds of the histogram, in milliseconds.
-pub const BOUNDS: [u64; 10] = [1, 2, 5, 10, 25, 50, 100, 250, 1000, 5000];
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
 
-/// Responses of one route with one status.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
-    pub count: u64,
-    /// Sum of their durations.
-    pub total: Duration,
-    /// Number of responses within each of [`BOUNDS`], cumulative.
-    pub within: [u64; BOUNDS.len()],
+/// Upper bounds of the histogram, in seconds.
+const BUCKETS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    /// The pattern, not the path, so that the number of series is bounded.
+    route: String,
+    status: u16,
 }
 
-/// The counters. Clones share them.
-#[derive(Clone, Default)]
-pub struct RequestMetrics(Arc<Mutex<BTreeMap<(String, u16), Answers>>>);
+/// Clones share the counters.
+#[derive(Clone)]
+pub struct RequestMetrics {
+    requests: Family<Labels, Counter>,
+    durations: Family<Labels, Histogram>,
+}
+
+impl Default for RequestMetrics {
+    fn default() -> RequestMetrics {
+        let durations = Family::new_with_constructor((|| Histogram::new(BUCKETS)) as fn() -> Histogram);
+        RequestMetrics { requests: Family::default(), durations }
+    }
+}
 
 impl RequestMetrics {
-    /// Counts a response. Routes are patterns, so their number is bounded; requests without one count as "none".
+    /// Counts a response. Requests without a route have the label `none`.
     pub fn record(&self, route: Option<&str>, status: u16, took: Duration) {
-        let mut counters = self.lock();
-        let answers = counters.entry((route.unwrap_or("none").to_owned(), status)).or_default();
-        answers.count += 1;
-        answers.total += took;
-        for (bound, within) in BOUNDS.into_iter().zip(&mut answers.within) {
-            *within += u64::from(took <= Duration::from_millis(bound));
-        }
+        let labels = Labels { route: route.unwrap_or("none").to_owned(), status };
+        self.requests.get_or_create(&labels).inc();
+        self.durations.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
-    /// All counters, by route and status.
-    pub fn snapshot(&self) -> BTreeMap<(String, u16), Answers> {
-        self.lock().clone()
-    }
-
-    /// Ignores poisoning: after a panic the numbers are off by one at worst.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, u16), Answers>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Adds `http_requests_total` and `http_request_duration_seconds`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("http_requests", "Responses by route and status", self.requests.clone());
+        let help = "Time from the request's head to its response, by route and status";
+        registry.register("http_request_duration_seconds", help, self.durations.clone());
     }
 }

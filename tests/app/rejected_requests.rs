@@ -107,7 +107,7 @@ async fn they_are_request_lines_and_are_counted() {
     }
     let figures = Browser::new(metrics).get("/metrics").await.text();
     for status in [400, 431] {
-        let name = "sample_app_http_request_duration_seconds_count";
+        let name = "http_requests_total";
         let count = format!("{name}{{route=\"none\",status=\"{status}\"}} 1\n");
         assert!(figures.contains(&count), "{figures}");
     }

@@ -164,7 +164,7 @@ async fn figures_for_prometheus_have_an_address_of_their_own() {
     let figures = prometheus.get("/metrics").await;
     assert_eq!(
         (figures.status, figures.header("content-type")),
-        (200, "text/plain; version=0.0.4; charset=utf-8")
+        (200, "application/openmetrics-text; version=1.0.0; charset=utf-8")
     );
     let text = figures.text();
     let value = |line: &str| -> f64 {
@@ -172,18 +172,19 @@ async fn figures_for_prometheus_have_an_address_of_their_own() {
         found.unwrap_or_else(|| panic!("no {line} in\n{text}")).parse().unwrap()
     };
     let users = "route=\"/users/{id}\",status=\"404\"";
-    assert_eq!(value(&format!("sample_app_http_request_duration_seconds_count{{{users}}}")), 1.0);
-    assert_eq!(
-        value(&format!("sample_app_http_request_duration_seconds_bucket{{{users},le=\"+Inf\"}}")),
-        1.0
-    );
-    assert!(value(&format!("sample_app_http_request_duration_seconds_sum{{{users}}}")) > 0.0);
+    assert_eq!(value(&format!("http_request_duration_seconds_count{{{users}}}")), 1.0);
+    assert_eq!(value(&format!("http_request_duration_seconds_bucket{{{users},le=\"+Inf\"}}")), 1.0);
+    assert!(value(&format!("http_request_duration_seconds_sum{{{users}}}")) > 0.0);
+    assert_eq!(value(&format!("http_requests_total{{{users}}}")), 1.0);
+    assert!(value("process_cpu_seconds_total") > 0.0 && value("process_open_fds") > 5.0);
+    assert!(value("process_resident_memory_bytes") > 1e6);
     assert!(value("sample_app_database_connections_max") >= 2.0);
     assert_eq!(value("sample_app_outbox_waiting"), 0.0);
     value("sample_app_service_calls_total{service=\"sessions\",result=\"failed\"}");
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        assert!(name.starts_with("sample_app_") && value.parse::<f64>().is_ok(), "{line}");
+        let known = ["sample_app_", "http_request", "process_"].iter().any(|prefix| name.starts_with(prefix));
+        assert!(known && value.parse::<f64>().is_ok(), "{line}");
     }
     assert!(!text.contains(PASSWORD) && !text.contains("anna"));
     assert_eq!(prometheus.get("/").await.status, 404);
