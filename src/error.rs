@@ -1,5 +1,5 @@
-//! The error type of the application and its `Result`. The log gets the details; the visitor gets the page that
-//! web/middleware/error_pages.rs renders.
+//! The error type of the application and its `Result`. It knows no HTTP: web/error_messages.rs gives each error its status
+//! and the words for the visitor; the log gets the details.
 
 mod failure;
 
@@ -8,9 +8,6 @@ use std::fmt::Display;
 use std::path::Path;
 
 pub use failure::Failure;
-
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, ResponseError};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -123,25 +120,4 @@ pub fn unusable(path: &Path, setting: &str, error: impl Display) -> String {
         "{}: {error}; let the user who runs the program read and write there, or set another path in {setting}",
         path.display()
     )
-}
-
-impl ResponseError for Error {
-    fn status_code(&self) -> StatusCode {
-        match self {
-            Error::NotFound => StatusCode::NOT_FOUND,
-            Error::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Error::Forbidden(_) => StatusCode::FORBIDDEN,
-            Error::LogInFirst | Error::NotAllowed => StatusCode::SEE_OTHER,
-            Error::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Error::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Error::Busy | Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Error::Database(_) | Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    /// An empty response; web/middleware/error_pages.rs renders the page.
-    fn error_response(&self) -> HttpResponse {
-        HttpResponse::new(self.status_code())
-    }
 }

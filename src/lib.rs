@@ -17,6 +17,7 @@ pub mod error;
 pub mod jobs;
 pub mod mail;
 pub mod models;
+pub mod publishing;
 pub mod routes;
 pub mod seeds;
 pub mod server;

@@ -4,6 +4,7 @@ pub mod client_address;
 pub mod cookies;
 pub mod disposition;
 pub mod draft;
+pub mod error_messages;
 pub mod flash;
 pub mod form;
 pub mod immutable_response;

@@ -8,12 +8,11 @@ use askama::Template;
 use super::static_pages::Feed;
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::jobs::picture_deletion;
-use crate::models::idempotency_key;
-use crate::models::micropost::{Content, Micropost, StoredPicture};
+
+use crate::models::micropost::{Content, Micropost};
 use crate::models::values::page::PageStart;
 use crate::models::values::validation::{BASE, FieldErrors};
-use crate::services::images;
+use crate::publishing::{NewPost, Outcome, publish};
 use crate::services::limits::POST;
 use crate::views::Layout;
 use crate::web::draft::Draft;
@@ -45,8 +44,6 @@ pub async fn create(
     }
 }
 
-/// The picture is stored before the post is written, so that no post lacks its picture; and before that its deletion is
-/// foreseen, so that no picture lacks its post for longer than a day.
 async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
     let (app, draft) = (&current_user.app, form.draft);
     if let Err(Error::TooMany { retry_after }) =
@@ -87,54 +84,12 @@ async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse
         return current_user
             .render_with_status(status, &Feed::with_rejected_post(current_user, draft, errors).await?);
     };
-    let stored = match picture {
-        Some(picture) => {
-            let key = images::new_key(picture.format)?;
-            let deletion =
-                picture_deletion::schedule(&mut app.db.conn().await?, &key, app.clock.now()).await?;
-            let size = (picture.width, picture.height);
-            match app.images.put(&key, picture.bytes).await {
-                Ok(()) => Some((key, size, deletion)),
-                Err(error @ Error::Unavailable(_)) => {
-                    tracing::error!(%error, "a picture was not stored");
-                    return try_again(current_user, draft).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        None => None,
-    };
-    let (user_id, now) = (current_user.user.id, app.clock.now());
-    let claim = draft.idempotency_key.map(|key| key.bind(user_id, content.as_str(), picture_digest));
-    let written = app
-        .db
-        .transaction(async |db| {
-            if let Some(claim) = claim
-                && !idempotency_key::claim(db, claim, now).await?
-            {
-                return Ok(false);
-            }
-            let picture = stored.as_ref().map(|(key, (width, height), _)| StoredPicture {
-                key,
-                width: *width,
-                height: *height,
-            });
-            Micropost::create(db, user_id, &content, picture, now).await?;
-            if let Some((.., deletion)) = &stored {
-                deletion.cancel(db).await?;
-            }
-            Ok(true)
-        })
-        .await;
-    if let (Ok(false) | Err(_), Some((.., deletion))) = (&written, stored) {
-        // Even if this fails, the scheduled deletion removes the picture a day later.
-        if let Ok(mut db) = app.db.conn().await
-            && deletion.run_now(&mut db, now).await.is_ok()
-        {
-            app.picture_deletion_wakeup.wake();
-        }
+    let user_id = current_user.user.id;
+    let claim = draft.idempotency_key.as_ref().map(|key| key.bind(user_id, content.as_str(), picture_digest));
+    match publish(app, NewPost { user_id, content, picture, claim }).await? {
+        Outcome::PictureNotStored => return try_again(current_user, draft).await,
+        Outcome::Published => {}
     }
-    written?;
     current_user.forget_draft();
     current_user.redirect_with_flash("/", FlashKind::Success, "Micropost created!")
 }

@@ -26,8 +26,8 @@ use crate::web::middleware::{error_pages, request_log};
 
 /// actix's own error response is about 125 bytes long; with our headers one has more than 600.
 const MAX_BARE_RESPONSE: usize = 200;
-/// How long a rejected client may take to read its response. Closing while it still sends would reset the connection,
-/// and the client might lose the response (RFC 9112, section 9.6).
+/// How long a client that is answered before its whole request has arrived may go on sending. Closing earlier would reset
+/// the connection, and the client might lose the response (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
 type Rejecting = Pin<Box<dyn Future<Output = ()>>>;
@@ -67,6 +67,7 @@ pub(super) fn protocol<S: Stream>(
     let http = HttpService::build()
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
+        .client_disconnect_timeout(LINGER)
         // A client that closes its sending side counts as gone: its work leaves the queues (cpu_pool.rs).
         .h1_allow_half_closed(false)
         .graceful_shutdown_signal({

@@ -28,7 +28,7 @@ async fn ask_reset(browser: &mut Browser, email: &str) -> Page {
 /// attempts.
 async fn guess(app: &TestApp, anna: &Person, most: usize) -> Option<(usize, Page)> {
     for n in 0..most {
-        let mut attacker = browser_from(app, &format!("10.0.{}.{}", n / 250, n % 250));
+        let mut attacker = browser_from(app, &format!("10.0.{}.{}", n / 100, n % 100));
         let page = try_password(&mut attacker, &anna.email, "wrong password").await;
         if page.status != 422 {
             return Some((n, page));
@@ -96,7 +96,7 @@ async fn one_password_is_not_tried_on_a_thousand_accounts() {
     let app = app_behind_a_proxy().await;
     let mut attacker = browser_from(&app, "192.0.2.7");
     let mut tried = 0;
-    for n in 0..1000 {
+    for n in 0..200 {
         let page = try_password(&mut attacker, &format!("person{n}@example.com"), "password123").await;
         if page.status == 429 {
             break;
@@ -123,8 +123,8 @@ async fn a_forged_address_is_still_limited() {
     for (proxies, behind) in [("0", ""), ("1", ", 192.0.2.7")] {
         let app = TestApp::start_with(&[("TRUSTED_PROXIES", proxies)]).await;
         let mut tried = 0;
-        for n in 0..1000 {
-            let forged = format!("10.{}.{}.1{behind}", n / 250, n % 250);
+        for n in 0..200 {
+            let forged = format!("10.{}.{}.1{behind}", n / 100, n % 100);
             let mut attacker = browser_from(&app, &forged);
             let page = try_password(&mut attacker, &format!("person{n}@example.com"), "wrong").await;
             tried += usize::from(page.status == 422);

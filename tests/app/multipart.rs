@@ -3,6 +3,8 @@
 
 use reqwest::Method;
 
+use crate::support::app::APP_URL;
+use crate::support::raw::exchange;
 use crate::support::{Browser, Page, Program, TestApp};
 
 const TYPE: &str = "multipart/form-data; boundary=limit";
@@ -140,6 +142,21 @@ async fn bad_fields_are_422_and_keep_the_text() {
     assert_eq!((page.status, page.one("#micropost_content").as_str()), (413, "my words"));
     assert_eq!(page.errors(), ["Picture should be less than 5MB"]);
     assert_unchanged(&app, &before).await;
+}
+
+/// The connection stays open while the client sends the rest: a reset would make it lose the response.
+#[actix_web::test]
+async fn an_early_refusal_reaches_a_client_that_still_sends() {
+    let app = TestApp::start().await;
+    let body = form(&[content(&vec![b'x'; 7_000_000])]);
+    let head = format!(
+        "POST /microposts HTTP/1.1\r\nHost: sample.test\r\nOrigin: {APP_URL}\r\nContent-Type: {TYPE}\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = exchange(app.address, &[head.into_bytes(), body].concat()).await;
+    assert_eq!(answer.statuses(), [413], "{}", answer.text());
+    assert!(answer.text().contains("</html>"), "{}", answer.text());
 }
 
 async fn assert_unchanged(app: &TestApp, before: &str) {

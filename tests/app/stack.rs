@@ -173,7 +173,7 @@ async fn figures_for_prometheus_have_an_address_of_their_own() {
     };
     let users = "route=\"/users/{id}\",status=\"404\"";
     assert_eq!(value(&format!("http_request_duration_seconds_count{{{users}}}")), 1.0);
-    assert_eq!(value(&format!("http_request_duration_seconds_bucket{{{users},le=\"+Inf\"}}")), 1.0);
+    assert_eq!(value(&format!("http_request_duration_seconds_bucket{{le=\"+Inf\",{users}}}")), 1.0);
     assert!(value(&format!("http_request_duration_seconds_sum{{{users}}}")) > 0.0);
     assert_eq!(value(&format!("http_requests_total{{{users}}}")), 1.0);
     assert!(value("process_cpu_seconds_total") > 0.0 && value("process_open_fds") > 5.0);

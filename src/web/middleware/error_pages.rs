@@ -18,6 +18,7 @@ use crate::models::values::validation::FieldErrors;
 use crate::telemetry::request_id::RequestId;
 use crate::views::{Layout, pluralize};
 use crate::web::draft::Draft;
+use crate::web::error_messages::{heading, sentence};
 use crate::web::sign_in::audit;
 use crate::web::visitor::Visitor;
 
@@ -207,38 +208,4 @@ pub fn too_often(now: DateTime<Utc>, seconds: u64) -> String {
     let until = now + TimeDelta::seconds(seconds + 59);
     let wait = pluralize(&((seconds + 59) / 60), "minute");
     format!("Too many attempts. Please try again in {wait}, at {} UTC.", until.format("%H:%M"))
-}
-
-fn heading(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        403 => "Request refused",
-        404 => "Page not found",
-        405 => "Action not available",
-        408 => "That took too long",
-        413 => "Too large",
-        429 => "Too many requests",
-        431 => "Too many cookies",
-        503 => "Temporarily unavailable",
-        504 => "This is taking too long",
-        400..=499 => "Invalid request",
-        _ => "Something went wrong",
-    }
-}
-
-fn sentence(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        404 => "The page you are looking for does not exist, or no longer does.",
-        405 => "This address does not take that kind of request.",
-        408 => "Your request did not arrive in time. Please try again.",
-        413 => "What you sent is larger than this site accepts.",
-        429 => "You are sending too many requests. Please wait a moment and try again.",
-        431 => {
-            "Your browser sent more than we can read, usually because of cookies. Delete the cookies of this address in \
-             your browser's settings, then try again. You will need to log in again."
-        }
-        503 => "One of the services behind this site does not answer. Please try again in a moment.",
-        504 => "This site took too long to answer.",
-        400..=499 => "The request could not be understood.",
-        _ => "We are sorry: this is our fault. It has been noted.",
-    }
 }
