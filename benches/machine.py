@@ -117,11 +117,7 @@ class Machine:
         subprocess.run([ROOT / "scripts/services", "stop", self.services], check=True)
 
     def settings(self, scale):
-<<<<<<< ours
-        """Settings of both servers for the database and Redis of this scale, without TLS."""
-=======
         """Where the database and Redis of this scale are, for both servers. Plain text, but MySQL 9 signs nobody in so."""
->>>>>>> theirs
         number = 1 if scale == "large" else 0
         ssl_mode = "required" if self.database == "mysql" else "disabled"
         return {

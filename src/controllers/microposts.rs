@@ -86,7 +86,8 @@ async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse
     };
     let user_id = current_user.user.id;
     let claim = draft.idempotency_key.as_ref().map(|key| key.bind(user_id, content.as_str(), picture_digest));
-    match publish(app, NewPost { user_id, content, picture, claim }).await? {
+    // Boxed: the compiler refuses futures that are nested this deeply.
+    match Box::pin(publish(app, NewPost { user_id, content, picture, claim })).await? {
         Outcome::PictureNotStored => return try_again(current_user, draft).await,
         Outcome::Published => {}
     }
