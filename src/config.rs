@@ -273,7 +273,7 @@ fn url_of_host(text: &str) -> Result<AppUrl, Fault> {
 /// `None` in development means that one has to be made.
 fn secret_key_base(r: &mut Reader<'_>) -> Option<Secret> {
     let secret = r.value("SECRET_KEY_BASE", |text| match text.chars().count() {
-        secret::LENGTH.. => Ok(Secret::from(text.to_owned())),
+        secret::MIN_CHARS.. => Ok(Secret::from(text.to_owned())),
         _ => Err("is shorter than 64 characters; set one that `sample-app secret` made"),
     });
     if secret.is_none() {

@@ -24,7 +24,7 @@ use pool::{MYSQL_PER_THREAD, MySqlConnections, Pool, Renewal, SqliteConnections}
 
 /// Upper bound for a checkout. Each idle connection to a frozen server takes 1 s to fail its ping; without a bound, one
 /// checkout could wait for all of them in turn.
-const CHECKOUT: Duration = Duration::from_millis(2700);
+const CHECKOUT_TIMEOUT: Duration = Duration::from_millis(2700);
 
 /// The connection pools. Clones share them.
 #[derive(Clone)]
@@ -107,7 +107,7 @@ impl Db {
             Ok(Conn::new(self.clone(), link))
         };
         let late = |_| Err(Error::unavailable("there was no connection to the database in time"));
-        tokio::time::timeout(CHECKOUT, checkout).await.unwrap_or_else(late)
+        tokio::time::timeout(CHECKOUT_TIMEOUT, checkout).await.unwrap_or_else(late)
     }
 
     /// Opens a connection now, so that an unusable database is an error here and not at the first query.

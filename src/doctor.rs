@@ -29,11 +29,11 @@ macro_rules! say {
 }
 
 /// Time-out for a step.
-const LIMIT: Duration = Duration::from_secs(5);
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 const SILENCE: &str = "whatever is there takes connections and then says nothing: look whether it is the right port, and how \
     the server is doing";
 /// Maximum line width in columns.
-const WIDTH: usize = 110;
+const COLUMNS: usize = 110;
 
 /// Checks all services, one after the other, and prints the findings. Returns whether all checks passed.
 pub async fn run(config: &Config) -> bool {
@@ -109,7 +109,7 @@ impl Check {
         name: &'static str,
         look: impl Future<Output = StepResult<T>>,
     ) -> Result<T, Failed> {
-        self.step_within(LIMIT, name, SILENCE, look).await
+        self.step_within(STEP_TIMEOUT, name, SILENCE, look).await
     }
 
     /// Runs a step with its own time-out, and with its own advice for a server that does not answer.
@@ -158,7 +158,7 @@ fn print(outcome: &str, name: &str, text: &str) {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let first = format!("  {outcome:<7} {name:<10} ");
     let below = " ".repeat(first.len());
-    let options = textwrap::Options::new(WIDTH).initial_indent(&first).subsequent_indent(&below);
+    let options = textwrap::Options::new(COLUMNS).initial_indent(&first).subsequent_indent(&below);
     let wrapped = textwrap::fill(text.trim(), options.break_words(false));
     say!("{}", if text.trim().is_empty() { first.trim_end() } else { &wrapped });
 }

@@ -33,7 +33,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Pause between closing the listener and shutting down. At shutdown actix drops accepted connections that it has not
 /// read from, and closes idle ones on which a proxy may be sending. During the pause both get a last response.
-const LEAVE_TAKING: Duration = Duration::from_millis(500);
+const PAUSE_BEFORE_SHUTDOWN: Duration = Duration::from_millis(500);
 /// Time-out at shutdown for requests in progress, and then again for the mail workers.
 const DRAIN_SECONDS: u64 = 30;
 /// Stop time-out that the service manager has to allow: the longest SHUTDOWN_DELAY, requests in progress, mails in
@@ -174,7 +174,7 @@ impl Running {
         // Ends at whichever comes first.
         let _ = tokio::time::timeout(self.app.config.shutdown_delay, hurry).await;
         self.server.pause().await;
-        tokio::time::sleep(LEAVE_TAKING).await;
+        tokio::time::sleep(PAUSE_BEFORE_SHUTDOWN).await;
         self.server.stop(true).await;
         if let Some(metrics) = &self.metrics {
             metrics.stop(false).await;

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 /// The fewest characters of a SECRET_KEY_BASE.
-pub(super) const LENGTH: usize = 64;
+pub(super) const MIN_CHARS: usize = 64;
 
 /// A value that only [`Secret::expose`] reveals. Not secrecy's SecretString, which cannot be compared: two names of one
 /// setting must agree.
@@ -47,7 +47,7 @@ pub(super) fn kept_in(data_dir: &Path) -> io::Result<Secret> {
     }
     let text = fs::read_to_string(&path)?;
     let secret = text.trim_end();
-    if secret.chars().count() < LENGTH {
+    if secret.chars().count() < MIN_CHARS {
         return Err(io::Error::new(ErrorKind::InvalidData, "the file secret_key_base is damaged, delete it"));
     }
     Ok(Secret(secret.to_owned()))

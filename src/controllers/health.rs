@@ -18,14 +18,14 @@ pub async fn livez() -> HttpResponse {
 
 /// How long the result of a call to S3, the mail server or Logstash is reused: anybody may request this page, as often
 /// as they like, and each of these probes costs a log-in or a billed request.
-const FRESH: Duration = Duration::from_secs(10);
+const COSTLY_PING_REUSE: Duration = Duration::from_secs(10);
 
 /// GET /readyz: whether to send traffic here; 503 while the process shuts down. The state of the services is in the
 /// body only: the failure of one service must not take every instance out of rotation.
 pub async fn readyz(app: Data<App>) -> HttpResponse {
     let ready = !app.is_stopping();
     let states = join_all(SERVICES.iter().map(async |service| {
-        let fresh = if service.ping_is_costly { FRESH } else { Duration::ZERO };
+        let fresh = if service.ping_is_costly { COSTLY_PING_REUSE } else { Duration::ZERO };
         probe(&app, service, fresh).await;
         let state = match (service.call_stats)(&app).snapshot().last {
             Some(Err(())) => "down",

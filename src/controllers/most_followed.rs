@@ -12,7 +12,7 @@ use crate::services::leaderboard::MEMBERS;
 use crate::views::Layout;
 
 /// Length of the list.
-const SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 const CACHE_KEY: &str = "most_followed";
 /// Upper bound on the delay until follows on other instances are shown.
 const TTL: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub async fn list(app: &App, layout: &Layout) -> Result<Vec<Leader>> {
     let load = async || {
         let ranking = async || User::most_followed(&mut app.db.conn().await?, MEMBERS).await;
         let mut leaders = Vec::new();
-        for (id, followers) in app.most_followed.first(SHOWN, ranking).await? {
+        for (id, followers) in app.most_followed.first(MAX_SHOWN, ranking).await? {
             let Some(user) = User::find(&mut app.db.conn().await?, id).await? else { continue };
             if followers > 0 {
                 let avatar = layout.avatar(&id, &user.email);

@@ -12,12 +12,12 @@ use crate::web::form;
 use crate::web::sign_in::audit;
 
 /// Largest SNS message, in bytes.
-const MAX: usize = 256 * 1024;
+const MAX_BODY: usize = 256 * 1024;
 
 /// POST /webhooks/ses. The signature of the message authenticates it. Available only if SES_TOPIC_ARN is set.
 pub async fn create(app: Data<App>, req: HttpRequest, payload: Payload) -> Result<HttpResponse> {
     let sns = app.sns.as_ref().ok_or(Error::NotFound)?;
-    let body = form::body(req.headers(), payload, MAX).await?;
+    let body = form::body(req.headers(), payload, MAX_BODY).await?;
     let told = sns.read(&body, app.clock.now()).await.inspect_err(|error| {
         tracing::warn!(target: "audit", event = "ses_message_refused", %error, "audit");
     })?;

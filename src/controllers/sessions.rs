@@ -18,7 +18,7 @@ use crate::web::sign_up;
 use crate::web::visitor::Visitor;
 
 /// Shown after a log-out that could not be recorded everywhere.
-const ONLY_HERE: &str = "You are logged out in this browser, but part of the site did not answer. If somebody else may have \
+const LOGGED_OUT_HERE_ONLY: &str = "You are logged out in this browser, but part of the site did not answer. If somebody else may have \
     used your account here, log in again later and choose “Log out everywhere else” in your settings.";
 
 #[derive(Template)]
@@ -96,7 +96,7 @@ pub async fn destroy(app: Data<App>, req: HttpRequest, known: Result<Visitor>) -
     match ended {
         Err(Error::Unavailable(error)) => {
             tracing::error!(error, "a log-out was not recorded in every store");
-            visitor.redirect_with_flash("/", FlashKind::Warning, ONLY_HERE)
+            visitor.redirect_with_flash("/", FlashKind::Warning, LOGGED_OUT_HERE_ONLY)
         }
         ended => ended.and_then(|()| visitor.redirect("/")),
     }

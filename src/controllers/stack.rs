@@ -10,16 +10,16 @@ use futures_util::future::join_all;
 use crate::app::{self, App, SERVICES};
 use crate::error::Result;
 use crate::mail::outbox;
-use crate::telemetry::call_stats::{BUCKETS, Snapshot};
+use crate::telemetry::call_stats::{BUCKET_COUNT, Snapshot};
 use crate::views::{Layout, pluralize};
 use crate::web::roles::Operator;
 
 /// A service that was called this recently is not probed.
-const FRESH: Duration = Duration::from_millis(1500);
+const PING_REUSE: Duration = Duration::from_millis(1500);
 /// Timeout of a probe. The page shows a service that exceeds it as down.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Height of the plot in its own units. The height of a bar is logarithmic in the time.
-const PLOT: u32 = 24;
+const PLOT_HEIGHT: u32 = 24;
 
 #[derive(Template)]
 #[template(path = "stack/show.html")]
@@ -55,9 +55,14 @@ struct Bar {
 /// GET /stack
 pub async fn show(operator: Operator) -> Result<HttpResponse> {
     let app = &operator.app;
-    join_all(SERVICES.iter().map(|service| probe(app, service, FRESH))).await;
+    join_all(SERVICES.iter().map(|service| probe(app, service, PING_REUSE))).await;
     let services = services(app).await;
-    operator.render(&Show { layout: operator.layout("Stack"), services, buckets: BUCKETS, plot: PLOT })
+    operator.render(&Show {
+        layout: operator.layout("Stack"),
+        services,
+        buckets: BUCKET_COUNT,
+        plot: PLOT_HEIGHT,
+    })
 }
 
 /// Probes a service, unless it was called recently. The result is in its call statistics.
@@ -66,8 +71,8 @@ pub(super) async fn probe(app: &App, service: &app::Service, fresh: Duration) {
     if call_stats.snapshot().last_ended.is_some_and(|ended| ended < fresh) {
         return;
     }
-    if tokio::time::timeout(PATIENCE, (service.ping)(app)).await.is_err() {
-        call_stats.record(PATIENCE, Some(&format!("no answer within {} s", PATIENCE.as_secs())));
+    if tokio::time::timeout(PING_TIMEOUT, (service.ping)(app)).await.is_err() {
+        call_stats.record(PING_TIMEOUT, Some(&format!("no answer within {} s", PING_TIMEOUT.as_secs())));
     }
 }
 
@@ -157,8 +162,8 @@ fn bars(snapshot: &Snapshot) -> Vec<Bar> {
     seen.map(|(x, bucket)| {
         // 10 us or less is the lowest bar, 1 s or more the highest; each factor of 10 adds a fifth of the height.
         let tenths = (bucket.slowest.as_micros().max(10) as f64 / 10.0).log10() / 5.0;
-        let height = ((tenths * f64::from(PLOT)) as u32).clamp(2, PLOT);
-        Bar { x, y: PLOT - height, height, failed: bucket.failed > 0 }
+        let height = ((tenths * f64::from(PLOT_HEIGHT)) as u32).clamp(2, PLOT_HEIGHT);
+        Bar { x, y: PLOT_HEIGHT - height, height, failed: bucket.failed > 0 }
     })
     .collect()
 }

@@ -10,28 +10,28 @@ use crate::web::immutable_response::IMMUTABLE;
 
 /// For an address with another version than ours, or with none: during a rolling deployment, a page of the new release
 /// may request its files from the old one, and these bytes must not stay cached under that address.
-const NOT_KEPT: HeaderValue = HeaderValue::from_static("no-cache");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// For files whose address has no version: browsers ask again after a day.
-const FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
+const CACHE_FOR_A_DAY: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 
 type Accepted = Option<Header<AcceptEncoding>>;
 
 /// GET /static/{name}
 pub async fn show(req: HttpRequest, name: Path<String>, accepted: Accepted) -> Result<HttpResponse> {
     let asked = req.uri().path_and_query().map(|address| address.as_str());
-    let cache = if asked == Some(assets::asset(&name)) { IMMUTABLE } else { NOT_KEPT };
+    let cache = if asked == Some(assets::asset(&name)) { IMMUTABLE } else { NO_CACHE };
     file(&name, cache, accepted)
 }
 
 /// GET /favicon.ico, for browsers that ignore the icon link of the page.
 pub async fn favicon(accepted: Accepted) -> Result<HttpResponse> {
-    file("icon.svg", FOR_A_DAY, accepted)
+    file("icon.svg", CACHE_FOR_A_DAY, accepted)
 }
 
 /// GET /robots.txt
 pub async fn robots(accepted: Accepted) -> Result<HttpResponse> {
-    file("robots.txt", FOR_A_DAY, accepted)
+    file("robots.txt", CACHE_FOR_A_DAY, accepted)
 }
 
 fn file(name: &str, cache: HeaderValue, accepted: Accepted) -> Result<HttpResponse> {

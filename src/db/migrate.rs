@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// fails.
 pub const MIGRATE_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(RustEmbed)]
 #[folder = "migrations"]
@@ -130,7 +130,7 @@ async fn wait_for_tables(conn: &mut MySqlConnection, patience: Duration) -> Resu
             Err(_) if start.elapsed() >= patience => {
                 return Err(still("a transaction that does not end uses a table of this database", patience));
             }
-            Err(_) => tokio::time::sleep(BETWEEN_ATTEMPTS).await,
+            Err(_) => tokio::time::sleep(RETRY_INTERVAL).await,
         }
     }
     sqlx::raw_sql("UNLOCK TABLES").execute(conn).await?;

@@ -26,15 +26,15 @@ pub(super) type Pool<M> = deadpool::managed::Pool<M>;
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// A connection that was idle for longer is pinged before use.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-const WAIT: Duration = Duration::from_secs(1);
-const CONNECT: Duration = Duration::from_secs(2);
-const PING: Duration = Duration::from_secs(1);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long SQLite waits for another writer. Shorter than the statement time-out (conn.rs), so that the error names the
 /// cause.
-const SQLITE_BUSY: Duration = Duration::from_millis(2500);
+const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Prepared statements cached per connection. Large, because evicting one sends a packet that gets no reply, which
 /// costs 40 ms with sqlx 0.9.
-const STATEMENTS: usize = 256;
+const CACHED_STATEMENTS: usize = 256;
 
 /// Session settings, independent of the server's defaults. TRADITIONAL turns values that do not fit into errors, and
 /// replaces modes with another SQL dialect (ORACLE, ANSI).
@@ -42,13 +42,13 @@ const STATEMENTS: usize = 256;
 /// The server ends slow statements itself: MySQL limits reads (in ms), MariaDB all statements (in s). Each server runs
 /// only its own version comment; MariaDB skips those for MySQL 5.7 and later. The lock wait time-out is shorter,
 /// because MariaDB would otherwise report a statement time-out, which is not retried as a lock conflict is.
-const SESSION: &str = "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 2 \
+const SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 2 \
     /*!50708 , max_execution_time = 2500 */ /*M! , max_statement_time = 2.5 */";
 
 /// Minimum time between two renewals: until there is a new primary, every write requests one.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before a busy SQLite file is opened again.
-const SQLITE_OPEN_AGAIN: Duration = Duration::from_millis(10);
+const SQLITE_OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 pub struct MySqlConnections {
     options: MySqlConnectOptions,
@@ -79,8 +79,8 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
         .database(&config.database)
         .charset("utf8mb4")
         .collation("utf8mb4_unicode_ci")
-        .statement_cache_capacity(STATEMENTS)
-        // SESSION sets sql_mode completely.
+        .statement_cache_capacity(CACHED_STATEMENTS)
+        // SESSION_SQL sets sql_mode completely.
         .pipes_as_concat(false)
         .no_engine_substitution(false)
         .ssl_mode(match config.ssl_mode {
@@ -105,7 +105,7 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
             renewal: renewal.clone(),
             may_lack_tls: may_lack_tls.clone(),
         };
-        build(connections, MYSQL_PER_THREAD, Some(CONNECT))
+        build(connections, MYSQL_PER_THREAD, Some(CONNECT_TIMEOUT))
     })
 }
 
@@ -122,8 +122,8 @@ pub(super) fn sqlite(path: &Path) -> Result<Pool<SqliteConnections>> {
         .journal_mode(SqliteJournalMode::Wal)
         // In WAL mode a process crash loses nothing; a power failure may lose the last transactions.
         .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(SQLITE_BUSY)
-        .statement_cache_capacity(STATEMENTS)
+        .busy_timeout(SQLITE_BUSY_TIMEOUT)
+        .statement_cache_capacity(CACHED_STATEMENTS)
         .disable_statement_logging();
     // No create time-out: opening a file has its own (see `create`).
     build(SqliteConnections(options), 2 * cores(), None)
@@ -133,7 +133,7 @@ fn build<M: Manager>(manager: M, size: usize, create: Option<Duration>) -> Resul
     Pool::builder(manager)
         .max_size(size)
         .runtime(Runtime::Tokio1)
-        .timeouts(Timeouts { wait: Some(WAIT), create, recycle: Some(PING) })
+        .timeouts(Timeouts { wait: Some(WAIT_TIMEOUT), create, recycle: Some(PING_TIMEOUT) })
         .build()
         .map_err(Error::internal)
 }
@@ -194,7 +194,7 @@ impl Manager for MySqlConnections {
                 refuse_without_tls(&mut conn).await?;
                 self.may_lack_tls.store(true, Ordering::Relaxed);
             }
-            sqlx::raw_sql(SESSION).execute(&mut conn).await?;
+            sqlx::raw_sql(SESSION_SQL).execute(&mut conn).await?;
             Ok(conn)
         })
         .await
@@ -225,7 +225,7 @@ impl Manager for SqliteConnections {
     type Type = SqliteConnection;
     type Error = sqlx::Error;
 
-    /// The first connection to a new file switches it to WAL. That returns SQLITE_BUSY at once while others use the
+    /// The first connection to a new file switches it to WAL. That returns SQLITE_BUSY_TIMEOUT at once while others use the
     /// file: the busy time-out does not apply to it (sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
     async fn create(&self) -> sqlx::Result<SqliteConnection> {
         rarely(async {
@@ -233,9 +233,10 @@ impl Manager for SqliteConnections {
             loop {
                 match self.0.connect().await {
                     Err(error)
-                        if Failure::of(&error) == Failure::Transient && start.elapsed() < SQLITE_BUSY =>
+                        if Failure::of(&error) == Failure::Transient
+                            && start.elapsed() < SQLITE_BUSY_TIMEOUT =>
                     {
-                        tokio::time::sleep(SQLITE_OPEN_AGAIN).await;
+                        tokio::time::sleep(SQLITE_OPEN_RETRY_INTERVAL).await;
                     }
                     opened => return opened.map_err(|error| self.named(error)),
                 }

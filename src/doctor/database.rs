@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::mysql_handshake::{self, Greeting};
 use super::network::Server;
-use super::{Check, Failed, LIMIT, Problem, StepResult, bad_file, certificate, milliseconds, said};
+use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, bad_file, certificate, milliseconds, said};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config, Database, MySql, SslMode};
 use crate::db::{Conn, Db, NeedsTls};
@@ -79,9 +79,9 @@ async fn on_server(
     server: &Server<'_>,
 ) -> Result<(), Failed> {
     let mut stream = server.reach(check).await?;
-    let offers_tls = check.step_within(LIMIT, "greeting", NOT_MYSQL, greet(&mut stream)).await?;
+    let offers_tls = check.step_within(STEP_TIMEOUT, "greeting", NOT_MYSQL, greet(&mut stream)).await?;
     let tls = look_at_tls(stream, offers_tls, mysql, server);
-    check.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
+    check.step_within(STEP_TIMEOUT, "TLS", server.without_tls, tls).await?;
     let sign_in = async {
         let start = Instant::now();
         let db = match open(&config.database).await {

@@ -13,7 +13,7 @@ use crate::services::images::{Images, new_key};
 use crate::tls;
 
 /// Longer than the SDK's own time-outs, because its errors say more. Finding credentials alone may take seconds.
-const LIMIT: Duration = Duration::from_secs(15);
+const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 const REGION: &str = "set AWS_INTRO_SAMPLE_S3_REGION (or AWS_REGION) to the region of the bucket";
 const AUTHORITIES: &str = "install the certificate authorities of the system (the package ca-certificates), or, for a store \
     of your own, add its authority to them";
@@ -60,7 +60,7 @@ async fn in_bucket(
                 let origin = origin.unwrap_or_default();
                 Ok((origin.clone(), origin))
             };
-            check.step_within(LIMIT, "address", REGION, address).await?
+            check.step_within(STEP_TIMEOUT, "address", REGION, address).await?
         }
     };
     let url = Url::parse(&origin).ok();
@@ -87,7 +87,7 @@ async fn in_bucket(
         images.sign_in().await.map_err(|error| Problem::of(&error, advice))?;
         Ok(((), format!("the credentials are good for the bucket ({})", milliseconds(start))))
     };
-    check.step_within(LIMIT, "sign-in", SILENCE, sign_in).await?;
+    check.step_within(STEP_TIMEOUT, "sign-in", SILENCE, sign_in).await?;
     let region = async {
         let region = images.bucket_region().await.map_err(|error| Problem::of(&error, advice))?;
         Ok((
@@ -98,7 +98,7 @@ async fn in_bucket(
             ),
         ))
     };
-    check.step_within(LIMIT, "region", SILENCE, region).await?;
+    check.step_within(STEP_TIMEOUT, "region", SILENCE, region).await?;
     round_trip(check, images).await
 }
 
@@ -108,7 +108,7 @@ async fn round_trip(check: &mut Check, images: &Images) -> Result<(), Failed> {
         put_get_delete(images).await.map_err(|error| Problem::of(&error, "look how the store is doing"))?;
         Ok(((), format!("an object was put, read and deleted ({})", milliseconds(start))))
     };
-    check.step_within(LIMIT, "round trip", SILENCE, trip).await
+    check.step_within(STEP_TIMEOUT, "round trip", SILENCE, trip).await
 }
 
 async fn put_get_delete(images: &Images) -> Result<()> {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 
 use super::network::Server;
-use super::{Check, Failed, LIMIT, Problem, StepResult, bad_file, folder, milliseconds, said};
+use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, bad_file, folder, milliseconds, said};
 use crate::config::{Config, Mail, Smtp, SmtpTls};
 use crate::error::{Error, Result};
 use crate::mail::mailer::{DeliveryError, Mailer};
@@ -17,7 +17,7 @@ use crate::tls;
 
 const SETTING: &str = "SMTP_URL (or AWS_INTRO_SAMPLE_SMTP_ADDRESS)";
 /// Maximum length of a reply in bytes.
-const LONGEST: u64 = 8192;
+const MAX_REPLY: u64 = 8192;
 const NO_GREETING: &str = "what is there does not greet as a mail server does: smtp:// (STARTTLS) is for the ports 587 and \
     2587, smtps:// for 465 and 2465";
 const SENDER: &str = "set MAIL_FROM to an address that this server sends for; SES: one that is verified, or of a verified \
@@ -84,13 +84,13 @@ async fn by_smtp(check: &mut Check, config: &Config, smtp: &Smtp, server: &Serve
         SmtpTls::Implicit => {
             let stream = server.begin_tls(check, stream, roots).await?;
             let mut stream = BufReader::new(stream);
-            check.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
+            check.step_within(STEP_TIMEOUT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
         }
         SmtpTls::StartTls => {
             let mut stream = BufReader::new(stream);
-            check.step_within(LIMIT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
+            check.step_within(STEP_TIMEOUT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
             let tls = start_tls(stream, config, server, roots);
-            check.step_within(LIMIT, "TLS", server.without_tls, tls).await?;
+            check.step_within(STEP_TIMEOUT, "TLS", server.without_tls, tls).await?;
         }
     }
     let sign_in = async {
@@ -154,7 +154,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line:
 /// Reads a reply. In a multi-line reply all lines but the last have a hyphen after the code.
 async fn reply<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> io::Result<String> {
     let mut said = Vec::new();
-    let mut stream = stream.take(LONGEST);
+    let mut stream = stream.take(MAX_REPLY);
     loop {
         let mut line = Vec::new();
         if stream.read_until(b'\n', &mut line).await? == 0 {

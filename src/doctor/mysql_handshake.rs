@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const LONGEST: usize = 4096;
+const MAX_PACKET: usize = 4096;
 const PROTOCOL_41: u32 = 0x0200;
 const SSL: u32 = 0x0800;
 const SECURE_CONNECTION: u32 = 0x8000;
@@ -23,7 +23,7 @@ pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Greeting> {
     let mut head = [0; 4];
     stream.read_exact(&mut head).await?;
     let length = usize::from(head[0]) | usize::from(head[1]) << 8 | usize::from(head[2]) << 16;
-    if length == 0 || length > LONGEST || head[3] != 0 {
+    if length == 0 || length > MAX_PACKET || head[3] != 0 {
         return Err(not_mysql());
     }
     let mut packet = vec![0; length];

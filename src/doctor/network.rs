@@ -11,11 +11,11 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use super::certificate::{self, Certificate};
-use super::{Check, Failed, LIMIT, Problem, StepResult, bad_file, milliseconds};
+use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, bad_file, milliseconds};
 use crate::config::authority;
 
 /// An open port answers within milliseconds; a security group drops packets, so a blocked port never answers.
-const CONNECT: Duration = Duration::from_secs(4);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A server, and the texts for advice about it.
 pub(super) struct Server<'a> {
@@ -58,7 +58,7 @@ impl Server<'_> {
             let stream = begun.map_err(|error| self.refused(&error, certificate.as_ref()))?;
             Ok((stream, certificate.map_or_else(String::new, |seen| seen.describe(self.host))))
         };
-        check.step_within(LIMIT, "TLS", self.without_tls, tls).await
+        check.step_within(STEP_TIMEOUT, "TLS", self.without_tls, tls).await
     }
 
     /// The problem when the TLS handshake fails.
@@ -78,11 +78,11 @@ impl Server<'_> {
             // The receiver is gone after a time-out.
             let _ = tell.send(asked.to_socket_addrs().map(Iterator::collect::<Vec<_>>));
         });
-        let found = match timeout(CONNECT, told).await {
+        let found = match timeout(CONNECT_TIMEOUT, told).await {
             Ok(Ok(found)) => found,
             _ => Err(io::Error::other(format!(
                 "the name servers gave no answer within {} s",
-                CONNECT.as_secs()
+                CONNECT_TIMEOUT.as_secs()
             ))),
         };
         match found {
@@ -122,7 +122,7 @@ impl Server<'_> {
         let start = Instant::now();
         let mut last = None;
         for address in addresses {
-            let left = CONNECT.saturating_sub(start.elapsed());
+            let left = CONNECT_TIMEOUT.saturating_sub(start.elapsed());
             match timeout(left, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     let took = milliseconds(start);
@@ -133,7 +133,7 @@ impl Server<'_> {
                 }
                 Err(_) if last.is_none() => {
                     last = Some(Problem::new(
-                        format!("{address} did not answer within {} s", CONNECT.as_secs()),
+                        format!("{address} did not answer within {} s", CONNECT_TIMEOUT.as_secs()),
                         self.about_silence(),
                     ));
                 }

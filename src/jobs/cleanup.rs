@@ -9,7 +9,7 @@ use crate::models::idempotency_key;
 
 pub const INTERVAL: TimeDelta = TimeDelta::days(1);
 /// Rows per transaction.
-const ROWS: i64 = 100;
+const ROWS_PER_STEP: i64 = 100;
 
 /// Deletes the rows of a table that reach an age. The table needs a column `id` and an index for the condition.
 struct Rule {
@@ -41,7 +41,8 @@ pub async fn step(db: &Db, now: DateTime<Utc>) -> Result<bool> {
     for Rule { table, is_old, age } in RULES {
         let before = now - *age;
         let find = format!("SELECT id FROM {table} WHERE {is_old} LIMIT ?");
-        let ids: Vec<(i64,)> = fetch_all!(&mut db.conn().await?, AssertSqlSafe(find.clone()), before, ROWS)?;
+        let ids: Vec<(i64,)> =
+            fetch_all!(&mut db.conn().await?, AssertSqlSafe(find.clone()), before, ROWS_PER_STEP)?;
         if ids.is_empty() {
             continue;
         }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::jobs::{Backoff, Lease, Queue};
 
 /// How long a picture may exist without a post. Much longer than a request, because a hanging store may store it late.
-const WITHOUT_POST: TimeDelta = TimeDelta::days(1);
+const MAX_AGE_WITHOUT_POST: TimeDelta = TimeDelta::days(1);
 /// The lease is longer than the timeout for a deletion (services/images/s3.rs).
 const QUEUE: Queue = Queue { table: "picture_deletions", pending: "1 = 1", lease: TimeDelta::minutes(1) };
 const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(10), longest: TimeDelta::minutes(15) };
@@ -40,7 +40,7 @@ pub async fn push(db: &mut Conn, picture: &str, now: DateTime<Utc>) -> Result<()
 /// # Errors
 /// When the database does not answer; the picture must not be stored then.
 pub async fn schedule(db: &mut Conn, picture: &str, now: DateTime<Utc>) -> Result<ScheduledDeletion> {
-    Ok(ScheduledDeletion(insert(db, picture, now + WITHOUT_POST, now).await?))
+    Ok(ScheduledDeletion(insert(db, picture, now + MAX_AGE_WITHOUT_POST, now).await?))
 }
 
 async fn insert(db: &mut Conn, picture: &str, due: DateTime<Utc>, now: DateTime<Utc>) -> Result<i64> {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::models::{relationship, timeline};
 
 /// Follows or posts per query.
-const ROWS: i64 = 200;
+const ROWS_PER_STEP: i64 = 200;
 
 /// Repairs the timeline of the user with the lowest id above `position`. Returns that id, or `None` after the last
 /// user.
@@ -51,7 +51,7 @@ async fn add_posts(db: &Db, author_id: i64) -> Result<()> {
             "SELECT id FROM microposts m WHERE user_id = ? AND NOT EXISTS (SELECT 1 FROM timeline_entries t \
              WHERE t.user_id = m.user_id AND t.created_at = m.created_at AND t.micropost_id = m.id) LIMIT ?",
             author_id,
-            ROWS
+            ROWS_PER_STEP
         )?;
         if missing.is_empty() {
             return Ok(());
@@ -80,7 +80,7 @@ async fn add_followed(db: &Db, reader_id: i64) -> Result<()> {
             "SELECT id, followed_id FROM relationships WHERE follower_id = ? AND id > ? ORDER BY id LIMIT ?",
             reader_id,
             after,
-            ROWS
+            ROWS_PER_STEP
         )?;
         let Some((last, _)) = follows.last().copied() else { return Ok(()) };
         for (id, author_id) in follows {

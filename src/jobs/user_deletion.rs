@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 use crate::models::timeline;
 
 /// Follows per transaction. It locks the rows of as many other users, who cannot post meanwhile.
-const FOLLOWS: i64 = 50;
+const FOLLOWS_PER_STEP: i64 = 50;
 /// Posts per transaction, each with up to about 1,000 timeline entries.
-const POSTS: i64 = 5;
-const DEVICES: i64 = 100;
+const POSTS_PER_STEP: i64 = 5;
+const DEVICES_PER_STEP: i64 = 100;
 
 /// Runs the next step. `false` if nothing is left, not even the user's row.
 ///
@@ -38,7 +38,7 @@ async fn end_follows(db: &Db, user_id: i64) -> Result<bool> {
         &mut db.conn().await?,
         "SELECT id, followed_id FROM relationships WHERE follower_id = ? ORDER BY id LIMIT ?",
         user_id,
-        FOLLOWS
+        FOLLOWS_PER_STEP
     )?;
     end(db, follows, "UPDATE users SET followers_count = followers_count - 1 WHERE id = ?").await
 }
@@ -48,7 +48,7 @@ async fn end_followers(db: &Db, user_id: i64) -> Result<bool> {
         &mut db.conn().await?,
         "SELECT id, follower_id FROM relationships WHERE followed_id = ? ORDER BY id LIMIT ?",
         user_id,
-        FOLLOWS
+        FOLLOWS_PER_STEP
     )?;
     end(db, follows, "UPDATE users SET following_count = following_count - 1 WHERE id = ?").await
 }
@@ -78,7 +78,7 @@ async fn delete_posts(db: &Db, user_id: i64, now: DateTime<Utc>) -> Result<bool>
         &mut db.conn().await?,
         "SELECT id, picture FROM microposts WHERE user_id = ? ORDER BY created_at, id LIMIT ?",
         user_id,
-        POSTS
+        POSTS_PER_STEP
     )?;
     if posts.is_empty() {
         return Ok(false);
@@ -102,7 +102,7 @@ async fn forget_devices(db: &Db, user_id: i64) -> Result<bool> {
         &mut db.conn().await?,
         "SELECT id FROM remembered_devices WHERE user_id = ? ORDER BY id LIMIT ?",
         user_id,
-        DEVICES
+        DEVICES_PER_STEP
     )?;
     if devices.is_empty() {
         return Ok(false);

@@ -15,7 +15,7 @@ use crate::models::timeline;
 /// Polling interval for jobs that another instance added, or that have become due.
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How long a job runs before other due jobs get their turn. Much shorter than the lease.
-const SLICE: Duration = Duration::from_secs(5);
+const MAX_RUN_TIME: Duration = Duration::from_secs(5);
 
 pub struct Worker {
     pub db: Db,
@@ -45,7 +45,7 @@ impl Worker {
     /// Runs steps until the job is done, its time slice ends or the worker has to stop.
     async fn work(&self, job: &mut Job, stop: &watch::Receiver<bool>) -> Result<()> {
         let start = Instant::now();
-        while !*stop.borrow() && start.elapsed() < SLICE {
+        while !*stop.borrow() && start.elapsed() < MAX_RUN_TIME {
             if !self.step(job).await? {
                 return Ok(());
             }

@@ -17,7 +17,7 @@ const QUEUE: Queue = Queue { table: "outbox", pending: "parked_at IS NULL", leas
 /// 30 s to 1 h: [`Backoff::after`] adds up to a quarter.
 const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(30), longest: TimeDelta::minutes(48) };
 /// A mail that is still undelivered at this age fails.
-const PATIENCE: TimeDelta = TimeDelta::hours(48);
+const MAX_AGE: TimeDelta = TimeDelta::hours(48);
 
 /// A mail that this worker holds for delivery.
 pub struct LeasedMail {
@@ -212,10 +212,10 @@ impl LeasedMail {
     /// Schedules the next attempt, or fails the mail if it is too old; `false` then. Does not change a row that another
     /// worker has leased by now.
     pub async fn postpone(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<bool> {
-        if now - self.created_at >= PATIENCE {
+        if now - self.created_at >= MAX_AGE {
             self.fail(
                 db,
-                &format!("given up after {} hours; the last answer: {why}", PATIENCE.num_hours()),
+                &format!("given up after {} hours; the last answer: {why}", MAX_AGE.num_hours()),
                 now,
             )
             .await?;

@@ -23,7 +23,7 @@ use crate::services::http;
 use crate::tls;
 
 /// Older messages are refused, to prevent replays. SNS itself retries for an hour.
-const LONGEST_WAY: TimeDelta = TimeDelta::hours(1);
+const MAX_AGE: TimeDelta = TimeDelta::hours(1);
 
 /// The topic that SES writes to.
 pub struct Sns {
@@ -87,7 +87,7 @@ impl Sns {
         let at = DateTime::parse_from_rfc3339(&message.timestamp)
             .map_err(|_| refused("it does not say when it was sent"))?
             .to_utc();
-        if (now - at).abs() > LONGEST_WAY {
+        if (now - at).abs() > MAX_AGE {
             return Err(refused("it was sent more than an hour ago, or this machine's clock is wrong"));
         }
         self.verify(&message).await?;

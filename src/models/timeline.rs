@@ -3,7 +3,7 @@
 //! [`Micropost::feed`]: super::micropost::Micropost::feed
 //!
 //! Reading a feed is one index range, however many people the reader follows. The price is paid once per post, and two
-//! limits keep it small: authors with many followers use fan-out on read instead ([`READ_THROUGH_FROM`]), and a new
+//! limits keep it small: authors with many followers use fan-out on read instead ([`FANOUT_ON_READ_FROM`]), and a new
 //! follow adds no more than the newest posts ([`BACKFILL`]).
 //!
 //! Every transaction that adds or removes entries of an author's posts first updates the author's row in `users` (a
@@ -19,16 +19,16 @@ use crate::jobs::job::{self, JobKind};
 /// From this many followers on, an author uses fan-out on read. Fan-out on write would make such an author's posts
 /// slower (1,000 entries take some milliseconds on MariaDB), and the deletion of the author; fan-out on read costs more
 /// the more such authors there are. The migration that created the table contains the same number.
-pub const READ_THROUGH_FROM: i64 = 1001;
+pub const FANOUT_ON_READ_FROM: i64 = 1001;
 
 /// Older posts that a follow adds to the feed: 33 pages if they were all by this author. As many entries as one post
 /// writes at most; the posts before them are on the author's profile.
 const BACKFILL: i64 = 1000;
 
 /// Entries that one statement deletes from a deleted user's feed; more if several have the same timestamp.
-const CLEARED_AT_ONCE: i64 = 1_000;
+const CLEARED_PER_STEP: i64 = 1_000;
 /// Followers who are marked per transaction when an author changes to fan-out on read.
-const FOLLOWERS_AT_ONCE: i64 = 50;
+const FOLLOWERS_PER_STEP: i64 = 50;
 
 /// Writes a post into the author's feed and, unless the author uses fan-out on read, into those of all followers.
 pub async fn add(db: &mut Conn, micropost_id: i64) -> Result<()> {
@@ -55,7 +55,7 @@ pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: Date
         execute!(db, "UPDATE users SET follows_read_through = TRUE WHERE id = ?", follower_id)?;
         return Ok(());
     }
-    if followers >= READ_THROUGH_FROM {
+    if followers >= FANOUT_ON_READ_FROM {
         // A job, because it updates 1,000 other users' rows, and this transaction holds locks on two.
         job::push(db, JobKind::FanoutOnRead, followed_id, now).await?;
     }
@@ -84,7 +84,7 @@ pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option
     let next =
         "SELECT id, follower_id FROM relationships WHERE followed_id = ? AND id > ? ORDER BY id LIMIT ?";
     let mut follows: Vec<(i64, i64)> =
-        fetch_all!(&mut db.conn().await?, next, user_id, after, FOLLOWERS_AT_ONCE)?;
+        fetch_all!(&mut db.conn().await?, next, user_id, after, FOLLOWERS_PER_STEP)?;
     let Some((last, _)) = follows.last().copied() else {
         let done = db.transaction(async |db| {
             // Locks the author's row, on which new follows wait; so follow ids are in the order of their commits.
@@ -121,7 +121,7 @@ pub async fn unfollow(db: &mut Conn, follower_id: i64, followed_id: i64) -> Resu
 pub async fn clear_some(db: &mut Conn, user_id: i64) -> Result<bool> {
     let oldest =
         "SELECT created_at FROM timeline_entries WHERE user_id = ? ORDER BY created_at LIMIT 1 OFFSET ?";
-    let until: Option<(DateTime<Utc>,)> = fetch_optional!(db, oldest, user_id, CLEARED_AT_ONCE - 1)?;
+    let until: Option<(DateTime<Utc>,)> = fetch_optional!(db, oldest, user_id, CLEARED_PER_STEP - 1)?;
     let cleared = match until {
         Some((until,)) => execute!(
             db,

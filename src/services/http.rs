@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 
 /// Timeout from the DNS lookup to the last byte.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BODY: usize = 64 * 1024;
 
 /// Fetches a URL.
 ///
@@ -56,6 +56,6 @@ async fn ask(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, url: 
     if !status.is_success() {
         return Err(Error::unavailable(format!("{}: {status}", url.host_str().unwrap_or_default())));
     }
-    let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await;
+    let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
     Ok(body.map_err(Error::unavailable)?.to_bytes())
 }

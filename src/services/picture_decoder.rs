@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::models::picture::{self, MAX_MEMORY, Picture, Refusal};
 
 /// Memory for all concurrent decodes together, in kB: enough for one picture of the maximum size, or many phone photos.
-const MEMORY: u32 = (MAX_MEMORY / 1000) as u32;
+const MEMORY_KB: u32 = (MAX_MEMORY / 1000) as u32;
 /// Upper bound for waiting for memory, and for waiting for a thread. Longer than for passwords, because a refused
 /// client has to upload up to 5 MB again.
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub struct PictureDecoder {
 impl PictureDecoder {
     /// Starts a separate thread pool for pictures.
     pub fn new() -> Result<PictureDecoder> {
-        let memory = Arc::new(Semaphore::new(MEMORY as usize));
+        let memory = Arc::new(Semaphore::new(MEMORY_KB as usize));
         Ok(PictureDecoder { threads: CpuPool::new(MAX_WAIT)?, memory })
     }
 
@@ -44,7 +44,7 @@ impl PictureDecoder {
             (file, Ok(memory)) => (file, memory),
             (_, Err(refusal)) => return Ok(Err(refusal)),
         };
-        let permits = u32::try_from(memory / 1000).unwrap_or(MEMORY).clamp(1, MEMORY);
+        let permits = u32::try_from(memory / 1000).unwrap_or(MEMORY_KB).clamp(1, MEMORY_KB);
         let wait = self.memory.clone().acquire_many_owned(permits);
         let Ok(Ok(permit)) = timeout(MAX_WAIT, wait).await else {
             return Err(Error::Busy);

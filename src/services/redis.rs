@@ -31,14 +31,14 @@ use crate::thread_local_pool::ThreadLocalPool;
 pub const PREFIX: &str = "sample_app:";
 
 /// Timeout for connecting, including the DNS lookup and TLS.
-const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Timeout for a reply; normally one takes 0.5 ms. Visitors may have to wait for this timeout once. If it were shorter,
 /// a brief load peak would open the breaker.
-const ANSWER: Duration = Duration::from_millis(500);
+const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Interval between probes while the breaker is open.
-const PROBE: Duration = Duration::from_millis(500);
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the shared connection is used before the pool checks it again.
-const TRUSTED: Duration = Duration::from_secs(1);
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// Connections are replaced at this age, to follow an endpoint that moves (failover, resized node).
 const MAX_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
@@ -87,7 +87,7 @@ impl Redis {
             root_cert.map(|root_cert| TlsCertificates { client_tls: None, root_cert: Some(root_cert) });
         let server = url.expose().into_connection_info().map_err(Error::internal)?;
         let pool = if config.redis_cluster {
-            let clusters = Clusters::new(server, authority, CONNECT, ANSWER)?;
+            let clusters = Clusters::new(server, authority, CONNECT_TIMEOUT, RESPONSE_TIMEOUT)?;
             Pool::Cluster(ThreadLocalPool::new(move || build(clusters.clone()))?)
         } else {
             let server = match authority {
@@ -98,8 +98,8 @@ impl Redis {
                 None => server,
             };
             let limits = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(CONNECT))
-                .set_response_timeout(Some(ANSWER));
+                .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                .set_response_timeout(Some(RESPONSE_TIMEOUT));
             Pool::Single(ThreadLocalPool::new(move || {
                 let manager = Manager::new_with_config(server.clone(), limits.clone());
                 build(manager.map_err(Error::internal)?)
@@ -174,7 +174,7 @@ impl Redis {
             let start = Instant::now();
             while let Err(error) = inner.call_stats.observe(inner.probe()).await {
                 tracing::debug!(%error, "Redis is still away");
-                tokio::time::sleep(PROBE).await;
+                tokio::time::sleep(PROBE_INTERVAL).await;
             }
             inner.breaker_open.store(false, Ordering::Relaxed);
             tracing::info!(seconds = start.elapsed().as_secs_f64(), "Redis is back");
@@ -187,7 +187,7 @@ impl Inner {
         let shared = self.shared.get_or_default();
         let known = shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((link, since)) = known
-            && since.elapsed() < TRUSTED
+            && since.elapsed() < TRUSTED_IDLE
         {
             return Ok(link);
         }
@@ -253,7 +253,11 @@ where
         // Requests share one connection; the second one replaces it while it is being checked.
         .max_size(2)
         .runtime(Runtime::Tokio1)
-        .timeouts(Timeouts { wait: Some(CONNECT), create: Some(CONNECT), recycle: Some(ANSWER) })
+        .timeouts(Timeouts {
+            wait: Some(CONNECT_TIMEOUT),
+            create: Some(CONNECT_TIMEOUT),
+            recycle: Some(RESPONSE_TIMEOUT),
+        })
         .pre_recycle(old)
         .build()
         .map_err(Error::internal)

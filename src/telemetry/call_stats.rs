@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Time covered by one point of the plot.
-pub const BUCKET: Duration = Duration::from_secs(5);
+pub const BUCKET_LENGTH: Duration = Duration::from_secs(5);
 /// Points of the plot; together five minutes.
-pub const BUCKETS: usize = 60;
+pub const BUCKET_COUNT: usize = 60;
 /// Most characters to keep of an error message.
-const MOST_TEXT: usize = 300;
+const MAX_ERROR_CHARS: usize = 300;
 
 /// Records every call to one service. Clones share the record.
 #[derive(Clone)]
@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub last_ended: Option<Duration>,
     /// The last error message and the time since then.
     pub last_error: Option<(String, Duration)>,
-    /// Oldest first; always [`BUCKETS`] of them. The last one is not complete yet.
+    /// Oldest first; always [`BUCKET_COUNT`] of them. The last one is not complete yet.
     pub buckets: Vec<Bucket>,
     /// Successful and failed calls since the program started.
     pub totals: (u64, u64),
@@ -85,7 +85,7 @@ impl CallStats {
                 record.totals.0 += 1;
             }
             Some(error) => {
-                let text = error.to_string().chars().take(MOST_TEXT).collect();
+                let text = error.to_string().chars().take(MAX_ERROR_CHARS).collect();
                 record.last = Some(Err(()));
                 record.last_error = Some((text, now));
                 record.totals.1 += 1;
@@ -104,7 +104,7 @@ impl CallStats {
         let now = Instant::now();
         let mut record = self.lock();
         record.advance(now);
-        let missing = BUCKETS - record.buckets.len();
+        let missing = BUCKET_COUNT - record.buckets.len();
         Snapshot {
             last: record.last,
             last_ended: record.last_ended.map(|at| now - at),
@@ -125,14 +125,14 @@ impl CallStats {
 impl Record {
     /// Appends the buckets that have begun since the newest one.
     fn advance(&mut self, now: Instant) {
-        let passed = (now - self.newest_began).as_secs() / BUCKET.as_secs();
-        for _ in 0..passed.min(BUCKETS as u64) {
-            if self.buckets.len() == BUCKETS {
+        let passed = (now - self.newest_began).as_secs() / BUCKET_LENGTH.as_secs();
+        for _ in 0..passed.min(BUCKET_COUNT as u64) {
+            if self.buckets.len() == BUCKET_COUNT {
                 self.buckets.pop_front();
             }
             self.buckets.push_back(Bucket::default());
         }
-        self.newest_began += BUCKET * u32::try_from(passed).unwrap_or(u32::MAX);
+        self.newest_began += BUCKET_LENGTH * u32::try_from(passed).unwrap_or(u32::MAX);
     }
 }
 
@@ -148,8 +148,8 @@ mod tests {
         call_stats.record(Duration::from_millis(3), None::<&String>);
         call_stats.record(Duration::from_millis(1), Some(&"x".repeat(1000)));
         let pulse = call_stats.snapshot();
-        assert_eq!((pulse.last, pulse.totals, pulse.buckets.len()), (Some(Err(())), (2, 1), BUCKETS));
-        assert_eq!(pulse.last_error.unwrap().0.len(), MOST_TEXT);
+        assert_eq!((pulse.last, pulse.totals, pulse.buckets.len()), (Some(Err(())), (2, 1), BUCKET_COUNT));
+        assert_eq!(pulse.last_error.unwrap().0.len(), MAX_ERROR_CHARS);
         let seen = Bucket { answered: 2, failed: 1, slowest: Duration::from_millis(7) };
         assert_eq!(pulse.buckets.last(), Some(&seen));
     }
@@ -158,10 +158,13 @@ mod tests {
     fn forgets_what_is_older_than_the_plot() {
         let call_stats = CallStats::default();
         call_stats.record(Duration::from_millis(7), None::<&String>);
-        call_stats.lock().newest_began -= BUCKET * 3;
+        call_stats.lock().newest_began -= BUCKET_LENGTH * 3;
         let pulse = call_stats.snapshot();
-        assert_eq!((pulse.buckets[BUCKETS - 4].answered, pulse.buckets[BUCKETS - 1].answered), (1, 0));
-        call_stats.lock().newest_began -= BUCKET * 1000;
+        assert_eq!(
+            (pulse.buckets[BUCKET_COUNT - 4].answered, pulse.buckets[BUCKET_COUNT - 1].answered),
+            (1, 0)
+        );
+        call_stats.lock().newest_began -= BUCKET_LENGTH * 1000;
         assert!(call_stats.snapshot().buckets.iter().all(|bucket| *bucket == Bucket::default()));
         assert_eq!(call_stats.snapshot().totals, (1, 0));
     }

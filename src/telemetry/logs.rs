@@ -25,7 +25,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 use self::connection::Target;
 
 use self::queue::Queue;
-use self::shipper::{FLUSH, Shipper, THREAD};
+use self::shipper::{FLUSH_TIMEOUT, Shipper, THREAD_NAME};
 use self::spool::Spool;
 use self::stdout::Stdout;
 use super::call_stats::CallStats;
@@ -34,7 +34,7 @@ use crate::error::{Error, Result};
 use crate::tls;
 
 /// Capacity of the channel to the shipper's thread, in lines.
-const CHANNEL: usize = 10_000;
+const CHANNEL_LINES: usize = 10_000;
 
 /// The log outputs of the program. Clones share them.
 #[derive(Clone)]
@@ -125,7 +125,7 @@ impl Logs {
     /// # Errors
     /// If the system cannot create a thread.
     pub fn start(&self) -> Result<()> {
-        let (give, take) = mpsc::channel(CHANNEL);
+        let (give, take) = mpsc::channel(CHANNEL_LINES);
         let mut layers = vec![self.stdout()?];
         if let Some(logstash) = &self.logstash {
             layers.push(logstash_format::layer(give, logstash.stats.clone()).boxed());
@@ -157,7 +157,7 @@ impl Logs {
             logstash.stop.send_replace(true);
             // A hanging disk must not prevent the process from ending.
             let mut ended = logstash.ended.subscribe();
-            let _ = tokio::time::timeout(FLUSH * 2, ended.wait_for(|ended| *ended)).await;
+            let _ = tokio::time::timeout(FLUSH_TIMEOUT * 2, ended.wait_for(|ended| *ended)).await;
         }
     }
 
@@ -231,7 +231,7 @@ impl Logstash {
             runtime.shutdown_background();
             this.ended.send_replace(true);
         };
-        thread::Builder::new().name(THREAD.into()).spawn(work).map_err(Error::internal)?;
+        thread::Builder::new().name(THREAD_NAME.into()).spawn(work).map_err(Error::internal)?;
         self.started.store(true, Ordering::Relaxed);
         Ok(())
     }

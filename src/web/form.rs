@@ -18,9 +18,9 @@ use super::params::Params;
 use crate::error::{Error, Result};
 
 /// Largest form, in bytes: several times the longest fields, percent-encoded.
-const MAX: usize = 8 * 1024;
+const MAX_BODY: usize = 8 * 1024;
 /// Time within which a form must arrive (slow clients, ASVS 15.2.2).
-const TIMEOUT: Duration = Duration::from_secs(15);
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The fields of all our forms; of `user[name]`, the part before the bracket.
 const FIELDS: &[&str] = &[
@@ -94,7 +94,7 @@ pub async fn read_form(
         && req.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     {
         let payload = req.take_payload();
-        let read = body(req.headers(), payload, MAX).await;
+        let read = body(req.headers(), payload, MAX_BODY).await;
         let form = match read.and_then(|body| Params::parse(&body, FIELDS)) {
             Ok(params) => Form(params),
             Err(error) => {
@@ -116,7 +116,7 @@ pub async fn read_form(
     next.call(req).await
 }
 
-/// Reads a request body of at most `max` bytes, within [`TIMEOUT`].
+/// Reads a request body of at most `max` bytes, within [`BODY_TIMEOUT`].
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::TooSlow`], or [`Error::BadRequest`] if the body is cut off.
@@ -128,7 +128,7 @@ pub async fn body(
     match announced(headers) {
         // Refused before the client sends it.
         Some(length) if length > max => Err(too_large(max)),
-        _ => in_time(TIMEOUT, collect(payload, max)).await,
+        _ => in_time(BODY_TIMEOUT, collect(payload, max)).await,
     }
 }
 

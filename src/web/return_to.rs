@@ -9,12 +9,12 @@ use super::cookies::{CookieName, Cookies};
 use crate::config::AppUrl;
 
 /// Longest path to remember, in bytes. Our pages have shorter ones, and proxies refuse a response with a larger cookie.
-const LONGEST: usize = 1000;
+const MAX_PATH: usize = 1000;
 
 /// Remembers the page that required a log-in, if it was requested by GET.
 pub fn remember(cookies: &Cookies, req: &HttpRequest) {
     let path = req.uri().path_and_query().map_or("/", |path| path.as_str());
-    if req.method() == Method::GET && path.len() <= LONGEST {
+    if req.method() == Method::GET && path.len() <= MAX_PATH {
         remember_path(cookies, req, path);
     }
 }
@@ -41,7 +41,7 @@ pub fn referring_page(app_url: &AppUrl, req: &HttpRequest) -> Option<String> {
 
 /// A path from a form, if it is one of this site.
 pub fn own_path(path: &str) -> Option<String> {
-    (path.len() <= LONGEST && is_own_path(path)).then(|| path.to_owned())
+    (path.len() <= MAX_PATH && is_own_path(path)).then(|| path.to_owned())
 }
 
 /// Whether a browser reads it as a path on this host: `//evil` and `/\evil` name another host, and browsers remove tabs

@@ -26,7 +26,7 @@ const MAX_TEXT: usize = 16 * 1024;
 /// Most parts in a form; ours has three.
 const MAX_PARTS: usize = 64;
 /// Time within which the form must arrive: 5 MB at 700 kbit/s.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 const FIELDS: [&str; 3] = [CONTENT, KEY, PICTURE];
 const CONTENT: &str = "micropost[content]";
@@ -70,7 +70,7 @@ impl PostForm {
             };
             return Ok(PostForm { draft, picture: Upload::None });
         }
-        in_time(TIMEOUT, read_parts(parts(req, body)?, keep_picture)).await
+        in_time(BODY_TIMEOUT, read_parts(parts(req, body)?, keep_picture)).await
     }
 }
 

@@ -2,7 +2,7 @@
 //! whom the user follows, newest first.
 
 use futures_util::future::join_all;
-use sample_app::models::timeline::READ_THROUGH_FROM;
+use sample_app::models::timeline::FANOUT_ON_READ_FROM;
 
 use crate::support::outbox::until;
 use crate::support::people::Person;
@@ -127,7 +127,7 @@ async fn somebody_with_very_many_followers_is_read_through() {
         app.db_post(berta, &format!("berta {n}")).await;
     }
     let almost =
-        format!("UPDATE users SET followers_count = {} WHERE id = {}", READ_THROUGH_FROM - 1, star.id);
+        format!("UPDATE users SET followers_count = {} WHERE id = {}", FANOUT_ON_READ_FROM - 1, star.id);
     let flags = "SELECT COALESCE(SUM(id), 0) FROM users WHERE";
     let flags = if app.database.is_mysql() {
         flags.replace("SUM(id)", "CAST(SUM(id) AS SIGNED)")
@@ -184,7 +184,7 @@ async fn posts_and_follows_at_once_leave_exact_feeds() {
     let mut all = readers(&app, &["anna", "berta", "carla", "dora", "emma"]).await;
     let (anna, berta) = (all[0].person.clone(), all[1].person.clone());
     let star =
-        format!("UPDATE users SET followers_count = {} WHERE id = {}", READ_THROUGH_FROM - 2, berta.id);
+        format!("UPDATE users SET followers_count = {} WHERE id = {}", FANOUT_ON_READ_FROM - 2, berta.id);
     for round in 0..6 {
         if round == 3 {
             // From here on the counters are wrong, because there are not that many users: Berta is about to switch to
@@ -266,7 +266,7 @@ async fn the_migration_writes_the_feeds_of_what_is_there() {
     let mut all = readers(&app, &["anna", "berta", "star"]).await;
     let people: Vec<_> = all.iter().map(|reader| reader.person.clone()).collect();
     let [anna, berta, star] = &people[..] else { panic!() };
-    let (crowd, (number, numbers)) = (READ_THROUGH_FROM - 1, app.database.four_digits());
+    let (crowd, (number, numbers)) = (FANOUT_ON_READ_FROM - 1, app.database.four_digits());
     for sql in [
         format!(
             "INSERT INTO users (name, email, password_digest, activated_at, following_count, created_at, updated_at) \

@@ -28,13 +28,13 @@ use crate::telemetry::call_stats::CallStats;
 use crate::tls;
 
 /// Timeout from the DNS lookup to the reply to EHLO, TLS included.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for the reply to one command. All of them together stay below the lease of a mail (mail/outbox.rs).
-const COMMAND: Duration = Duration::from_secs(15);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection that was idle for this time is not reused. SES closes idle connections after 10 s.
-const IDLE: Duration = Duration::from_secs(5);
+const MAX_IDLE: Duration = Duration::from_secs(5);
 /// Timeout for QUIT.
-const GOODBYE: Duration = Duration::from_secs(1);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct Smtp {
     host: String,
@@ -143,7 +143,7 @@ impl Smtp {
     pub(super) async fn ping(&self) -> Result<(), DeliveryError> {
         let round_trip = async {
             let mut connection = self.connect().await?;
-            let answered = answer(COMMAND, connection.command(Noop)).await;
+            let answered = answer(COMMAND_TIMEOUT, connection.command(Noop)).await;
             close(connection).await;
             answered.map(|_| ()).map_err(session_fault)
         };
@@ -158,9 +158,10 @@ impl Smtp {
 
     /// Connects and logs in. No error here is specific to a mail.
     async fn connect(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
-        let mut connection = answer(CONNECT, self.connect_by_tls()).await.map_err(later)?;
+        let mut connection = answer(CONNECT_TIMEOUT, self.connect_by_tls()).await.map_err(later)?;
         if let Some(credentials) = &self.credentials
-            && let Err(fault) = answer(COMMAND, connection.auth(DEFAULT_MECHANISMS, credentials)).await
+            && let Err(fault) =
+                answer(COMMAND_TIMEOUT, connection.auth(DEFAULT_MECHANISMS, credentials)).await
         {
             close(connection).await;
             return Err(if fault.code.is_some_and(|code| code >= 500) {
@@ -181,7 +182,7 @@ impl Smtp {
 /// The idle connection, if the server still answers on it.
 async fn still_there(kept: &mut IdleConnection) -> Option<AsyncSmtpConnection> {
     let mut connection = kept.open.take()?;
-    if kept.used_at.elapsed() < IDLE && answer(COMMAND, connection.command(Noop)).await.is_ok() {
+    if kept.used_at.elapsed() < MAX_IDLE && answer(COMMAND_TIMEOUT, connection.command(Noop)).await.is_ok() {
         return Some(connection);
     }
     close(connection).await;
@@ -192,22 +193,22 @@ async fn hand_over(connection: &mut AsyncSmtpConnection, mail: &Message) -> Resu
     name_sender(connection, mail).await?;
     for recipient in mail.envelope().to() {
         let recipient = Rcpt::new(recipient.clone(), Vec::new());
-        answer(COMMAND, connection.command(recipient)).await.map_err(mail_fault)?;
+        answer(COMMAND_TIMEOUT, connection.command(recipient)).await.map_err(mail_fault)?;
     }
-    answer(COMMAND, connection.command(Data)).await.map_err(mail_fault)?;
-    answer(COMMAND, connection.message(&mail.formatted())).await.map_err(mail_fault)?;
+    answer(COMMAND_TIMEOUT, connection.command(Data)).await.map_err(mail_fault)?;
+    answer(COMMAND_TIMEOUT, connection.message(&mail.formatted())).await.map_err(mail_fault)?;
     Ok(())
 }
 
 /// MAIL FROM. All mails have the same sender, so a server that refuses it refuses every mail.
 async fn name_sender(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), DeliveryError> {
     let sender = Mail::new(mail.envelope().from().cloned(), Vec::new());
-    answer(COMMAND, connection.command(sender)).await.map_err(session_fault)?;
+    answer(COMMAND_TIMEOUT, connection.command(sender)).await.map_err(session_fault)?;
     Ok(())
 }
 
 async fn reset(connection: &mut AsyncSmtpConnection) -> Result<(), DeliveryError> {
-    answer(COMMAND, connection.command(Rset)).await.map_err(session_fault)?;
+    answer(COMMAND_TIMEOUT, connection.command(Rset)).await.map_err(session_fault)?;
     Ok(())
 }
 
@@ -269,5 +270,5 @@ fn mail_fault(fault: Fault) -> DeliveryError {
 
 async fn close(mut connection: AsyncSmtpConnection) {
     // The connection is dropped whether or not the server answers QUIT.
-    let _ = timeout(GOODBYE, connection.abort()).await;
+    let _ = timeout(QUIT_TIMEOUT, connection.abort()).await;
 }

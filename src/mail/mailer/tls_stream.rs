@@ -22,7 +22,7 @@ use tokio_rustls::client::TlsStream;
 use crate::config::SmtpTls;
 
 /// Maximum length of a plain-text reply; real ones have some hundred bytes.
-const MOST_BYTES: usize = 8 * 1024;
+const MAX_REPLY: usize = 8 * 1024;
 
 #[derive(Debug)]
 pub(super) struct MailStream {
@@ -72,7 +72,7 @@ async fn ask_for_tls(stream: &mut TcpStream, hello: &ClientId) -> io::Result<()>
 /// Reads exactly one reply, not a byte more. Fails if it does not have this code.
 async fn read_reply(stream: &mut TcpStream, code: &str) -> io::Result<String> {
     let (mut reply, mut line) = (String::new(), 0);
-    while reply.len() < MOST_BYTES {
+    while reply.len() < MAX_REPLY {
         reply.push(char::from(stream.read_u8().await?));
         if !reply.ends_with('\n') {
             continue;

@@ -15,7 +15,7 @@ use super::{
 const MAX_GIF: usize = 10 << 20;
 
 /// How coarsely the encoder chooses the 256 colours, from 1 (slow) to 30.
-const SPEED: i32 = 30;
+const QUANTIZER_SPEED: i32 = 30;
 
 /// Memory for decoding a frame: palette index, colour, the canvas before and after it.
 const BYTES_PER_PIXEL: u64 = 1 + 4 + 4 + 4;
@@ -100,7 +100,7 @@ pub(super) fn read(container: &Container) -> Result<Picture, Refusal> {
     decoder.set_limits(limits(MAX_MEMORY))?; // in case it finds more than the walk did
     let (width, height) = fit(decoder.dimensions().0, decoder.dimensions().1);
     let mut bytes = Vec::new();
-    let mut encoder = GifEncoder::new_with_speed(&mut bytes, SPEED);
+    let mut encoder = GifEncoder::new_with_speed(&mut bytes, QUANTIZER_SPEED);
     if let Some(repeat) = container.repeat {
         encoder.set_repeat(repeat)?;
     }

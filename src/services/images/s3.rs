@@ -23,13 +23,13 @@ use crate::models::picture::Format;
 /// `Cache-Control` for CloudFront and browsers. The content of a key never changes.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// Timeout for a whole operation, including retries and the response body.
-const WHOLE: Duration = Duration::from_secs(12);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
 /// Maximum number of concurrent reads.
-const READS: usize = 8;
+const MAX_READS: usize = 8;
 /// Maximum number of all other concurrent requests. Separate, so that readers do not block people who post.
-const WRITES: usize = 8;
+const MAX_WRITES: usize = 8;
 /// Upper bound for waiting for a permit, so that a hanging store does not make all requests hang.
-const WAIT_FOR_PLACE: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 pub(super) struct S3 {
     bucket: String,
@@ -57,8 +57,8 @@ impl S3 {
             bucket,
             region,
             endpoint,
-            reads: Semaphore::new(READS),
-            writes: Semaphore::new(WRITES),
+            reads: Semaphore::new(MAX_READS),
+            writes: Semaphore::new(MAX_WRITES),
             refused_write: AtomicBool::new(false),
             recent: Recent::default(),
             connected: OnceCell::new(),
@@ -184,7 +184,7 @@ impl S3 {
 
     pub(super) fn in_use(&self) -> (usize, usize) {
         let free = self.reads.available_permits() + self.writes.available_permits();
-        ((READS + WRITES).saturating_sub(free), READS + WRITES)
+        ((MAX_READS + MAX_WRITES).saturating_sub(free), MAX_READS + MAX_WRITES)
     }
 
     /// The region in use, else the configured one if there was no request yet.
@@ -193,20 +193,20 @@ impl S3 {
         found.map(|region| region.as_ref()).or(self.region.as_deref())
     }
 
-    /// Runs a request with a permit of `places`, within [`WHOLE`].
+    /// Runs a request with a permit of `places`, within [`OPERATION_TIMEOUT`].
     async fn ask<T>(
         &self,
         places: &Semaphore,
         question: impl AsyncFnOnce(&Connected) -> Result<T>,
     ) -> Result<T> {
         let asking = async {
-            let Ok(Ok(_place)) = timeout(WAIT_FOR_PLACE, places.acquire()).await else {
+            let Ok(Ok(_place)) = timeout(MAX_WAIT, places.acquire()).await else {
                 return Err(Error::unavailable("too many requests to S3 are under way"));
             };
             question(self.connected.get_or_try_init(|| self.connect()).await?).await
         };
         let late = |_| Err(Error::unavailable(format!("{} did not answer in time", self.address())));
-        timeout(WHOLE, asking).await.unwrap_or_else(late)
+        timeout(OPERATION_TIMEOUT, asking).await.unwrap_or_else(late)
     }
 
     async fn connect(&self) -> Result<Connected> {

@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 /// Time-out for DNS, TCP and TLS together.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// TCP_USER_TIMEOUT: time within which the peer's kernel must acknowledge data.
-const SILENCE: Duration = Duration::from_secs(5);
+const EOF_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below 60 s, after which load balancers drop an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -34,7 +34,9 @@ pub(super) type Connection = Box<dyn Stream>;
 
 impl Target {
     pub(super) async fn connect(&self) -> io::Result<Connection> {
-        timeout(CONNECT, self.try_to_connect()).await.unwrap_or_else(|_| Err(slow("no connection", CONNECT)))
+        timeout(CONNECT_TIMEOUT, self.try_to_connect())
+            .await
+            .unwrap_or_else(|_| Err(slow("no connection", CONNECT_TIMEOUT)))
     }
 
     /// Resolves the name each time, because its address may change.
@@ -42,8 +44,8 @@ impl Target {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         let socket = SockRef::from(&stream);
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(SILENCE))?;
-        socket.set_tcp_user_timeout(Some(SILENCE))?;
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(EOF_TIMEOUT))?;
+        socket.set_tcp_user_timeout(Some(EOF_TIMEOUT))?;
         let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
         Ok(Box::new(TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(explain)?))

@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Stats;
-use super::shipper::THREAD;
+use super::shipper::THREAD_NAME;
 use crate::telemetry::request_id::RequestId;
 
 /// The longest line, in bytes, including the line feed.
@@ -93,7 +93,7 @@ impl Write for LineWriter<'_> {
 impl Drop for LineWriter<'_> {
     fn drop(&mut self) {
         // Shipping an event of the shipper's own thread would cause the next one, in an endless loop.
-        if thread::current().name() == Some(THREAD) {
+        if thread::current().name() == Some(THREAD_NAME) {
             return;
         }
         let line = shorten(std::mem::take(&mut self.line));

@@ -1,7 +1,7 @@
 //! Lines waiting to be shipped, lines in flight, and when lines go to disk instead.
 //!
 //! TCP does not tell whether the peer's program has read what the kernel sent. So written lines are kept for another
-//! [`SETTLE`]; if the connection breaks within that time, they are sent again. Lines may therefore arrive twice
+//! [`RESEND_WINDOW`]; if the connection breaks within that time, they are sent again. Lines may therefore arrive twice
 //! (`line_id` identifies them), and are lost if the peer leaves them unread for longer and then dies.
 
 use std::collections::VecDeque;
@@ -15,11 +15,11 @@ use super::Stats;
 use super::spool::{Spool, SpoolChunk};
 
 /// Largest block, in bytes.
-pub(super) const BLOCK: usize = 64 * 1024;
+pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 /// Longer than TCP_USER_TIMEOUT (`SILENCE` in connection.rs).
-const SETTLE: Duration = Duration::from_secs(10);
+const RESEND_WINDOW: Duration = Duration::from_secs(10);
 /// Most bytes waiting in memory, and as many again in flight.
-const MEMORY: usize = 8 * 1024 * 1024;
+const MAX_MEMORY_BYTES: usize = 8 * 1024 * 1024;
 
 /// Whole lines.
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Queue {
         let mut block = Block::default();
         let mut outcome = Ok(());
         for line in lines {
-            if block.bytes.len() + line.len() > BLOCK {
+            if block.bytes.len() + line.len() > BLOCK_BYTES {
                 outcome = outcome.and(self.put(std::mem::take(&mut block)));
             }
             block.bytes.extend(line);
@@ -135,10 +135,10 @@ impl Queue {
         self.count();
     }
 
-    /// Takes blocks as delivered that were written at least [`SETTLE`] ago, or that exceed the memory limit.
+    /// Takes blocks as delivered that were written at least [`RESEND_WINDOW`] ago, or that exceed the memory limit.
     pub(super) fn ack(&mut self) {
         while let Some((at, _)) = self.in_flight.front()
-            && (at.elapsed() >= SETTLE || self.in_flight_bytes > MEMORY)
+            && (at.elapsed() >= RESEND_WINDOW || self.in_flight_bytes > MAX_MEMORY_BYTES)
         {
             self.ack_oldest();
         }
@@ -172,7 +172,7 @@ impl Queue {
         if !self.prefer_memory || self.spool.has_unread() || !self.has_room(&block) {
             outcome = self.keep(Rc::new(block));
         } else if let Some(last) = self.waiting.back_mut().and_then(Rc::get_mut)
-            && last.bytes.len() + block.bytes.len() <= BLOCK
+            && last.bytes.len() + block.bytes.len() <= BLOCK_BYTES
         {
             last.bytes.extend(block.bytes);
             last.lines += block.lines;
@@ -195,7 +195,8 @@ impl Queue {
     }
 
     fn has_room(&self, block: &Block) -> bool {
-        self.waiting.iter().map(|block| block.bytes.len()).sum::<usize>() + block.bytes.len() <= MEMORY
+        self.waiting.iter().map(|block| block.bytes.len()).sum::<usize>() + block.bytes.len()
+            <= MAX_MEMORY_BYTES
     }
 
     fn ack_oldest(&mut self) {

@@ -20,17 +20,17 @@ use crate::config::authority;
 use crate::error::unusable;
 use crate::telemetry::call_stats::CallStats;
 
-pub(super) const THREAD: &str = "logstash";
+pub(super) const THREAD_NAME: &str = "logstash";
 /// Time-out for writing one block.
-const WRITE: Duration = Duration::from_secs(2);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// After a connection that lasted this long, the next attempt is immediate.
-const STEADY: Duration = Duration::from_secs(10);
+const STABLE_CONNECTION: Duration = Duration::from_secs(10);
 /// The longest pause between two attempts, in seconds.
-const LONGEST_PAUSE: f64 = 60.0;
+const MAX_PAUSE_SECONDS: f64 = 60.0;
 /// Time at shutdown for shipping the remaining lines.
-pub(super) const FLUSH: Duration = Duration::from_secs(2);
-const TICK: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Shipper {
     pub(super) target: Target,
@@ -54,7 +54,7 @@ struct Work {
 }
 
 impl Shipper {
-    /// Ships lines until `stop`, and then the remaining ones for at most [`FLUSH`].
+    /// Ships lines until `stop`, and then the remaining ones for at most [`FLUSH_TIMEOUT`].
     pub(super) async fn run(self, queue: Queue, mut lines: mpsc::Receiver<Vec<u8>>) {
         let mut stop = self.stop.clone();
         let work = Work {
@@ -68,7 +68,7 @@ impl Shipper {
         let deadline = async {
             // An error means that the sender is gone, which also means shutdown.
             let _ = stop.wait_for(|stop| *stop).await;
-            sleep(FLUSH).await;
+            sleep(FLUSH_TIMEOUT).await;
         };
         tokio::select! {
             _ = async { tokio::join!(work.take(&mut lines), work.deliver()) } => {}
@@ -123,7 +123,7 @@ impl Work {
                     self.shipper.stats.set_connected(false);
                     let Err(error) = served else { return };
                     self.queue.borrow_mut().take_back();
-                    if begin.elapsed() >= STEADY {
+                    if begin.elapsed() >= STABLE_CONNECTION {
                         pauses = Pauses::default();
                         continue;
                     }
@@ -153,7 +153,7 @@ impl Work {
         let mut adopted = Instant::now();
         loop {
             self.queue.borrow_mut().ack();
-            if adopted.elapsed() >= MINUTE {
+            if adopted.elapsed() >= COMPLAINT_INTERVAL {
                 self.queue.borrow_mut().adopt();
                 adopted = Instant::now();
             }
@@ -168,7 +168,7 @@ impl Work {
                         return Err(error);
                     }
                     () = self.bell.notified() => {}
-                    () = sleep(TICK) => {}
+                    () = sleep(TICK_INTERVAL) => {}
                 }
                 continue;
             };
@@ -181,8 +181,8 @@ impl Work {
                 // Checks for the end first, so that nothing more is written to a dead connection.
                 biased;
                 error = &mut end => Err(error),
-                written = timeout(WRITE, write) => {
-                    written.unwrap_or_else(|_| Err(slow("it does not take what is sent", WRITE)))
+                written = timeout(WRITE_TIMEOUT, write) => {
+                    written.unwrap_or_else(|_| Err(slow("it does not take what is sent", WRITE_TIMEOUT)))
                 }
             };
             self.shipper.call_stats.record(start.elapsed(), written.as_ref().err());
@@ -213,7 +213,7 @@ impl Work {
     }
 
     fn complain(&self, error: &dyn Display) {
-        if self.complained.get().is_some_and(|at| at.elapsed() < MINUTE) {
+        if self.complained.get().is_some_and(|at| at.elapsed() < COMPLAINT_INTERVAL) {
             return;
         }
         self.complained.set(Some(Instant::now()));
@@ -252,11 +252,11 @@ impl Default for Pauses {
 
 impl Pauses {
     fn next(&mut self) -> Duration {
-        let longest = (self.0 * 2.0).min(LONGEST_PAUSE);
+        let longest = (self.0 * 2.0).min(MAX_PAUSE_SECONDS);
         let random = f64::from(getrandom::u32().unwrap_or_default()) / f64::from(u32::MAX);
         let pause = self.0 + random * (longest - self.0);
         // The longest pauses are spread over 30 to 60 s.
-        self.0 = longest.min(LONGEST_PAUSE / 2.0);
+        self.0 = longest.min(MAX_PAUSE_SECONDS / 2.0);
         Duration::from_secs_f64(pause)
     }
 }

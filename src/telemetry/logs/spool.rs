@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Stats;
-use super::queue::{BLOCK, Block};
+use super::queue::{BLOCK_BYTES, Block};
 
 /// The size limit is split into this many files. One file is dropped at a time when it is reached.
-const FILES: u64 = 32;
+const MAX_FILES: u64 = 32;
 /// Extension of the spool files; a new one has `.new` until it is locked.
-const ENDING: &str = "jsonl";
+const EXTENSION: &str = "jsonl";
 
 pub(super) struct Spool {
     folder: PathBuf,
@@ -75,7 +75,8 @@ impl Spool {
         while !self.files.is_empty() && self.bytes() + length > self.most {
             self.drop_oldest();
         }
-        if !self.writing || self.files.back().is_some_and(|file| file.bytes + length > self.most / FILES) {
+        if !self.writing || self.files.back().is_some_and(|file| file.bytes + length > self.most / MAX_FILES)
+        {
             self.writing = false;
             let file = self.create()?;
             self.files.push_back(file);
@@ -98,7 +99,8 @@ impl Spool {
         loop {
             let at = self.files.iter().position(|file| file.read < file.bytes)?;
             let file = self.files.get_mut(at)?;
-            let mut bytes = vec![0; usize::try_from(file.bytes - file.read).unwrap_or(BLOCK).min(BLOCK)];
+            let mut bytes =
+                vec![0; usize::try_from(file.bytes - file.read).unwrap_or(BLOCK_BYTES).min(BLOCK_BYTES)];
             let read = file.file.read_exact_at(&mut bytes, file.read);
             let end = bytes.iter().rposition(|byte| *byte == b'\n');
             let (Ok(()), Some(end)) = (read, end) else {
@@ -140,7 +142,7 @@ impl Spool {
             return;
         }
         let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        found.retain(|path| path.extension().is_some_and(|ending| ending == ENDING));
+        found.retain(|path| path.extension().is_some_and(|ending| ending == EXTENSION));
         found.retain(|path| self.files.iter().all(|file| file.path != *path));
         found.sort();
         // In front of our own files, oldest first: names begin with the time.
@@ -162,7 +164,7 @@ impl Spool {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         self.made += 1;
         let now = chrono::Utc::now().timestamp_millis();
-        let path = self.folder.join(format!("{now:014}-{}-{:08}.{ENDING}", std::process::id(), self.made));
+        let path = self.folder.join(format!("{now:014}-{}-{:08}.{EXTENSION}", std::process::id(), self.made));
         let new = path.with_extension("new");
         let file = OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(&new)?;
         // Renamed only after it is locked, so that no other process takes it for an abandoned file. On a file system
@@ -216,7 +218,7 @@ impl SpoolFile {
             // Another process has just shipped and removed it.
             return None;
         }
-        let (mut bytes, mut lines, mut at, mut part) = (0, 0, 0, vec![0; BLOCK]);
+        let (mut bytes, mut lines, mut at, mut part) = (0, 0, 0, vec![0; BLOCK_BYTES]);
         while let Ok(length @ 1..) = file.read_at(&mut part, at) {
             let part = part.get(..length).unwrap_or_default();
             if let Some(end) = part.iter().rposition(|byte| *byte == b'\n') {

@@ -14,11 +14,11 @@ use tracing_subscriber::layer::Context;
 use super::json_object::JsonObject;
 
 /// How long a line is buffered so that others can join it.
-const GATHER: Duration = Duration::from_millis(10);
+const BATCH_TIME: Duration = Duration::from_millis(10);
 /// Largest buffer, in bytes. While nobody reads, further lines are dropped and counted.
-const MOST: usize = 4 * 1024 * 1024;
+const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
 /// How long shutdown waits for a reader.
-const FINISH: Duration = Duration::from_secs(2);
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The buffer of lines. Clones share it.
 #[derive(Clone, Default)]
@@ -49,18 +49,18 @@ impl Stdout {
         thread::Builder::new().name("stdout".into()).spawn(move || shared.write()).map(drop)
     }
 
-    /// Waits until everything is written, for at most [`FINISH`].
+    /// Waits until everything is written, for at most [`FINISH_TIMEOUT`].
     pub(super) fn finish(&self) {
         let mut lines = self.0.lock();
         lines.finishing = true;
         self.0.changed.notify_all();
         let unwritten = |lines: &mut Lines| !lines.waiting.is_empty() || lines.being_written;
-        let _ = self.0.changed.wait_timeout_while(lines, FINISH, unwritten);
+        let _ = self.0.changed.wait_timeout_while(lines, FINISH_TIMEOUT, unwritten);
     }
 
     fn push(&self, line: &[u8]) {
         let mut lines = self.0.lock();
-        if lines.waiting.len() + line.len() > MOST {
+        if lines.waiting.len() + line.len() > MAX_WAITING_BYTES {
             lines.dropped += 1;
             return;
         }
@@ -87,7 +87,7 @@ impl Shared {
                 self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
             if !lines.finishing {
                 let gathering = |lines: &mut Lines| !lines.finishing;
-                let gathered = self.changed.wait_timeout_while(lines, GATHER, gathering);
+                let gathered = self.changed.wait_timeout_while(lines, BATCH_TIME, gathering);
                 lines = gathered.unwrap_or_else(PoisonError::into_inner).0;
             }
             std::mem::swap(&mut taken, &mut lines.waiting);
@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn what_nobody_reads_is_bounded_and_counted() {
         let stdout = Stdout::default();
-        let long = "x".repeat(MOST / 10);
+        let long = "x".repeat(MAX_WAITING_BYTES / 10);
         speak(&stdout, || (0..15).for_each(|_| tracing::info!("{long}")));
         let lines = stdout.0.lock();
-        assert!(lines.waiting.len() <= MOST && lines.waiting.len() > MOST / 2);
+        assert!(lines.waiting.len() <= MAX_WAITING_BYTES && lines.waiting.len() > MAX_WAITING_BYTES / 2);
         assert_eq!(lines.dropped as usize, 15 - lines.waiting.split(|byte| *byte == b'\n').count() + 1);
     }
 }

@@ -10,7 +10,7 @@ use argon2::{Algorithm, Argon2, Block, CustomizedPasswordHasher, Params, Version
 use crate::error::{Error, Result};
 
 /// Length of the salt in bytes, as RFC 9106 recommends.
-const SALT: usize = 16;
+const SALT_BYTES: usize = 16;
 
 /// Hashes; its blanket `PasswordVerifier` implementation compares in constant time. Clones share the memory.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ impl Hasher {
 
     /// The PHC string of a password.
     pub(super) fn hash(&self, password: &str) -> Result<String> {
-        let mut salt = [0; SALT];
+        let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt).map_err(Error::internal)?;
         let hash = self.hash_password_with_params(password.as_bytes(), &salt, self.params.clone());
         Ok(hash.map_err(|error| Error::internal(format!("argon2: {error}")))?.to_string())

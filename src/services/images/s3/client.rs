@@ -17,11 +17,11 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use crate::error::{Error, Result};
 
 /// Timeout for connecting, TLS included.
-const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Timeout for one attempt; the SDK makes up to three.
-const ATTEMPT: Duration = Duration::from_secs(5);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The region that other stores expect in signatures by default.
-const ANY_REGION: &str = "us-east-1";
+const DEFAULT_REGION: &str = "us-east-1";
 
 /// Builds a client. Credentials come from the SDK's default chain (environment, profile, instance role by IMDSv2). The
 /// SDK loads them at the first request and renews them before they expire.
@@ -33,7 +33,7 @@ pub(super) async fn build(region: Option<&str>, endpoint: Option<&str>) -> Resul
         (None, Some(_)) => {
             let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                 .or_else(ProfileFileRegionProvider::new())
-                .or_else(Region::from_static(ANY_REGION));
+                .or_else(Region::from_static(DEFAULT_REGION));
             loader = loader.region(chain);
         }
         (None, None) => {}
@@ -44,8 +44,10 @@ pub(super) async fn build(region: Option<&str>, endpoint: Option<&str>) -> Resul
             "nobody says in which region the bucket is; set AWS_INTRO_SAMPLE_S3_REGION or AWS_REGION",
         ));
     }
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .build();
     let mut config = Builder::from(&shared).timeout_config(timeouts);
     if let Some(endpoint) = endpoint {
         // Other stores seldom support virtual-hosted buckets, and refuse the checksums that newer SDKs add.
