@@ -49,7 +49,7 @@ impl Conn {
         Conn { db, backend: Some(backend), idle: true, in_transaction: false, started_at: Instant::now() }
     }
 
-    /// For [`with_backend!`]: the backend, marked as busy until [`settle`](Self::settle).
+    /// For [`with_backend!`]: the backend, marked as busy until [`finish`](Self::finish).
     #[doc(hidden)]
     pub fn backend_mut(&mut self) -> Result<&mut Backend> {
         self.idle = false;

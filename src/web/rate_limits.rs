@@ -10,7 +10,7 @@ impl Visitor {
     /// Counts an attempt by `who`, a client network, an account or an email address.
     ///
     /// # Errors
-    /// [`Error::TooMany`] if the limit is exceeded.
+    /// [`Error::TooMany`](crate::error::Error::TooMany) if the limit is exceeded.
     pub async fn count(&self, limit: &Limit, who: &str) -> Result<()> {
         if !self.app.config.limits {
             return Ok(());
@@ -26,7 +26,7 @@ impl Visitor {
     /// trusted proxy).
     ///
     /// # Errors
-    /// [`Error::TooMany`] if the limit is exceeded.
+    /// [`Error::TooMany`](crate::error::Error::TooMany) if the limit is exceeded.
     pub async fn count_client(&self, limit: &Limit) -> Result<()> {
         let proxies = self.app.config.trusted_proxies;
         let Some(address) = client_address(&self.req, proxies) else { return Ok(()) };

@@ -230,8 +230,8 @@ async fn pages_load_nothing_from_elsewhere() {
                 "{path}"
             );
             let (links, images) = (page.attrs("link", "href"), page.attrs("[src]", "src"));
-            let lease_is_valid = |link: &String| link.starts_with('/') && !link.starts_with("//");
-            foreign.extend(links.into_iter().chain(images).filter(|link| !lease_is_valid(link)));
+            let is_own_path = |link: &String| link.starts_with('/') && !link.starts_with("//");
+            foreign.extend(links.into_iter().chain(images).filter(|link| !is_own_path(link)));
         }
         let pico = browser.get("/static/vendor/pico-2.1.1.min.css").await.text();
         assert!(!pico.replace("url(\"data:", "").replace("url(data:", "").contains("url("));

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 /// Time-out for DNS, TCP and TLS together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// TCP_USER_TIMEOUT: time within which the peer's kernel must acknowledge data.
-const EOF_TIMEOUT: Duration = Duration::from_secs(5);
+const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Below 60 s, after which load balancers drop an idle connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -44,8 +44,8 @@ impl Target {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
         stream.set_nodelay(true)?;
         let socket = SockRef::from(&stream);
-        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(EOF_TIMEOUT))?;
-        socket.set_tcp_user_timeout(Some(EOF_TIMEOUT))?;
+        socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(USER_TIMEOUT))?;
+        socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
         let Some(tls) = &self.tls else { return Ok(Box::new(stream)) };
         let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
         Ok(Box::new(TlsConnector::from(tls.clone()).connect(name, stream).await.map_err(explain)?))

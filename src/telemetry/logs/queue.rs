@@ -16,7 +16,7 @@ use super::spool::{Spool, SpoolChunk};
 
 /// Largest block, in bytes.
 pub(super) const BLOCK_BYTES: usize = 64 * 1024;
-/// Longer than TCP_USER_TIMEOUT (`SILENCE` in connection.rs).
+/// Longer than TCP_USER_TIMEOUT (`USER_TIMEOUT` in connection.rs).
 const RESEND_WINDOW: Duration = Duration::from_secs(10);
 /// Most bytes waiting in memory, and as many again in flight.
 const MAX_MEMORY_BYTES: usize = 8 * 1024 * 1024;
@@ -31,11 +31,11 @@ pub(super) struct Block {
 impl Block {
     /// From the content of a file. Omits lines that cannot be ours.
     pub(super) fn of_whole_lines(mut bytes: Vec<u8>) -> Block {
-        let lease_is_valid = |line: &&[u8]| line.starts_with(b"{") && line.ends_with(b"}\n");
+        let is_whole = |line: &&[u8]| line.starts_with(b"{") && line.ends_with(b"}\n");
         let all = || bytes.split_inclusive(|byte| *byte == b'\n');
-        let (lines, ours) = (all().count(), all().filter(lease_is_valid).count());
+        let (lines, ours) = (all().count(), all().filter(is_whole).count());
         if ours < lines {
-            bytes = all().filter(lease_is_valid).flatten().copied().collect();
+            bytes = all().filter(is_whole).flatten().copied().collect();
         }
         Block { bytes, lines: ours as u64 }
     }
