@@ -31,7 +31,7 @@ impl Db {
     pub async fn migrate_within(&self, patience: Duration) -> Result<usize> {
         let migrator = self.migrator();
         let mut conn = self.conn().await?;
-        // `ask` without `finish`: the connection is closed on drop, which also discards its session settings and its
+        // `backend_mut` without `finish`: the connection is closed on drop, which also discards its session settings and its
         // lock.
         match conn.backend_mut()? {
             Backend::Sqlite(object) => apply_alone(&migrator, object, patience).await,
