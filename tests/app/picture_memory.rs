@@ -55,7 +55,7 @@ async fn post_until_taken(browser: &mut Browser, picture: Vec<u8>) -> Page {
 /// Decompression bombs are rejected, cost less than 64 MB, and do not delay others.
 #[actix_web::test]
 async fn bombs_cost_little_memory_and_nobody_elses_time() {
-    let program = Program::development().await;
+    let program = Program::development().await.set("LIMITS", "off");
     let (mut serving, browser) = warm(&program).await;
     let zeros = packed_zeros();
     let profile = png_chunk(b"iCCP", &[b"icc\0\0".as_slice(), &zeros].concat());
@@ -95,7 +95,7 @@ async fn bombs_cost_little_memory_and_nobody_elses_time() {
 /// Memory limits how many are decoded at a time, whatever the number of cores.
 #[actix_web::test]
 async fn eight_large_pictures_at_once_take_no_more_than_one_and_give_it_back() {
-    let program = Program::development().await;
+    let program = Program::development().await.set("LIMITS", "off");
     let (serving, browser) = warm(&program).await;
     let photo = include_bytes!("../corpus/pictures/24mp_progressive.jpg").to_vec();
     let mut large = Cursor::new(Vec::new());

@@ -10,6 +10,9 @@ use sample_app::mail::outbox;
 
 use super::TestApp;
 
+/// Deletions of users and pictures that the workers have not finished.
+pub const DELETIONS: &str = "SELECT (SELECT COUNT(*) FROM jobs WHERE kind = 'user_deletion') + \
+     (SELECT COUNT(*) FROM picture_deletions)";
 pub const ALL: &str = "SELECT COUNT(*) FROM outbox";
 pub const WAITING: &str = "SELECT COUNT(*) FROM outbox WHERE parked_at IS NULL";
 pub const PARKED: &str = "SELECT COUNT(*) FROM outbox WHERE parked_at IS NOT NULL";
