@@ -33,6 +33,8 @@ impl MailServer {
         let certificates = Certificates::create(&folder.path().join("tls"));
         let (mails, cert, key) =
             (folder.path().join("mails"), certificates.cert.clone(), certificates.key.clone());
+        // A fault may be set before the server has got this far.
+        std::fs::create_dir(&mails).unwrap();
         let server = Server::start(move |port| {
             let mut command = Command::new(tool("python/bin/python"));
             command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/app/support/smtp_server.py"));
