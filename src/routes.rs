@@ -51,7 +51,7 @@ macro_rules! resource {
 }
 
 routes! {
-    // The middleware finds out who asks.
+    // web/middleware/authentication.rs looks up the session or the remembered device.
     authenticated {
         "/"                                 => GET static_pages::home;
         "/help"                             => GET static_pages::help;
@@ -97,7 +97,7 @@ routes! {
         "/inbox/{name}"                     => GET inbox::show;
         "/stack"                            => GET stack::show;
     }
-    // Nobody needs to know who asks, and no query is spent on it.
+    // No look-up: these responses are the same for everybody.
     anonymous {
         "/pictures/{key}"                   => GET pictures::show;
         "/avatars/{id}"                     => GET pictures::avatar;
