@@ -1,7 +1,6 @@
 //! The users of the tutorial: 100, the first of them an admin; some post, some follow each other. Always the same.
 
 use chrono::TimeDelta;
-use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::clock::Clock;
 use crate::db::{Db, fetch_optional};
@@ -54,15 +53,14 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
         return Ok(false);
     }
     let passwords = Passwords::new()?;
-    let digests =
-        (0..PEOPLE).map(|n| passwords.hash_unchecked(if n == 0 { ADMIN_PASSWORD } else { PASSWORD }));
-    // As many at a time as there are threads: the pool refuses a queue of all of them.
-    let digests: Vec<String> =
-        stream::iter(digests).buffered(passwords.threads().count()).try_collect().await?;
+    // One digest for all who share the well-known password: a hundred would take seconds of the first start.
+    let (admin_digest, digest) =
+        (passwords.hash_unchecked(ADMIN_PASSWORD).await?, passwords.hash_unchecked(PASSWORD).await?);
     db.transaction(async |db| {
         let now = clock.now();
         let mut ids = Vec::with_capacity(PEOPLE);
-        for (n, digest) in digests.iter().enumerate() {
+        for n in 0..PEOPLE {
+            let digest = if n == 0 { &admin_digest } else { &digest };
             let (name, email) = (parsed(Name::parse(&name(n)))?, parsed(Email::parse(&email(n)))?);
             let SignedUp::Waiting(id) = User::sign_up(db, &name, &email, digest, now).await? else {
                 return Err(Error::internal(format!("{} has an account already", email.as_str())));

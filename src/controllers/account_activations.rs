@@ -6,15 +6,14 @@ use askama::Template;
 
 use crate::db::Conn;
 use crate::error::{Error, Result};
-use crate::mail::request::MailRequest;
 use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::user::User;
-use crate::models::values::email::Email;
 use crate::models::values::validation::FieldErrors;
 use crate::views::Layout;
 use crate::web::flash::{FlashKind, Offer};
 use crate::web::form::Form;
 use crate::web::mail_link::{self, LinkStatus, STASHED};
+use crate::web::mail_request_form::MailRequestForm;
 use crate::web::params::Query;
 use crate::web::sign_in::audit;
 use crate::web::sign_up;
@@ -28,37 +27,22 @@ struct New {
     email: String,
 }
 
+const REQUEST_FORM: MailRequestForm<New> = MailRequestForm {
+    purpose: Purpose::Activation,
+    title: "Activation",
+    field: "account_activation[email]",
+    message: "Email sent with another activation link if that address waits for one.",
+    page: |layout, errors, email| New { layout, errors, email },
+};
+
 /// GET /account_activations/new
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
-    let layout = visitor.layout("Activation");
-    visitor.render(&New { layout, errors: FieldErrors::default(), email: String::new() })
+    REQUEST_FORM.show(&visitor)
 }
 
-/// POST /account_activations: sends another mail. The response is the same if there is nothing to activate.
+/// POST /account_activations: sends another mail, if the address waits for one.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
-    let typed = form.get("account_activation[email]");
-    let email = match Email::parse(typed) {
-        Ok(email) => email,
-        Err(message) => {
-            let errors = FieldErrors::one("email", message);
-            let page = New { layout: visitor.layout("Activation"), errors, email: typed.to_owned() };
-            return visitor.render_invalid_form(&page);
-        }
-    };
-    if let Err(error) = visitor.count_mail(email.as_str()).await {
-        let email = typed.to_owned();
-        return visitor.render_rate_limited_form(error, "Activation", |layout| New {
-            layout,
-            errors: FieldErrors::default(),
-            email,
-        });
-    }
-    let app = &visitor.app;
-    let mut db = app.db.conn().await?;
-    MailRequest::push(&mut db, Purpose::Activation, &email, app.clock.now()).await?;
-    app.mail_request_wakeup.wake();
-    let message = "Email sent with another activation link if that address waits for one.";
-    visitor.redirect_with_flash("/", FlashKind::Info, message)
+    Box::pin(REQUEST_FORM.submit(&visitor, &form)).await
 }
 
 #[derive(Template)]

@@ -37,9 +37,9 @@ pub async fn send_link(current_user: &CurrentUser, db: &mut Conn, email: &Email)
 
 /// POST /email_changes: sends the mail to the waiting address again.
 pub async fn create(current_user: CurrentUser) -> Result<HttpResponse> {
-    let (app, settings) = (&current_user.app, format!("/users/{}/edit", current_user.user.id));
+    let (app, settings) = (&current_user.app, format!("/users/{}/edit", current_user.id()));
     let now = app.clock.now();
-    let pending = MailToken::pending_email(&mut app.db.conn().await?, current_user.user.id, now).await?;
+    let pending = MailToken::pending_email(&mut app.db.conn().await?, current_user.id(), now).await?;
     let Some(email) = pending.and_then(|email| Email::parse(&email).ok()) else {
         return current_user.redirect_with_flash(&settings, FlashKind::Info, "No new address is waiting.");
     };
@@ -60,11 +60,11 @@ pub async fn create(current_user: CurrentUser) -> Result<HttpResponse> {
 
 /// DELETE /email_changes: the present address stays.
 pub async fn destroy(current_user: CurrentUser) -> Result<HttpResponse> {
-    MailToken::revoke(&mut current_user.app.db.conn().await?, current_user.user.id, Purpose::EmailChange)
+    MailToken::revoke(&mut current_user.app.db.conn().await?, current_user.id(), Purpose::EmailChange)
         .await?;
     let message = "The change of address was cancelled. Your address stays as it is.";
     current_user.redirect_with_flash(
-        &format!("/users/{}/edit", current_user.user.id),
+        &format!("/users/{}/edit", current_user.id()),
         FlashKind::Success,
         message,
     )

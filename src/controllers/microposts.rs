@@ -47,7 +47,7 @@ pub async fn create(
 async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse> {
     let (app, draft) = (&current_user.app, form.draft);
     if let Err(Error::TooMany { retry_after }) =
-        current_user.count(&POST, &current_user.user.id.to_string()).await
+        current_user.count(&POST, &current_user.id().to_string()).await
     {
         let errors = FieldErrors::one(BASE, "You are posting too fast. Please wait a minute.");
         let page = Feed::with_rejected_post(current_user, draft, errors).await?;
@@ -84,7 +84,7 @@ async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse
         return current_user
             .render_with_status(status, &Feed::with_rejected_post(current_user, draft, errors).await?);
     };
-    let user_id = current_user.user.id;
+    let user_id = current_user.id();
     let claim = draft.idempotency_key.as_ref().map(|key| key.bind(user_id, content.as_str(), picture_digest));
     // Boxed: the compiler refuses futures that are nested this deeply.
     match Box::pin(publish(app, NewPost { user_id, content, picture, claim })).await? {
@@ -119,7 +119,7 @@ pub async fn delete(current_user: CurrentUser, id: Id) -> Result<HttpResponse> {
 /// DELETE /microposts/{id}. Somebody else's is not found.
 pub async fn destroy(current_user: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
     let app = &current_user.app;
-    let (user_id, now) = (current_user.user.id, app.clock.now());
+    let (user_id, now) = (current_user.id(), app.clock.now());
     app.db.transaction(async |db| Micropost::delete(db, id.0, user_id, now).await).await?;
     app.picture_deletion_wakeup.wake();
     let from = return_to::own_path(form.get("return_to")).or_else(|| current_user.referring_page());

@@ -15,8 +15,8 @@ pub async fn destroy(current_user: CurrentUser) -> Result<HttpResponse> {
         .db
         .transaction(async |db| {
             User::lock_current(db, &current_user.user).await?;
-            User::log_out_everywhere(db, current_user.user.id).await?;
-            User::find(db, current_user.user.id).await?.ok_or(Error::NotFound)
+            User::log_out_everywhere(db, current_user.id()).await?;
+            User::find(db, current_user.id()).await?.ok_or(Error::NotFound)
         })
         .await?;
     current_user.log_in_again(&user).await?;

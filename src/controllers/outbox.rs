@@ -42,7 +42,7 @@ pub async fn update_all(admin: Admin) -> Result<HttpResponse> {
     let mut db = app.db.conn().await?;
     let mails = outbox::requeue_all(&mut db, app.clock.now()).await?;
     app.mail_wakeup.wake_now();
-    tracing::info!(target: "audit", event = "mails_sent_again", mails, by = admin.user.id, "audit");
+    tracing::info!(target: "audit", event = "mails_sent_again", mails, by = admin.id(), "audit");
     let mails = pluralize(&i64::try_from(mails).unwrap_or(i64::MAX), "mail");
     admin.redirect_with_flash("/admin/outbox", FlashKind::Success, &format!("Sending again: {mails}."))
 }
@@ -60,6 +60,6 @@ pub async fn update(admin: Admin, id: Id) -> Result<HttpResponse> {
     }
     // Ends the worker's pause after failures: an admin who retries has fixed the cause.
     app.mail_wakeup.wake_now();
-    audit_admin("mail_sent_again", id.0, admin.user.id);
+    audit_admin("mail_sent_again", id.0, admin.id());
     admin.redirect_with_flash("/admin/outbox", FlashKind::Success, "The mail is on its way again.")
 }

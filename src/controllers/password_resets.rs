@@ -7,16 +7,15 @@ use askama::Template;
 use crate::error::{Error, Result};
 use crate::mail::messages;
 use crate::mail::outbox;
-use crate::mail::request::MailRequest;
 use crate::models::mail_token::Purpose;
 use crate::models::user::User;
-use crate::models::values::email::Email;
 use crate::models::values::password::NewPassword;
 use crate::models::values::validation::FieldErrors;
 use crate::views::Layout;
 use crate::web::flash::{FlashKind, Offer};
 use crate::web::form::Form;
 use crate::web::mail_link::{self, LinkStatus, STASHED};
+use crate::web::mail_request_form::MailRequestForm;
 use crate::web::params::Query;
 use crate::web::sign_in::audit;
 use crate::web::sign_up;
@@ -30,38 +29,22 @@ struct New {
     email: String,
 }
 
+const REQUEST_FORM: MailRequestForm<New> = MailRequestForm {
+    purpose: Purpose::PasswordReset,
+    title: "Forgot password",
+    field: "password_reset[email]",
+    message: "Email sent with password reset instructions if that address has an account.",
+    page: |layout, errors, email| New { layout, errors, email },
+};
+
 /// GET /password_resets/new
 pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
-    let layout = visitor.layout("Forgot password");
-    visitor.render(&New { layout, errors: FieldErrors::default(), email: String::new() })
+    REQUEST_FORM.show(&visitor)
 }
 
-/// POST /password_resets. The response is the same whether or not the address has an account (OWASP Forgot Password).
+/// POST /password_resets: sends a mail, if the address has an account.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
-    let typed = form.get("password_reset[email]");
-    let email = match Email::parse(typed) {
-        Ok(email) => email,
-        Err(message) => {
-            let errors = FieldErrors::one("email", message);
-            let page = New { layout: visitor.layout("Forgot password"), errors, email: typed.to_owned() };
-            return visitor.render_invalid_form(&page);
-        }
-    };
-    if let Err(error) = visitor.count_mail(email.as_str()).await {
-        let email = typed.to_owned();
-        let title = "Forgot password";
-        return visitor.render_rate_limited_form(error, title, |layout| New {
-            layout,
-            errors: FieldErrors::default(),
-            email,
-        });
-    }
-    let app = &visitor.app;
-    let mut db = app.db.conn().await?;
-    MailRequest::push(&mut db, Purpose::PasswordReset, &email, app.clock.now()).await?;
-    app.mail_request_wakeup.wake();
-    let message = "Email sent with password reset instructions if that address has an account.";
-    visitor.redirect_with_flash("/", FlashKind::Info, message)
+    Box::pin(REQUEST_FORM.submit(&visitor, &form)).await
 }
 
 #[derive(Template)]

@@ -7,6 +7,7 @@ use askama::Template;
 
 use super::most_followed;
 use crate::app::App;
+use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::models::person::Person;
 use crate::models::relationship;
@@ -30,20 +31,15 @@ pub async fn create(current_user: Result<CurrentUser>, req: HttpRequest) -> Resu
     let (current_user, _) = (current_user?, form?);
     let followed_id =
         followed_id.ok_or_else(|| Error::BadRequest("The form does not say whom to follow.".into()))?;
-    relationship::follow(
-        &current_user.app.db,
-        current_user.user.id,
-        followed_id,
-        current_user.app.clock.now(),
-    )
-    .await?;
+    relationship::follow(&current_user.app.db, current_user.id(), followed_id, current_user.app.clock.now())
+        .await?;
     most_followed::note(&current_user.app, followed_id).await?;
     current_user.redirect(&format!("/users/{followed_id}"))
 }
 
 /// DELETE /relationships/{id}
 pub async fn destroy(current_user: CurrentUser, id: Id) -> Result<HttpResponse> {
-    let followed_id = relationship::unfollow(&current_user.app.db, id.0, current_user.user.id).await?;
+    let followed_id = relationship::unfollow(&current_user.app.db, id.0, current_user.id()).await?;
     most_followed::note(&current_user.app, followed_id).await?;
     current_user.redirect(&format!("/users/{followed_id}"))
 }
@@ -60,30 +56,26 @@ struct Index {
 
 /// GET /users/{id}/following
 pub async fn following(current_user: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
-    let mut db = current_user.app.db.conn().await?;
-    let user = User::find_activated(&mut db, id.0).await?;
-    let users = relationship::following(&mut db, &user, from).await?.or_not_found()?;
-    let path = format!("/users/{}/following", user.id);
-    current_user.render(&Index {
-        layout: current_user.layout("Following"),
-        title: "Following",
-        path,
-        user,
-        users,
-    })
+    let list = async |db: &mut Conn, user: &User| relationship::following(db, user, from).await;
+    index(&current_user, id, "Following", "following", list).await
 }
 
 /// GET /users/{id}/followers
 pub async fn followers(current_user: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
+    let list = async |db: &mut Conn, user: &User| relationship::followers(db, user, from).await;
+    index(&current_user, id, "Followers", "followers", list).await
+}
+
+async fn index(
+    current_user: &CurrentUser,
+    id: Id,
+    title: &'static str,
+    segment: &str,
+    list: impl AsyncFnOnce(&mut Conn, &User) -> Result<Page<Person>>,
+) -> Result<HttpResponse> {
     let mut db = current_user.app.db.conn().await?;
     let user = User::find_activated(&mut db, id.0).await?;
-    let users = relationship::followers(&mut db, &user, from).await?.or_not_found()?;
-    let path = format!("/users/{}/followers", user.id);
-    current_user.render(&Index {
-        layout: current_user.layout("Followers"),
-        title: "Followers",
-        path,
-        user,
-        users,
-    })
+    let users = list(&mut db, &user).await?.or_not_found()?;
+    let path = format!("/users/{}/{segment}", user.id);
+    current_user.render(&Index { layout: current_user.layout(title), title, path, user, users })
 }

@@ -37,6 +37,6 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
             "That address gets mail already.",
         );
     }
-    audit_admin("suppression_lifted", id.0, admin.user.id);
+    audit_admin("suppression_lifted", id.0, admin.id());
     admin.redirect_with_flash("/admin/suppressions", FlashKind::Success, "The address gets mail again.")
 }

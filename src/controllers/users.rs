@@ -156,7 +156,7 @@ impl Edit {
     async fn load(current_user: &CurrentUser) -> Result<Edit> {
         let mut db = current_user.app.db.conn().await?;
         let pending_email =
-            MailToken::pending_email(&mut db, current_user.user.id, current_user.app.clock.now()).await?;
+            MailToken::pending_email(&mut db, current_user.id(), current_user.app.clock.now()).await?;
         let (name, email) = (current_user.user.name.clone(), current_user.user.email.clone());
         Ok(Edit {
             layout: current_user.layout("Edit user"),
@@ -280,12 +280,12 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     let user = User::find(&mut app.db.conn().await?, id.0).await?.ok_or(Error::NotFound)?;
     let now = app.clock.now();
     if !app.db.transaction(async |db| User::delete(db, id.0, now).await).await? {
-        audit_admin("user_not_deleted", id.0, admin.user.id);
+        audit_admin("user_not_deleted", id.0, admin.id());
         return admin.redirect_with_flash("/users", FlashKind::Danger, "The last admin cannot be deleted");
     }
-    app.picture_deletion_wakeup.wake();
+    app.jobs_wakeup.wake();
     most_followed::deleted(app, id.0).await;
-    audit_admin("user_deleted", id.0, admin.user.id);
+    audit_admin("user_deleted", id.0, admin.id());
     admin.redirect_with_flash("/users", FlashKind::Success, &format!("User deleted: {}", user.name))
 }
 

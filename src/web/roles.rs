@@ -28,6 +28,12 @@ pub struct Admin(CurrentUser);
 /// A visitor who may see the operational pages: everybody in development, admins in production.
 pub struct Operator(Visitor);
 
+impl CurrentUser {
+    pub fn id(&self) -> i64 {
+        self.user.id
+    }
+}
+
 impl FromRequest for CurrentUser {
     type Error = Error;
     type Future = Ready<Result<CurrentUser>>;

@@ -1,12 +1,13 @@
-//! A newcomer's first run: gets the files, runs `cargo run` and visits the pages, without any setup or settings.
+//! A newcomer's first run, without any setup or settings: starts the program in an empty folder and visits the pages.
+//! `scripts/soak` sets TEST_CARGO_RUN and gets the files as after a clone, and compiles them with `cargo run`.
 
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::program::Serving;
+use crate::support::program::{Serving, program};
 use crate::support::{Browser, posts};
 
-/// A copy of the files tracked by git, as after a clone.
+/// Copies the files tracked by git, as after a clone.
 fn clone_into(folder: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let listed = Command::new("git").arg("-C").arg(root).args(["ls-files", "-z"]).output().unwrap();
@@ -22,21 +23,24 @@ fn clone_into(folder: &Path) {
     }
 }
 
-/// On port 3000, the default that a newcomer gets. Reuses earlier builds of dependencies.
+/// On port 3000, the default that a newcomer gets.
 #[actix_web::test]
-async fn cargo_run_and_walk_through() {
-    // Beside the target folder, always at the same path, because cargo caches builds per path.
-    let target = Path::new(env!("CARGO_BIN_EXE_sample-app")).ancestors().nth(2).unwrap();
-    let (folder, built) = (target.join("first_run/clone"), target.join("first_run/target"));
-    let _ = std::fs::remove_dir_all(&folder);
-    clone_into(&folder);
-    share_dependencies(target, &built).unwrap();
-    let mut command = Command::new("cargo");
-    command.arg("run").current_dir(&folder).env_clear();
+async fn the_first_run_needs_no_settings_and_shows_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut command = Command::new(program());
+    if std::env::var_os("TEST_CARGO_RUN").is_some() {
+        clone_into(folder);
+        command = Command::new("cargo");
+        command.arg("run");
+    }
+    command.current_dir(folder).env_clear();
     for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
         command.envs(std::env::var_os(name).map(|value| (name, value)));
     }
-    command.env("CARGO_TARGET_DIR", built);
+    // Outside of the folder, so that the next run finds the dependencies built.
+    let target = Path::new(env!("CARGO_BIN_EXE_sample-app")).ancestors().nth(2).unwrap();
+    command.env("CARGO_TARGET_DIR", target.join("first_run"));
     let mut serving = Serving::start_patiently(command, std::time::Duration::from_secs(900));
     let ready = serving.wait_for("Sample App is ready: ");
     let url = ready.split("ready: ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
@@ -78,17 +82,6 @@ async fn cargo_run_and_walk_through() {
     for name in ["sample_app.db", "images", "mail"] {
         assert!(folder.join("var").join(name).exists(), "var/{name}");
     }
-    // By then cargo has replaced itself with the program (exec).
+    // `cargo run` replaces itself with the program (exec).
     serving.stop();
-}
-
-/// Hard-links the built dependencies into another target folder, so that the program used by other tests stays
-/// unchanged. This only saves time.
-fn share_dependencies(from: &Path, to: &Path) -> std::io::Result<()> {
-    let to = to.join("debug");
-    std::fs::create_dir_all(&to)?;
-    for part in ["deps", "build", ".fingerprint"] {
-        Command::new("cp").args(["-a", "-l", "-n"]).arg(from.join("debug").join(part)).arg(&to).status()?;
-    }
-    Ok(())
 }

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use sqlx::Executor;
 
 use crate::support::outbox::{
-    ALL, ATTEMPTS, FAILED, PARKED, WAITING, WHY, fails_again, ids, pass, push, push_to, until,
+    ALL, ATTEMPTS, FAILED, PARKED, WAITING, WHY, fails_again, ids, push, push_to, until,
 };
 use crate::support::people::PASSWORD;
 use crate::support::{MailServer, TestApp};
@@ -30,17 +30,17 @@ async fn a_server_that_is_down_for_an_hour_loses_no_mail_and_is_not_hammered() {
     let before = app.app.mailer.call_stats().snapshot().totals.1;
     assert_eq!(before, 1, "five mails wait after one failure");
     for _ in 0..60 {
-        pass(&app, TimeDelta::minutes(1));
+        app.pass(TimeDelta::minutes(1));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let tries = app.app.mailer.call_stats().snapshot().totals.1;
     assert!(tries <= 9, "{tries} attempts in an hour, longer and longer apart");
     assert_eq!(app.database.db_number(WAITING).await, 5);
     server.server.start_again();
-    pass(&app, TimeDelta::hours(1));
+    app.pass(TimeDelta::hours(1));
     server.wait_for_mails(1).await;
     // Each row also waits for its own next attempt.
-    pass(&app, TimeDelta::hours(1));
+    app.pass(TimeDelta::hours(1));
     let mails = server.wait_for_mails(5).await;
     assert_eq!(ids(&mails).len(), 5);
     until(&app, ALL, 0).await;
@@ -56,7 +56,7 @@ async fn a_server_that_comes_back_gets_the_mail_with_the_same_message_id() {
     until(&app, FAILED, 1).await;
     let id = app.database.db_text("SELECT message_id FROM outbox").await;
     server.server.start_again();
-    pass(&app, TimeDelta::seconds(38));
+    app.pass(TimeDelta::seconds(38));
     assert_eq!(server.wait_for_mails(1).await[0].message_id, format!("<{id}>"));
 }
 
@@ -81,7 +81,7 @@ async fn a_454_pauses_the_whole_queue() {
         assert_eq!(app.database.db_number(FAILED).await, 1, "{fault}: the others were not tried");
         assert_eq!(server.count("AUTH"), 1, "{fault}");
         server.mend();
-        pass(&app, TimeDelta::seconds(38));
+        app.pass(TimeDelta::seconds(38));
         assert_eq!(ids(&server.wait_for_mails(10).await).len(), 10);
         until(&app, ALL, 0).await;
         assert_eq!(app.app.mailer.call_stats().snapshot().totals, (10, 1), "{fault}");
@@ -145,7 +145,7 @@ async fn a_recipient_refused_for_now_delays_no_other_mail() {
         );
         assert_eq!(server.count("AUTH"), 1, "the connection is kept");
         server.mend();
-        pass(&app, TimeDelta::seconds(38));
+        app.pass(TimeDelta::seconds(38));
         assert_eq!(ids(&server.wait_for_mails(7).await).len(), 7);
     }
 }
@@ -160,12 +160,12 @@ async fn a_server_that_refuses_everybody_pauses_the_queue() {
     until(&app, FAILED, 5).await;
     server.wait_for_rest().await;
     assert_eq!((server.count("MAIL"), app.database.db_number(PARKED).await), (5, 4));
-    pass(&app, TimeDelta::seconds(38));
+    app.pass(TimeDelta::seconds(38));
     until(&app, FAILED, 10).await;
     server.wait_for_rest().await;
     assert_eq!((server.count("MAIL"), app.database.db_number(PARKED).await), (10, 4));
     server.mend();
-    pass(&app, TimeDelta::seconds(76));
+    app.pass(TimeDelta::seconds(76));
     server.wait_for_mails(8).await;
     let mut browser = app.logged_in(&app.db_admin("admin").await).await;
     let page = browser.get("/admin/outbox").await;
@@ -204,7 +204,7 @@ async fn a_535_parks_nothing() {
     let mut browser = app.logged_in(&app.db_admin("admin").await).await;
     assert!(browser.get("/admin/outbox").await.one("section.waiting").contains("535"));
     server.mend();
-    pass(&app, TimeDelta::seconds(38));
+    app.pass(TimeDelta::seconds(38));
     assert_eq!(server.wait_for_mails(3).await.len(), 3);
 }
 
@@ -218,7 +218,7 @@ async fn a_lost_reply_sends_the_same_mail_twice() {
     until(&app, FAILED, 1).await;
     assert_eq!(server.mails().len(), 1, "it was taken");
     server.mend();
-    pass(&app, TimeDelta::seconds(38));
+    app.pass(TimeDelta::seconds(38));
     let mails = server.wait_for_mails(2).await;
     until(&app, ALL, 0).await;
     assert_eq!((ids(&mails).len(), server.mails().len()), (1, 2));
@@ -286,7 +286,7 @@ async fn a_mail_is_not_sent_again_because_the_database_was_away() {
     }
     until(&app, ALL, 0).await;
     // Longer than the lease: an instance that forgot the delivery would send the mail again now.
-    pass(&app, TimeDelta::minutes(5));
+    app.pass(TimeDelta::minutes(5));
     push(&app, 1).await;
     server.wait_for_mails(2).await;
     until(&app, ALL, 0).await;
@@ -304,7 +304,7 @@ async fn what_nobody_takes_for_two_days_fails() {
     until(&app, FAILED, 1).await;
     fails_again(&app, TimeDelta::hours(47)).await;
     assert_eq!(app.database.db_number(PARKED).await, 0);
-    pass(&app, TimeDelta::hours(1));
+    app.pass(TimeDelta::hours(1));
     until(&app, PARKED, 1).await;
     let why = app.database.db_text(WHY).await;
     assert!(why.starts_with("given up after 48 hours") && why.contains("451"), "{why}");

@@ -18,7 +18,7 @@ use sample_app::server;
 use tokio::sync::watch;
 
 use crate::support::app::app_on;
-use crate::support::outbox::{ALL, FAILED, fails_again, pass, until};
+use crate::support::outbox::{ALL, FAILED, fails_again, until};
 use crate::support::{TestApp, TestDatabase};
 
 fn mail(to: &str) -> Mail {
@@ -123,7 +123,7 @@ async fn a_folder_that_fails_delays_the_mail_and_nobody_notices() {
     assert_eq!(app.database.db_text("SELECT message_id FROM outbox").await, id);
 
     fs::remove_file(&folder).unwrap();
-    pass(&app, TimeDelta::seconds(76));
+    app.pass(TimeDelta::seconds(76));
     let mail = app.mail_to(&anna.email, 1).await;
     assert_eq!(mail.message_id, format!("<{id}>"));
     assert_eq!(mail.subject, "Password reset");

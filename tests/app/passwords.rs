@@ -14,7 +14,7 @@ const DIGEST: &str = "SELECT password_digest FROM users";
 
 #[actix_web::test]
 async fn digests_are_argon2id_with_todays_parameters() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with_full_hashing(&[]).await;
     app.browser().sign_up("Archer", "archer@example.com", PASSWORD).await.assert_at(200, "/");
     let digest = app.database.db_text(DIGEST).await;
     assert!(digest.starts_with(TODAY), "{digest}");
@@ -23,7 +23,7 @@ async fn digests_are_argon2id_with_todays_parameters() {
 
 #[actix_web::test]
 async fn an_older_digest_is_renewed_at_log_in() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with_full_hashing(&[]).await;
     let michael = app.db_person("michael").await;
     let params = Params::new(64, 1, 1, None).unwrap();
     let old = Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password(PASSWORD.as_bytes());
@@ -43,7 +43,7 @@ async fn an_older_digest_is_renewed_at_log_in() {
 /// In a separate process, so that its memory can be measured.
 #[actix_web::test]
 async fn two_hundred_log_ins_at_once_stay_within_their_memory() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with_full_hashing(&[]).await;
     let michael = app.db_person("michael").await;
     let socket = app.folder.path().join("socket");
     let process = Process(
@@ -173,7 +173,7 @@ async fn common_passwords_are_refused_wherever_one_is_chosen() {
 
 #[actix_web::test]
 async fn an_oversized_password_is_refused_before_any_hashing() {
-    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
+    let app = TestApp::start_with_full_hashing(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let mut browser = app.browser();
     let megabyte = "x".repeat(1024 * 1024);

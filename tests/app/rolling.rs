@@ -1,6 +1,5 @@
 //! Rolling deploys without errors: two instances behind nginx are restarted in turn while visitors read and write.
-//! `scripts/test` repeats it with the deployed program, 20 rounds and 200,000 requests: TEST_PROGRAM,
-//! TEST_ROLLING_ROUNDS and TEST_ROLLING_REQUESTS.
+//! `scripts/soak` sets TEST_ROLLING_ROUNDS and TEST_ROLLING_REQUESTS: 20 rounds and 200,000 requests.
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;

@@ -315,7 +315,7 @@ async fn an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
 /// that load on the machine affects both.
 #[actix_web::test]
 async fn an_unknown_address_takes_as_long_as_a_wrong_password() {
-    let app = TestApp::start_with(&[("LIMITS", "off")]).await;
+    let app = TestApp::start_with_full_hashing(&[("LIMITS", "off")]).await;
     let michael = app.db_person("michael").await;
     let mut browser = app.browser();
     let mut times = [Vec::new(), Vec::new()];

@@ -9,7 +9,7 @@ use sample_app::mail::mailer::Mailer;
 use sample_app::mail::messages::Mail;
 use sample_app::mail::outbox;
 
-use crate::support::outbox::{ALL, FAILED, WHY, pass, push, until};
+use crate::support::outbox::{ALL, FAILED, WHY, push, until};
 use crate::support::people::PASSWORD;
 use crate::support::{Certificates, MailServer, TestApp};
 
@@ -154,7 +154,7 @@ async fn a_frozen_server_is_given_up_in_time() {
     let why = app.database.db_text(WHY).await;
     assert!(why.contains("did not answer within 10 s"), "{why}");
     server.server.thaw();
-    pass(&app, TimeDelta::seconds(38));
+    app.pass(TimeDelta::seconds(38));
     server.wait_for_mails(1).await;
 }
 

@@ -1,6 +1,7 @@
 //! Deleting users, and that at least one admin remains.
 
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use futures_util::future::{join, join_all};
 
@@ -73,6 +74,22 @@ async fn all_that_is_theirs_goes_with_them() {
     assert_eq!((page.one("#following"), page.one("#followers")), ("0".into(), "1".into()));
     assert_eq!(browser.get(&format!("/users/{}", lana.id)).await.status, 404);
     assert_eq!(browser.delete(&format!("/users/{}", lana.id)).await.status, 404, "twice");
+}
+
+/// Without the wake-up, each deletion but the first would wait for the worker's next poll, 10 s later.
+#[actix_web::test]
+async fn the_worker_is_woken_and_does_not_wait_for_its_next_poll() {
+    let app = TestApp::start().await;
+    let admin = app.db_admin("michael").await;
+    let mut browser = app.logged_in(&admin).await;
+    let mut fastest = Duration::MAX;
+    for person in app.db_people(3).await {
+        let start = Instant::now();
+        browser.delete(&format!("/users/{}", person.id)).await.assert_redirect("/users");
+        app.is_removed(&person).await;
+        fastest = fastest.min(start.elapsed());
+    }
+    assert!(fastest < Duration::from_secs(5), "{fastest:?}");
 }
 
 /// Users are deleted while others follow, post and log in: everybody gets a response, and the counters equal the rows.

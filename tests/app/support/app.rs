@@ -7,6 +7,7 @@ use actix_web::web::Data;
 use sample_app::app::App;
 use sample_app::clock::Clock;
 use sample_app::config::Config;
+use sample_app::models::values::password::Passwords;
 use sample_app::server::{self, Running};
 use tempfile::TempDir;
 
@@ -36,9 +37,19 @@ impl TestApp {
 
     /// Starts with these settings added.
     pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
+        TestApp::start_hashing(cheap_passwords(), settings).await
+    }
+
+    /// Starts with these settings added and with what a password costs in the program.
+    pub async fn start_with_full_hashing(settings: &[(&str, &str)]) -> TestApp {
+        TestApp::start_hashing(Passwords::new().unwrap(), settings).await
+    }
+
+    async fn start_hashing(passwords: Passwords, settings: &[(&str, &str)]) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
-        let app = app_on(&folder, &database, settings);
+        let mut app = app_on(&folder, &database, settings);
+        app.passwords = passwords;
         app.db.migrate().await.unwrap();
         TestApp::serve(app, folder, database).await
     }
@@ -91,9 +102,15 @@ impl TestApp {
         Browser::new(self.address)
     }
 
-    /// Advances the application's clock, for sessions, links, posts and the mail worker.
+    /// Advances the application's clock, for sessions, links and posts, and wakes its workers.
     pub fn pass(&self, time: chrono::TimeDelta) {
-        self.app.clock.advance(time);
+        let app = &self.app;
+        app.clock.advance(time);
+        for wakeup in
+            [&app.mail_wakeup, &app.mail_request_wakeup, &app.jobs_wakeup, &app.picture_deletion_wakeup]
+        {
+            wakeup.wake();
+        }
     }
 
     /// Waits until no database connection is in use. Returns the maximum number of connections.
@@ -138,7 +155,14 @@ pub fn app_on(folder: &TempDir, database: &TestDatabase, settings: &[(&str, &str
     .into();
     vars.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
     let config = Config::load(&vars).unwrap_or_else(|errors| panic!("{errors}"));
-    App::new(config, Clock::default()).unwrap()
+    let mut app = App::new(config, Clock::default()).unwrap();
+    app.passwords = cheap_passwords();
+    app
+}
+
+/// As in the tests of the Rails original, hashing has the least cost, so that a log-in takes no time.
+fn cheap_passwords() -> Passwords {
+    Passwords::with_cost(8, 1).unwrap()
 }
 
 impl Drop for TestApp {

@@ -29,17 +29,11 @@ pub async fn until(app: &TestApp, sql: &str, number: i64) {
     }
 }
 
-/// Advances the clock and wakes the mail worker.
-pub fn pass(app: &TestApp, time: TimeDelta) {
-    app.pass(time);
-    app.app.mail_wakeup.wake();
-}
-
 /// Advances the clock until the one waiting mail has failed once more. `attempts` cannot tell, because taking the lease
 /// increments it before delivery.
 pub async fn fails_again(app: &TestApp, time: TimeDelta) {
     app.database.db_execute("UPDATE outbox SET last_error = NULL").await;
-    pass(app, time);
+    app.pass(time);
     until(app, FAILED, 1).await;
 }
 

@@ -1,11 +1,8 @@
 //! Test users. Accounts are created in the database, which is fast; log-in goes through the form.
 
-use std::sync::OnceLock;
-
 use sample_app::models::user::{SignedUp, User};
 use sample_app::models::values::email::Email;
 use sample_app::models::values::name::Name;
-use sample_app::models::values::password::Passwords;
 
 use super::outbox::until;
 use super::{Browser, Page, TestApp};
@@ -34,7 +31,7 @@ impl TestApp {
         let address = format!("{}@example.com", name.to_lowercase().replace(' ', "."));
         let (parsed_name, email) = (Name::parse(name).unwrap(), Email::parse(&address).unwrap());
         let now = self.app.clock.now();
-        let digest = digest().await;
+        let digest = &self.app.passwords.hash_unchecked(PASSWORD).await.unwrap();
         let signed_up = self
             .app
             .db
@@ -108,14 +105,4 @@ impl Browser {
         assert_eq!(page.status, 200);
         !page.has("a[href='/login']")
     }
-}
-
-/// Hashed once, because all users have the same password.
-async fn digest() -> &'static str {
-    static DIGEST: OnceLock<String> = OnceLock::new();
-    if let Some(digest) = DIGEST.get() {
-        return digest;
-    }
-    let digest = Passwords::new().unwrap().hash_unchecked(PASSWORD).await.unwrap();
-    DIGEST.get_or_init(|| digest)
 }

@@ -37,6 +37,15 @@ impl Hasher {
         Ok(hash.map_err(|error| Error::internal(format!("argon2: {error}")))?.to_string())
     }
 
+    /// The PHC string of no password: a random output. Verifying against it costs what verifying any other does.
+    pub(super) fn unmatchable(&self) -> Result<String> {
+        let (mut salt, mut output) = ([0; SALT_BYTES], [0; Params::DEFAULT_OUTPUT_LEN]);
+        getrandom::fill(&mut salt).map_err(Error::internal)?;
+        getrandom::fill(&mut output).map_err(Error::internal)?;
+        let hash = phc(Algorithm::default(), Version::default(), &self.params, &salt, &output);
+        Ok(hash.map_err(|error| Error::internal(format!("argon2: {error}")))?.to_string())
+    }
+
     fn spare(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,14 +76,24 @@ impl CustomizedPasswordHasher<PasswordHash> for Hasher {
         self.spare().push(memory);
         hashed?;
 
-        Ok(PasswordHash {
-            algorithm: algorithm.ident(),
-            version: Some(version.into()),
-            params: ParamsString::try_from(params)?,
-            salt: Some(Salt::new(salt)?),
-            hash: Some(Output::new(output)?),
-        })
+        phc(algorithm, version, params, salt, output)
     }
+}
+
+fn phc(
+    algorithm: Algorithm,
+    version: Version,
+    params: &Params,
+    salt: &[u8],
+    output: &[u8],
+) -> HashResult<PasswordHash> {
+    Ok(PasswordHash {
+        algorithm: algorithm.ident(),
+        version: Some(version.into()),
+        params: ParamsString::try_from(params)?,
+        salt: Some(Salt::new(salt)?),
+        hash: Some(Output::new(output)?),
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,55 @@
+//! Forms that ask for a mail with a link. The response is the same whether or not a mail is sent (OWASP Forgot Password),
+//! and it takes as long: the request is queued, and a worker finds out whether the address gets a mail.
+
+use actix_web::HttpResponse;
+use askama::Template;
+
+use super::flash::FlashKind;
+use super::form::Form;
+use super::visitor::Visitor;
+use crate::error::Result;
+use crate::mail::request::MailRequest;
+use crate::models::mail_token::Purpose;
+use crate::models::values::email::Email;
+use crate::models::values::validation::FieldErrors;
+use crate::views::Layout;
+
+pub struct MailRequestForm<P> {
+    /// Of the link in the mail.
+    pub purpose: Purpose,
+    pub title: &'static str,
+    /// Name of the field with the address.
+    pub field: &'static str,
+    /// What the visitor reads after every request that was queued.
+    pub message: &'static str,
+    /// Builds the page with the form, from its problems and what was typed.
+    pub page: fn(Layout, FieldErrors, String) -> P,
+}
+
+impl<P: Template> MailRequestForm<P> {
+    /// The empty form.
+    pub fn show(&self, visitor: &Visitor) -> Result<HttpResponse> {
+        visitor.render(&(self.page)(visitor.layout(self.title), FieldErrors::default(), String::new()))
+    }
+
+    /// Queues the request, or shows the form again.
+    pub async fn submit(&self, visitor: &Visitor, form: &Form) -> Result<HttpResponse> {
+        let typed = form.get(self.field);
+        let email = match Email::parse(typed) {
+            Ok(email) => email,
+            Err(message) => {
+                let errors = FieldErrors::one("email", message);
+                let page = (self.page)(visitor.layout(self.title), errors, typed.to_owned());
+                return visitor.render_invalid_form(&page);
+            }
+        };
+        if let Err(error) = visitor.count_mail(email.as_str()).await {
+            let page = |layout| (self.page)(layout, FieldErrors::default(), typed.to_owned());
+            return visitor.render_rate_limited_form(error, self.title, page);
+        }
+        let app = &visitor.app;
+        MailRequest::push(&mut app.db.conn().await?, self.purpose, &email, app.clock.now()).await?;
+        app.mail_request_wakeup.wake();
+        visitor.redirect_with_flash("/", FlashKind::Info, self.message)
+    }
+}
