@@ -85,7 +85,7 @@ async fn a_deadlock_is_invisible() {
 async fn with_a_row_held() -> Option<(TestApp, Person, Person, MySqlConnection)> {
     let app = TestApp::start().await;
     let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
-    if !app.database.is_mysql_or_says("database.rs has the same for its lock") {
+    if !app.database.is_mysql_or_says("database_faults.rs has the same for its lock") {
         return None;
     }
     let mut other = app.database.db_connect_mysql().await;

@@ -7,11 +7,12 @@ use std::process::{Command, Stdio};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::server::tool;
-use super::{Server, TestApp};
+use super::{Browser, Page, Server, TestApp};
 
 /// The topic in the settings of the applications under test.
 pub const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:sample-app-mail";
@@ -124,4 +125,11 @@ pub fn complaint(address: &str) -> String {
         "complaint": {"complainedRecipients": [{"emailAddress": address}], "complaintFeedbackType": "abuse"},
     })
     .to_string()
+}
+
+/// As SNS sends it: as text/plain, without Origin or Sec-Fetch-Site.
+pub async fn post(browser: &Browser, message: impl Into<String>) -> Page {
+    let request = browser.request(Method::POST, "/webhooks/ses");
+    let request = request.header("content-type", "text/plain; charset=UTF-8").body(message.into());
+    browser.clone().send(request, "/webhooks/ses").await
 }

@@ -1,21 +1,12 @@
-//! Runs every query on the database under test: sqlx does not check this SQL at compile time, and the databases have
-//! different dialects.
-//!
-//! One test calls every function that contains SQL and checks its result; another reads the sources and finds functions
-//! that the first does not call. It checks functions, not branches: if a function has two statements, a reviewer must
-//! see that both are covered.
-
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+//! Runs the queries of the models, the seeds and regular mail on the database under test: sqlx does not check this SQL
+//! at compile time, and the databases have different dialects. sql_rules.rs finds functions with SQL that no test
+//! calls.
 
 use chrono::TimeDelta;
-use sample_app::jobs::job::{Job, JobKind};
-use sample_app::jobs::picture_deletion::{self, PictureDeletion};
-use sample_app::jobs::{cleanup, job, timeline_repair, user_deletion};
+use sample_app::jobs::{timeline_repair, user_deletion};
 use sample_app::mail::messages::Mail;
 use sample_app::mail::outbox::{self, LeasedMail};
 use sample_app::mail::request::MailRequest;
-use sample_app::mail::suppression;
 use sample_app::models::email_restore::{self, Restored};
 use sample_app::models::idempotency_key::{self, IdempotencyKey};
 use sample_app::models::mail_token::{MailToken, Purpose};
@@ -32,13 +23,13 @@ use sample_app::seeds;
 
 use crate::support::TestApp;
 
-const FIRST: PageStart = PageStart::FIRST;
+pub const FIRST: PageStart = PageStart::FIRST;
 
-fn stored(key: &str) -> StoredPicture<'_> {
+pub fn stored(key: &str) -> StoredPicture<'_> {
     StoredPicture { key, width: 4, height: 3 }
 }
 
-fn email(text: &str) -> Email {
+pub fn email(text: &str) -> Email {
     Email::parse(text).unwrap()
 }
 
@@ -262,220 +253,8 @@ async fn tokens_devices_and_mails() {
 }
 
 #[actix_web::test]
-async fn failed_mails_and_suppressed_addresses() {
-    let app = TestApp::start().await;
-    let mut conn = app.app.db.conn().await.unwrap();
-    // Due tomorrow, so that no worker takes them.
-    let (db, now) = (&mut conn, app.app.clock.now() + TimeDelta::days(1));
-    for to in ["anna@example.com", "berta@example.com"] {
-        let text = || "x".to_owned();
-        let mail = Mail { to: to.into(), subject: to.into(), text: text(), html: text(), domain: text() };
-        outbox::push(db, &mail, now).await.unwrap();
-    }
-    let waiting = outbox::waiting(db).await.unwrap();
-    assert_eq!((waiting.count, waiting.since, waiting.last_error), (2, Some(now), None));
-    assert!(suppression::add(db, &email("anna@example.com"), "bounce", now).await.unwrap());
-    assert!(!suppression::add(db, &email("anna@example.com"), "complaint", now).await.unwrap(), "is one");
-    assert_eq!(suppression::count(db).await.unwrap(), 1);
-    let anna = LeasedMail::take(db, now).await.unwrap().unwrap();
-    assert_eq!((anna.suppressed.as_deref(), anna.created_at), (Some("bounce"), now));
-    assert_eq!(LeasedMail::take(db, now).await.unwrap().unwrap().suppressed, None);
-
-    // A worker whose lease has expired can no longer change the mail.
-    let again = LeasedMail::take(db, now + TimeDelta::minutes(2)).await.unwrap().unwrap();
-    anna.fail(db, "too late", now).await.unwrap();
-    assert_eq!(outbox::failed_count(db).await.unwrap(), 0);
-    assert_eq!(outbox::depth(db).await.unwrap(), (2, 0));
-    let old = now + TimeDelta::hours(48);
-    assert!(!again.postpone(db, "451", old).await.unwrap(), "given up");
-    assert_eq!(outbox::failed_count(db).await.unwrap(), 1);
-    assert_eq!(outbox::depth(db).await.unwrap(), (1, 1));
-    let failed = outbox::failed(db, FIRST).await.unwrap().rows.remove(0);
-    assert_eq!((failed.recipient().as_str(), failed.parked_at), ("a***@example.com", old));
-    assert!(failed.reason().ends_with("451"), "{}", failed.reason());
-    assert!(outbox::requeue(db, failed.id, old).await.unwrap());
-    assert!(!outbox::requeue(db, failed.id, old).await.unwrap(), "on its way already");
-    app.database.db_execute("UPDATE outbox SET parked_at = created_at").await;
-    assert_eq!(outbox::requeue_all(db, old).await.unwrap(), 2);
-    assert_eq!(outbox::requeue_all(db, old).await.unwrap(), 0);
-    assert_eq!(outbox::waiting(db).await.unwrap().count, 2);
-
-    let suppressed = suppression::page(db, FIRST).await.unwrap().rows.remove(0);
-    assert_eq!((suppressed.email().as_str(), suppressed.reason.as_str()), ("a***@example.com", "bounce"));
-    assert!(suppression::lift(db, suppressed.id, old).await.unwrap());
-    assert!(!suppression::lift(db, suppressed.id, old).await.unwrap(), "lifted already");
-    assert!(!suppression::add(db, &email("anna@example.com"), "told before", now).await.unwrap());
-    assert_eq!(suppression::count(db).await.unwrap(), 0);
-    let later = old + TimeDelta::microseconds(1);
-    assert!(suppression::add(db, &email("anna@example.com"), "told after", later).await.unwrap());
-    assert_eq!(suppression::page(db, FIRST).await.unwrap().rows[0].reason, "told after");
-}
-
-#[actix_web::test]
 async fn seeding() {
     let app = TestApp::start().await;
     assert!(seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
     assert!(!seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
-}
-
-#[actix_web::test]
-async fn pictures_without_a_post() {
-    let app = TestApp::start().await;
-    let anna = app.db_person("anna").await.id;
-    // Later than the worker's clock, so that it takes nothing.
-    let (pool, now) = (&app.app.db, app.app.clock.now() + TimeDelta::days(10));
-    let mut conn = pool.conn().await.unwrap();
-    let db = &mut conn;
-    let post = Content::parse("Look").unwrap();
-    Micropost::create(db, anna, &post, Some(stored("a.png")), now).await.unwrap();
-    Micropost::create(db, anna, &post, None, now).await.unwrap();
-    picture_deletion::push(db, "a.png", now).await.unwrap();
-    picture_deletion::push(db, "b.png", now + TimeDelta::microseconds(1)).await.unwrap();
-    let (kept, wanted) = (
-        picture_deletion::schedule(db, "c.png", now).await.unwrap(),
-        picture_deletion::schedule(db, "d.png", now).await.unwrap(),
-    );
-    assert!(PictureDeletion::take(db, now - TimeDelta::microseconds(1)).await.unwrap().is_none(), "not yet");
-    let first = PictureDeletion::take(db, now).await.unwrap().unwrap();
-    assert_eq!(first.picture, "a.png");
-    assert!(PictureDeletion::take(db, now).await.unwrap().is_none(), "it is taken");
-    first.done(db).await.unwrap();
-    kept.cancel(db).await.unwrap();
-    assert!(kept.cancel(db).await.is_err(), "once");
-    kept.run_now(db, now).await.unwrap();
-    wanted.run_now(db, now + TimeDelta::microseconds(2)).await.unwrap();
-    let now = now + TimeDelta::seconds(1);
-    let second = PictureDeletion::take(db, now).await.unwrap().unwrap();
-    let third = PictureDeletion::take(db, now).await.unwrap().unwrap();
-    assert_eq!((second.picture.as_str(), third.picture.as_str()), ("b.png", "d.png"), "c.png stays");
-    assert!(wanted.cancel(db).await.is_err(), "too late: somebody is deleting it");
-    second.postpone(db, now).await.unwrap();
-    assert!(PictureDeletion::take(db, now + TimeDelta::seconds(9)).await.unwrap().is_none());
-    let again = PictureDeletion::take(db, now + TimeDelta::seconds(13)).await.unwrap().unwrap();
-    assert_eq!(again.picture, "b.png", "after its wait");
-    let again = PictureDeletion::take(db, now + TimeDelta::minutes(1)).await.unwrap().unwrap();
-    assert_eq!(again.picture, "d.png", "whoever took it is gone");
-}
-
-#[actix_web::test]
-async fn jobs() {
-    let app = TestApp::start().await;
-    let anna = app.db_person("anna").await.id;
-    // Later than the worker's clock, but before the jobs that migrations create.
-    let (pool, now) = (&app.app.db, app.app.clock.now() + TimeDelta::minutes(30));
-    let mut conn = pool.conn().await.unwrap();
-    let db = &mut conn;
-    for _ in 0..2 {
-        job::push(db, JobKind::FanoutOnRead, anna, now).await.unwrap();
-    }
-    assert!(Job::take(db, now - TimeDelta::microseconds(1)).await.unwrap().is_none(), "not yet");
-    let mut job = Job::take(db, now).await.unwrap().unwrap();
-    assert_eq!((job.kind, job.subject_id, job.position), (Some(JobKind::FanoutOnRead), anna, 0));
-    assert!(Job::take(db, now).await.unwrap().is_none(), "it is there once, and taken");
-    assert!(job.advance(db, Some(7)).await.unwrap());
-    job.continue_at(db, now).await.unwrap();
-    let job = Job::take(db, now).await.unwrap().unwrap();
-    assert_eq!(job.position, 7);
-    job.postpone(db, now).await.unwrap();
-    assert!(job::QUEUE.take(db, now).await.unwrap().is_none(), "after its wait");
-    let later = now + TimeDelta::seconds(2);
-    let lease = job::QUEUE.take(db, later).await.unwrap().unwrap();
-    assert!(lease.is_valid(now) && !lease.is_valid(later + TimeDelta::minutes(1)));
-    job.continue_at(db, later).await.unwrap();
-    assert!(Job::take(db, later).await.unwrap().is_none(), "whoever's lease is over has no say any more");
-    lease.done(db).await.unwrap();
-    job::push(db, JobKind::FanoutOnRead, anna, now).await.unwrap();
-    job::remove(db, JobKind::FanoutOnRead, anna).await.unwrap();
-    assert!(Job::take(db, now).await.unwrap().is_none());
-    drop(conn);
-    assert!(!cleanup::step(pool, now).await.unwrap());
-}
-
-/// The macros that run SQL (src/db/conn.rs).
-const MACROS: [&str; 5] = ["execute!(", "fetch_all!(", "fetch_one!(", "fetch_optional!(", "with_backend!("];
-
-/// Whether the text contains this word, and not as the end of another (`with_backend!(` in `json!(`).
-fn names(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| !text[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
-}
-
-fn source(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let entries = folder.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
-    let deeper = folders.iter().flat_map(|path| source(path.to_str().unwrap()));
-    files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs")).chain(deeper).collect()
-}
-
-/// `Type::function` or `module::function` of every public function that contains SQL or is followed by a private helper
-/// that does: in this project helpers come after their callers.
-fn functions_with_sql(path: &Path) -> BTreeSet<String> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
-    let (mut owner, mut function, mut found) = (module.clone(), None, BTreeSet::new());
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("impl ") {
-            owner = rest.trim_end_matches(" {").to_owned();
-        } else if line == "}" {
-            owner = module.clone();
-        } else if let Some((_, rest)) = line.split_once("pub async fn ") {
-            function = Some(rest.split(['(', '<']).next().unwrap().to_owned());
-        }
-        if MACROS.iter().any(|name| names(line, name)) {
-            let function =
-                function.clone().unwrap_or_else(|| panic!("SQL before any function: {}", path.display()));
-            found.insert(format!("{owner}::{function}"));
-        }
-    }
-    found
-}
-
-#[test]
-fn every_function_with_sql_is_walked_through() {
-    let walk = include_str!("queries.rs").split("const MACROS").next().unwrap();
-    let (models, jobs, mail) = (source("src/models"), source("src/jobs"), source("src/mail"));
-    let functions: BTreeSet<_> = models
-        .iter()
-        .chain(&jobs)
-        .chain(&mail)
-        .chain([&PathBuf::from("src/seeds.rs")])
-        .flat_map(|path| functions_with_sql(path))
-        .collect();
-    assert!(functions.len() > 25, "the sources were not understood: {functions:?}");
-    // A method is called on a value: `token.consume(`.
-    let is_walked = |name: &String| {
-        let method = format!(".{}(", name.split("::").nth(1).unwrap());
-        walk.contains(&format!("{name}(")) || walk.contains(&method)
-    };
-    let forgotten: Vec<_> = functions.iter().filter(|name| !is_walked(name)).collect();
-    assert!(forgotten.is_empty(), "no test here runs the SQL of {forgotten:?}");
-}
-
-/// MySQL and MariaDB may run such a statement as a scan that locks the whole table.
-#[test]
-fn no_statement_finds_its_rows_by_a_subquery() {
-    for path in source("src") {
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert!(!text.contains("IN (SELECT"), "{}", path.display());
-    }
-}
-
-#[test]
-fn sql_is_only_where_it_belongs() {
-    let belongs = |path: &Path| {
-        let path = path.to_str().unwrap();
-        path.contains("/src/models/")
-            || path.contains("/src/jobs/")
-            || ["outbox", "request", "suppression"]
-                .iter()
-                .any(|of| path.ends_with(&format!("/src/mail/{of}.rs")))
-            || path.contains("/src/db")
-            || path.ends_with("/src/seeds.rs")
-    };
-    for path in source("src").into_iter().filter(|path| !belongs(path)) {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let strange = MACROS.iter().chain(&["sqlx::query", "SELECT ", "INSERT INTO", "DELETE FROM"]);
-        let found: Vec<_> = strange.filter(|word| names(&text, word)).collect();
-        assert!(found.is_empty(), "{}: {found:?}", path.display());
-    }
 }
