@@ -8,6 +8,7 @@ pub mod email_restores;
 pub mod form_addresses;
 pub mod health;
 pub mod inbox;
+mod mail_request_form;
 pub mod metrics;
 pub mod microposts;
 pub mod most_followed;

@@ -9,7 +9,6 @@ pub mod flash;
 pub mod form;
 pub mod immutable_response;
 pub mod mail_link;
-pub mod mail_request_form;
 pub mod middleware;
 pub mod params;
 pub mod rate_limits;

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 use askama::Template;
 
+use super::mail_request_form::MailRequestForm;
 use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::models::mail_token::{MailToken, Purpose};
@@ -13,7 +14,6 @@ use crate::views::Layout;
 use crate::web::flash::{FlashKind, Offer};
 use crate::web::form::Form;
 use crate::web::mail_link::{self, LinkStatus, STASHED};
-use crate::web::mail_request_form::MailRequestForm;
 use crate::web::params::Query;
 use crate::web::sign_in::audit;
 use crate::web::sign_up;

@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Path;
 use askama::Template;
 
+use super::mail_request_form::MailRequestForm;
 use crate::error::{Error, Result};
 use crate::mail::messages;
 use crate::mail::outbox;
@@ -15,7 +16,6 @@ use crate::views::Layout;
 use crate::web::flash::{FlashKind, Offer};
 use crate::web::form::Form;
 use crate::web::mail_link::{self, LinkStatus, STASHED};
-use crate::web::mail_request_form::MailRequestForm;
 use crate::web::params::Query;
 use crate::web::sign_in::audit;
 use crate::web::sign_up;

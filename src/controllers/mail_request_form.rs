@@ -4,36 +4,36 @@
 use actix_web::HttpResponse;
 use askama::Template;
 
-use super::flash::FlashKind;
-use super::form::Form;
-use super::visitor::Visitor;
 use crate::error::Result;
 use crate::mail::request::MailRequest;
 use crate::models::mail_token::Purpose;
 use crate::models::values::email::Email;
 use crate::models::values::validation::FieldErrors;
 use crate::views::Layout;
+use crate::web::flash::FlashKind;
+use crate::web::form::Form;
+use crate::web::visitor::Visitor;
 
-pub struct MailRequestForm<P> {
+pub(super) struct MailRequestForm<P> {
     /// Of the link in the mail.
-    pub purpose: Purpose,
-    pub title: &'static str,
+    pub(super) purpose: Purpose,
+    pub(super) title: &'static str,
     /// Name of the field with the address.
-    pub field: &'static str,
+    pub(super) field: &'static str,
     /// What the visitor reads after every request that was queued.
-    pub message: &'static str,
+    pub(super) message: &'static str,
     /// Builds the page with the form, from its problems and what was typed.
-    pub page: fn(Layout, FieldErrors, String) -> P,
+    pub(super) page: fn(Layout, FieldErrors, String) -> P,
 }
 
 impl<P: Template> MailRequestForm<P> {
     /// The empty form.
-    pub fn show(&self, visitor: &Visitor) -> Result<HttpResponse> {
+    pub(super) fn show(&self, visitor: &Visitor) -> Result<HttpResponse> {
         visitor.render(&(self.page)(visitor.layout(self.title), FieldErrors::default(), String::new()))
     }
 
     /// Queues the request, or shows the form again.
-    pub async fn submit(&self, visitor: &Visitor, form: &Form) -> Result<HttpResponse> {
+    pub(super) async fn submit(&self, visitor: &Visitor, form: &Form) -> Result<HttpResponse> {
         let typed = form.get(self.field);
         let email = match Email::parse(typed) {
             Ok(email) => email,
