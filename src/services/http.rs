@@ -1,4 +1,5 @@
-//! An HTTP client for small files: one GET, no redirects.
+//! An HTTP client for small files: one GET, no redirects. Hyper is here with the AWS SDK; reqwest would be a second
+//! client for one request.
 
 use std::sync::Arc;
 use std::time::Duration;

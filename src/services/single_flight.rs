@@ -1,4 +1,5 @@
-//! One task per key at a time: if many tasks need the same value, one fetches it and the others wait.
+//! One task per key at a time: if many tasks need the same value, one fetches it and the others wait. moka does this
+//! too, and adds eight crates for the three small maps of this program.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,4 +1,5 @@
-//! A small cache of pictures fetched from S3, so that a popular picture is fetched once a minute.
+//! A small cache of pictures fetched from S3, so that a popular picture is fetched once a minute. Not moka, for the
+//! reason in services/single_flight.rs.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,5 @@
-//! Lines waiting on disk, in files of whole lines in one folder. Above the size limit, the oldest are dropped.
+//! Lines waiting on disk, in files of whole lines in one folder. Above the size limit, the oldest are dropped. Appenders
+//! such as tracing-appender rotate files, but do not read them back and ship them.
 //!
 //! A process locks each file that it writes or ships, so that several processes can share the folder (during a restart,
 //! or a command beside the server). Whoever finds a file unlocked, because its process has ended, ships it.
