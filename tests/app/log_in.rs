@@ -16,6 +16,8 @@ async fn the_log_in_page_opens() {
         ["Email", "Password", "Remember me on this computer"]
     );
     assert_eq!(page.attrs("form a", "href"), ["/password_resets/new"]);
+    // The tab order is the order in the document: from the address to the password, and only then to the link.
+    assert!(page.has("#session_password ~ a[href='/password_resets/new']") && !page.has("[tabindex]"));
     assert_eq!(page.one("main p a[href='/signup']"), "Sign up now!");
 }
 
