@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::error::Result;
+use crate::models::person::Person;
 use crate::models::user::User;
 use crate::services::leaderboard::MEMBERS;
 use crate::views::Layout;
 
-/// Length of the list.
+/// Length of the list, and of the array that [`Person::find_many`] takes.
 const MAX_SHOWN: usize = 10;
 const CACHE_KEY: &str = "most_followed";
 /// Upper bound on the delay until follows on other instances are shown.
@@ -30,13 +31,19 @@ pub struct Leader {
 /// The users with the most followers.
 pub async fn list(app: &App, layout: &Layout) -> Result<Vec<Leader>> {
     let load = async || {
-        let ranking = async || User::most_followed(&mut app.db.conn().await?, MEMBERS).await;
+        let rebuild = async || User::most_followed(&mut app.db.conn().await?, MEMBERS).await;
+        let ranking = app.most_followed.first(MAX_SHOWN, rebuild).await?;
+        let mut ids = [0; MAX_SHOWN];
+        for (place, (id, _)) in ids.iter_mut().zip(&ranking) {
+            *place = *id;
+        }
+        let people = Person::find_many(&mut app.db.conn().await?, ids).await?;
         let mut leaders = Vec::new();
-        for (id, followers) in app.most_followed.first(MAX_SHOWN, ranking).await? {
-            let Some(user) = User::find(&mut app.db.conn().await?, id).await? else { continue };
+        for (id, followers) in ranking {
+            let Some(person) = people.iter().find(|person| person.id == id) else { continue };
             if followers > 0 {
-                let avatar = layout.avatar(&id, &user.email);
-                leaders.push(Leader { id, name: user.name, avatar, followers });
+                let avatar = layout.avatar(&id, &person.email);
+                leaders.push(Leader { id, name: person.name.clone(), avatar, followers });
             }
         }
         Ok(leaders)
@@ -44,15 +51,15 @@ pub async fn list(app: &App, layout: &Layout) -> Result<Vec<Leader>> {
     app.cache.get_or_load(CACHE_KEY, TTL, load).await
 }
 
-/// Records that a user gained or lost a follower. Call it after the transaction.
-pub async fn note(app: &App, followed_id: i64) -> Result<()> {
-    // A separate statement, so that the connection returns to the pool before the call to Redis.
-    let followed = User::find(&mut app.db.conn().await?, followed_id).await?;
-    if let Some(user) = followed {
-        app.most_followed.note(user.id, user.followers_count).await;
-    }
-    app.cache.forget(CACHE_KEY).await;
-    Ok(())
+/// Records that a user gained a follower and now has this many. Call it after the transaction.
+pub async fn followed(app: &App, id: i64, followers: i64) {
+    // Concurrently and not in one pipeline: in a Redis cluster, the keys may be on different nodes.
+    tokio::join!(app.most_followed.note(id, followers), app.cache.forget(CACHE_KEY));
+}
+
+/// Records that a user lost a follower. Call it after the transaction.
+pub async fn unfollowed(app: &App, id: i64) {
+    tokio::join!(app.most_followed.decrement(id), app.cache.forget(CACHE_KEY));
 }
 
 /// Refreshes the list after a user changed their name.
@@ -62,6 +69,5 @@ pub async fn renamed(app: &App) {
 
 /// Removes a deleted user. Those whom they followed lose a follower, which shows when the list is rebuilt.
 pub async fn deleted(app: &App, id: i64) {
-    app.most_followed.remove(id).await;
-    app.cache.forget(CACHE_KEY).await;
+    tokio::join!(app.most_followed.remove(id), app.cache.forget(CACHE_KEY));
 }

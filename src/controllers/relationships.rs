@@ -31,16 +31,18 @@ pub async fn create(current_user: Result<CurrentUser>, req: HttpRequest) -> Resu
     let (current_user, _) = (current_user?, form?);
     let followed_id =
         followed_id.ok_or_else(|| Error::BadRequest("The form does not say whom to follow.".into()))?;
-    relationship::follow(&current_user.app.db, current_user.id(), followed_id, current_user.app.clock.now())
-        .await?;
-    most_followed::note(&current_user.app, followed_id).await?;
+    let app = &current_user.app;
+    let followers = relationship::follow(&app.db, current_user.id(), followed_id, app.clock.now()).await?;
+    if let Some(followers) = followers {
+        most_followed::followed(app, followed_id, followers).await;
+    }
     current_user.redirect(&format!("/users/{followed_id}"))
 }
 
 /// DELETE /relationships/{id}
 pub async fn destroy(current_user: CurrentUser, id: Id) -> Result<HttpResponse> {
     let followed_id = relationship::unfollow(&current_user.app.db, id.0, current_user.id()).await?;
-    most_followed::note(&current_user.app, followed_id).await?;
+    most_followed::unfollowed(&current_user.app, followed_id).await;
     current_user.redirect(&format!("/users/{followed_id}"))
 }
 

@@ -20,19 +20,22 @@ pub async fn find(db: &mut Conn, follower_id: i64, followed_id: i64) -> Result<O
     Ok(row.map(|(id,)| id))
 }
 
-/// Follows a user; does nothing if the follow exists already. [`Error::NotFound`] if there is no such activated user;
-/// [`Error::BadRequest`] for following oneself.
-pub async fn follow(db: &Db, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
+/// Follows a user and returns their number of followers; `None` if the follow exists already, which changes nothing.
+/// [`Error::NotFound`] if there is no such activated user; [`Error::BadRequest`] for following oneself.
+pub async fn follow(db: &Db, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<Option<i64>> {
     if follower_id == followed_id {
         return Err(Error::BadRequest("You cannot follow yourself.".into()));
     }
     db.transaction(async |db| insert(db, follower_id, followed_id, now).await).await
 }
 
-/// Follows a user within a transaction, which must be rolled back on error. [`Error::NotFound`] if there is no such
-/// activated user.
-pub async fn insert(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
-    User::find_activated(db, followed_id).await?;
+/// [`follow`] within a transaction, which must be rolled back on error.
+pub async fn insert(
+    db: &mut Conn,
+    follower_id: i64,
+    followed_id: i64,
+    now: DateTime<Utc>,
+) -> Result<Option<i64>> {
     count(db, follower_id, followed_id, 1).await?;
     let inserted = execute!(
         db,
@@ -42,9 +45,11 @@ pub async fn insert(db: &mut Conn, follower_id: i64, followed_id: i64, now: Date
         now
     );
     match inserted {
-        Ok(_) => timeline::follow(db, follower_id, followed_id, now).await,
+        Ok(_) => timeline::follow(db, follower_id, followed_id, now).await.map(Some),
         // The follow exists already. Only a unique violation of this statement means that; other errors are returned.
-        Err(error) if error.is_unique_violation() => count(db, follower_id, followed_id, -1).await,
+        Err(error) if error.is_unique_violation() => {
+            count(db, follower_id, followed_id, -1).await.map(|()| None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -69,13 +74,14 @@ pub async fn unfollow(db: &Db, id: i64, follower_id: i64) -> Result<i64> {
     .await
 }
 
-/// Adjusts the counts of both users, neither of whom may be deleted. Runs before the follow itself changes, and updates
-/// the lower id first: that way all transactions take the same locks in the same order.
+/// Adjusts the counts of both users. Neither may be deleted, and the followed one must be activated. Runs before the
+/// follow itself changes, and updates the lower id first: that way all transactions take the same locks in the same
+/// order.
 async fn count(db: &mut Conn, follower_id: i64, followed_id: i64, by: i64) -> Result<()> {
     let following =
         "UPDATE users SET following_count = following_count + ? WHERE id = ? AND deleted_at IS NULL";
-    let followers =
-        "UPDATE users SET followers_count = followers_count + ? WHERE id = ? AND deleted_at IS NULL";
+    let followers = "UPDATE users SET followers_count = followers_count + ? \
+                     WHERE id = ? AND deleted_at IS NULL AND activated_at IS NOT NULL";
     let mut updates = [(follower_id, following), (followed_id, followers)];
     updates.sort();
     for (id, update) in updates {

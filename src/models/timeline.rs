@@ -46,20 +46,22 @@ pub async fn add(db: &mut Conn, micropost_id: i64) -> Result<()> {
     Ok(())
 }
 
-/// Adds the posts of a newly followed author to the follower's feed. Runs after the counts and the follow are written.
-pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<()> {
+/// Adds the posts of a newly followed author to the follower's feed, and returns the author's number of followers. Runs
+/// after the counts and the follow are written.
+pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<i64> {
     // Although a SELECT, this reads the current row and not a snapshot: this transaction has updated it.
     let (followers, read_through): (i64, bool) =
         fetch_one!(db, "SELECT followers_count, read_through FROM users WHERE id = ?", followed_id)?;
     if read_through {
         execute!(db, "UPDATE users SET follows_read_through = TRUE WHERE id = ?", follower_id)?;
-        return Ok(());
+        return Ok(followers);
     }
     if followers >= FANOUT_ON_READ_FROM {
         // A job, because it updates 1,000 other users' rows, and this transaction holds locks on two.
         job::push(db, JobKind::FanoutOnRead, followed_id, now).await?;
     }
-    bring(db, follower_id, followed_id).await
+    bring(db, follower_id, followed_id).await?;
+    Ok(followers)
 }
 
 /// Copies the newest posts of an author into a reader's feed. Some may be there already, left by the version before

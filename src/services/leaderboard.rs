@@ -75,6 +75,18 @@ impl Leaderboard {
         self.tell(&note).await;
     }
 
+    /// Lowers a member's score by 1, for callers that do not know the new score. Call it after the transaction has
+    /// committed. If Redis loses the reply, this may run twice; that heals when the list expires.
+    pub async fn decrement(&self, member: i64) {
+        if let Some(score) = self.lock().as_mut().and_then(|list| list.scores.get_mut(&member)) {
+            *score -= 1;
+        }
+        let mut decrement = redis::pipe();
+        // XX: only a member of the list.
+        decrement.cmd("ZADD").arg(&self.key).arg("XX").arg("INCR").arg(-1).arg(member).ignore();
+        self.tell(&decrement).await;
+    }
+
     pub async fn remove(&self, member: i64) {
         if let Some(list) = self.lock().as_mut() {
             list.scores.remove(&member);
@@ -144,10 +156,11 @@ mod tests {
         let never = async || panic!("it is there");
         board.note(1, 6).await;
         assert_eq!(board.first(2, never).await.unwrap(), [(1, 6), (3, 5)]);
-        board.note(3, 4).await;
+        board.decrement(3).await;
+        board.decrement(9).await;
         board.remove(1).await;
         assert_eq!(
-            board.first(2, never).await.unwrap(),
+            board.first(3, never).await.unwrap(),
             [(3, 4), (2, 4)],
             "latest member first among equals"
         );

@@ -80,6 +80,7 @@ mod relationships;
 mod remember_me;
 mod roles;
 mod rolling;
+mod round_trips;
 mod routes;
 mod s3;
 mod s3_faults;

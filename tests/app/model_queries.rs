@@ -88,12 +88,16 @@ async fn people() {
     relationship::follow(pool, berta, id, now).await.unwrap();
     let leaders = User::most_followed(&mut pool.conn().await.unwrap(), 1).await.unwrap();
     assert_eq!(leaders, [(id.max(berta), 1)], "the latest of two with as many");
+    let ids = [berta, id, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(Person::find_many(&mut pool.conn().await.unwrap(), ids).await.unwrap().len(), 2);
     let post = Content::parse("with a picture").unwrap();
     pool.transaction(async |db| Micropost::create(db, id, &post, Some(stored("key.png")), now).await)
         .await
         .unwrap();
     assert!(pool.transaction(async |db| User::delete(db, id, now).await).await.unwrap());
     assert!(pool.transaction(async |db| User::delete(db, id, now).await).await.is_err(), "not there");
+    let found = Person::find_many(&mut pool.conn().await.unwrap(), ids).await.unwrap();
+    assert!(found.iter().map(|person| person.id).eq([berta]), "not the deleted one");
     while user_deletion::step(pool, id, now).await.unwrap() {}
     let left = User::find(&mut pool.conn().await.unwrap(), berta).await.unwrap().unwrap();
     assert_eq!((left.followers_count, left.following_count), (0, 0));
@@ -105,8 +109,8 @@ async fn posts_and_follows() {
     let app = TestApp::start().await;
     let (pool, now) = (&app.app.db, app.app.clock.now());
     let (anna, berta) = (app.db_person("anna").await.id, app.db_person("berta").await.id);
-    relationship::follow(pool, anna, berta, now).await.unwrap();
-    relationship::follow(pool, anna, berta, now).await.unwrap();
+    assert_eq!(relationship::follow(pool, anna, berta, now).await.unwrap(), Some(1));
+    assert_eq!(relationship::follow(pool, anna, berta, now).await.unwrap(), None, "exists already");
     pool.transaction(async |db| relationship::insert(db, anna, berta, now).await).await.unwrap();
     for (n, author) in [anna, berta, berta].into_iter().enumerate() {
         let (content, at) =

@@ -164,7 +164,7 @@ async fn many_follows_at_once_leave_exact_counts() {
     let mut refused = 0;
     for followed in join_all(follows).await {
         match followed {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(Error::Unavailable(_)) => refused += 1,
             Err(other) => panic!("{other}"),
         }
