@@ -8,6 +8,7 @@
 mod database;
 mod listen;
 mod mail;
+mod rate_limits;
 mod reader;
 mod secret;
 mod services;
@@ -28,6 +29,7 @@ use self::values::{Fault, at_least_one, host_and_port, up_to_a_minute, up_to_ten
 pub use self::database::{Database, MySql, SslMode};
 pub use self::listen::Listen;
 pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
+pub use self::rate_limits::LimitNumbers;
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
 pub use self::settings::{SETTINGS, Setting, help, markdown_table};
@@ -170,8 +172,8 @@ impl Config {
             AppEnv::Production => 5,
         });
         let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
-        let limits = limits(r);
-        let limit_numbers = limit_numbers(r);
+        let limits = rate_limits::are_on(r);
+        let limit_numbers = rate_limits::numbers(r);
         let avatars = services::avatars(r);
         let log = r.text("LOG").unwrap_or("info").to_owned();
 
@@ -280,51 +282,4 @@ fn secret_key_base(r: &mut Reader<'_>) -> Option<Secret> {
         r.absent("SECRET_KEY_BASE", (), "set one that `sample-app secret` made, the same on every instance");
     }
     secret
-}
-
-/// Attempts within the time that services/limits.rs states.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LimitNumbers {
-    /// By account and by client, in 5 minutes.
-    pub log_ins: u16,
-    /// By client, in an hour.
-    pub sign_ups: u16,
-    /// To one address, in 30 minutes.
-    pub mails_to: u16,
-    /// Caused by one client or account, in an hour.
-    pub mails_by: u16,
-    /// By author, in a minute.
-    pub posts: u16,
-}
-
-impl Default for LimitNumbers {
-    fn default() -> LimitNumbers {
-        LimitNumbers { log_ins: 25, sign_ups: 10, mails_to: 5, mails_by: 20, posts: 30 }
-    }
-}
-
-fn limit_numbers(r: &mut Reader<'_>) -> LimitNumbers {
-    let default = LimitNumbers::default();
-    LimitNumbers {
-        log_ins: r.value("LIMIT_LOG_INS", at_least_one).unwrap_or(default.log_ins),
-        sign_ups: r.value("LIMIT_SIGN_UPS", at_least_one).unwrap_or(default.sign_ups),
-        mails_to: r.value("LIMIT_MAILS_TO", at_least_one).unwrap_or(default.mails_to),
-        mails_by: r.value("LIMIT_MAILS_BY", at_least_one).unwrap_or(default.mails_by),
-        posts: r.value("LIMIT_POSTS", at_least_one).unwrap_or(default.posts),
-    }
-}
-
-fn limits(r: &mut Reader<'_>) -> bool {
-    let stated = r.given("LIMITS", |text| match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => Err("is neither on nor off; set one of the two"),
-    });
-    if r.env == AppEnv::Production && stated.as_ref().is_some_and(|limits| !limits.value) {
-        r.error(
-            "LIMITS",
-            "is off, and in production anybody could guess passwords as fast as they can; remove it",
-        );
-    }
-    stated.is_none_or(|limits| limits.value)
 }

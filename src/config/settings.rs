@@ -1,5 +1,5 @@
 //! The table of settings: every variable that is read, its default and its meaning. Tests keep `--help`, `.env.sample`
-//! and the README in line with it.
+//! and the README in line with it. `Config::load` (config.rs) reads and validates them.
 
 use std::fmt::Write as _;
 

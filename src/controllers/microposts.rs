@@ -13,7 +13,7 @@ use crate::models::micropost::{Content, Micropost};
 use crate::models::values::page::PageStart;
 use crate::models::values::validation::{BASE, FieldErrors};
 use crate::publishing::{NewPost, Outcome, publish};
-use crate::services::limits::POST;
+use crate::services::rate_limits::POST;
 use crate::views::Layout;
 use crate::web::draft::Draft;
 use crate::web::flash::FlashKind;

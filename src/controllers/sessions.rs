@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 use crate::models::user::User;
 use crate::models::values::email::Email;
-use crate::services::limits::LOG_IN;
+use crate::services::rate_limits::LOG_IN;
 use crate::views::Layout;
 use crate::web::flash::FlashKind;
 use crate::web::form::Form;

@@ -19,7 +19,7 @@ use crate::models::values::name::Name;
 use crate::models::values::page::{Page, PageStart};
 use crate::models::values::password::NewPassword;
 use crate::models::values::validation::FieldErrors;
-use crate::services::limits::{LOG_IN, SIGN_UP};
+use crate::services::rate_limits::{LOG_IN, SIGN_UP};
 use crate::views::Layout;
 use crate::web::draft::Draft;
 use crate::web::flash::FlashKind;

@@ -3,7 +3,7 @@
 mod folder;
 mod pause;
 mod smtp;
-mod tls_stream;
+mod starttls;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

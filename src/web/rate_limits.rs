@@ -4,7 +4,7 @@ use super::client_address::{client_address, network};
 use super::sign_in;
 use super::visitor::Visitor;
 use crate::error::Result;
-use crate::services::limits::{LOG_IN, Limit, MAIL, MAIL_BY_SENDER};
+use crate::services::rate_limits::{LOG_IN, Limit, MAIL, MAIL_BY_SENDER};
 
 impl Visitor {
     /// Counts an attempt by `who`, a client network, an account or an email address.

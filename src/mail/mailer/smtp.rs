@@ -20,7 +20,7 @@ use rustls::ClientConfig;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::tls_stream::MailStream;
+use super::starttls::MailStream;
 use super::{DeliveryError, tell};
 use crate::config::{self, SmtpTls, authority};
 use crate::error::Result;
