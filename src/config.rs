@@ -11,6 +11,7 @@ mod mail;
 mod reader;
 mod secret;
 mod services;
+mod ses_password;
 mod settings;
 mod values;
 
@@ -30,6 +31,7 @@ pub use self::listen::Listen;
 pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
+pub use self::ses_password::smtp_password;
 pub use self::settings::{SETTINGS, Setting, help, markdown_table};
 pub use self::values::{AppUrl, MAX_SHUTDOWN_DELAY, authority};
 
