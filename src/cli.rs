@@ -1,4 +1,4 @@
-//! The commands: serve (the default), migrate, seed, doctor, secret, assets, admin.
+//! The commands: serve (the default), migrate, seed, doctor, secret, smtp-password, assets, admin.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,8 @@ enum Command {
     Doctor,
     /// Print a new value for SECRET_KEY_BASE
     Secret,
+    /// Print the SMTP password of SES that SES_SECRET_ACCESS_KEY gives, for other programs
+    SmtpPassword,
     /// Write style sheets, scripts and error pages into a folder, for nginx to serve; existing files stay
     Assets {
         /// The folder; created if it does not exist
@@ -85,10 +87,15 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
-    // These commands read no settings.
+    // These commands do without complete settings.
     match &command {
         Command::Secret => {
             println!("{}", random_hex::<64>().map_err(say)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::SmtpPassword => {
+            let password = config::smtp_password().map_err(|errors| errors.to_string())?;
+            println!("{}", password.expose());
             return Ok(ExitCode::SUCCESS);
         }
         Command::Assets { folder } => {
@@ -109,7 +116,7 @@ async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
         Command::Admin { change: AdminChange::Revoke { email } } => set_admin(&config, &email, false).await,
         // It has printed its findings already.
         Command::Doctor if !doctor::run(&config).await => return Ok(ExitCode::FAILURE),
-        Command::Doctor | Command::Secret | Command::Assets { .. } => Ok(()),
+        Command::Doctor | Command::Secret | Command::SmtpPassword | Command::Assets { .. } => Ok(()),
     };
     done.map(|()| ExitCode::SUCCESS).map_err(say)
 }

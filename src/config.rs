@@ -12,6 +12,7 @@ mod rate_limits;
 mod reader;
 mod secret;
 mod services;
+mod ses_password;
 mod settings;
 mod values;
 
@@ -32,6 +33,7 @@ pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
 pub use self::rate_limits::LimitNumbers;
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
+pub use self::ses_password::smtp_password;
 pub use self::settings::{SETTINGS, Setting, help, markdown_table};
 pub use self::values::{AppUrl, MAX_SHUTDOWN_DELAY, authority};
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use lettre::message::Mailbox;
 
 use super::reader::{Given, Reader};
+use super::ses_password::{self, SES_KEY};
 use super::values::{Fault, ServiceUrl, host, path_of};
 use super::{AppUrl, Secret};
 
@@ -28,8 +29,15 @@ pub struct Smtp {
     pub port: u16,
     /// Set if and only if the password is set.
     pub username: Option<String>,
-    /// For SES: the region's SMTP password, which is not the secret access key.
+    /// For SES: the region's SMTP password, which is not the secret access key but can be derived from it.
     pub password: Option<Secret>,
+}
+
+impl Smtp {
+    /// The region that the host name of an SES endpoint contains.
+    pub fn ses_region(&self) -> Option<String> {
+        ses_password::region_of_host(&self.host)
+    }
 }
 
 /// The SNS topic to which SES publishes bounces and complaints.
@@ -49,33 +57,63 @@ pub enum SmtpTls {
     StartTls,
 }
 
+const ADDRESS: &str = "AWS_INTRO_SAMPLE_SMTP_ADDRESS";
+const PASSWORD: &str = "AWS_INTRO_SAMPLE_SMTP_PASSWORD";
+
 const SMTP_PORTS: Fault = "has a port that does not tell how TLS begins; set SMTP_URL to smtps://.. (465 and 2465) or \
     smtp://.. for STARTTLS (587 and 2587), instead of these names";
 
 pub(super) fn mail(r: &mut Reader<'_>, data_dir: &Path) -> Option<Mail> {
-    let url = r.given("SMTP_URL", mail_url);
+    let ses_key = ses_password::secret_access_key(r);
+    let has_ses_key = r.is_set(SES_KEY);
+    let url = r.given("SMTP_URL", |text| mail_url(text, has_ses_key));
     let book = book_mail(r);
-    match r.one_of("mail account", [url, book]) {
-        Some(mail) => Some(mail.value),
+    let mail = match r.one_of("mail account", [url, book]) {
+        Some(mail) => mail.value,
         None => {
             let folder = Mail::Folder(data_dir.join("mail"));
             r.absent(
                 "SMTP_URL",
                 folder,
                 "set smtps://USER:PASSWORD@HOST, or the AWS_INTRO_SAMPLE_SMTP_ names, or file:PATH",
-            )
+            )?
+        }
+    };
+    match (mail, ses_key) {
+        (mail, None) => Some(mail),
+        (Mail::Smtp(smtp), Some(key)) => ses_password::complete(r, smtp, &key).map(Mail::Smtp),
+        (Mail::Folder(_), Some(_)) => {
+            r.error(
+                SES_KEY,
+                "is set, and mail goes to a folder; set SMTP_URL to \
+                 smtps://ACCESS_KEY_ID@email-smtp.REGION.amazonaws.com, or remove it",
+            );
+            None
         }
     }
 }
 
-fn mail_url(text: &str) -> Result<Mail, Fault> {
+/// The region in the host name of the mail server; the account may be incomplete.
+pub(super) fn region_of_server(r: &mut Reader<'_>) -> Option<String> {
+    let url = r.value("SMTP_URL", |text| mail_url(text, true));
+    let address = r.host_and_port(ADDRESS, None, 465);
+    match url {
+        Some(Mail::Smtp(smtp)) => smtp.ses_region(),
+        _ => address.and_then(|(host, _)| ses_password::region_of_host(&host.value)),
+    }
+}
+
+/// With `has_ses_key`, the user may lack a password, because it is derived.
+fn mail_url(text: &str, has_ses_key: bool) -> Result<Mail, Fault> {
     const FORM: Fault = "is not of the form smtps://USER:PASSWORD@HOST[:465], smtp://USER:PASSWORD@HOST[:587] or \
-        file:PATH; write it so, with / ? # @ : and % of user and password percent-encoded (%2F %3F %23 %40 %3A %25)";
+        file:PATH; write it so (without :PASSWORD beside SES_SECRET_ACCESS_KEY), with / ? # @ : and % of user and \
+        password percent-encoded (%2F %3F %23 %40 %3A %25)";
     if let Some(folder) = path_of(text, "file") {
         return Ok(Mail::Folder(folder));
     }
     let url = ServiceUrl::parse(text).filter(|url| url.path.is_empty()).ok_or(FORM)?;
-    if url.user.is_some() != url.password.is_some() {
+    let derived = has_ses_key && url.password.is_none();
+    if !derived && url.user.is_some() != url.password.is_some() {
         return Err(FORM);
     }
     let (tls, usual) = match url.scheme.as_str() {
@@ -95,15 +133,15 @@ fn mail_url(text: &str) -> Result<Mail, Fault> {
 
 /// The Rails sample's variables. Its domain is also read by [`mail_from`]; without SMTP_URL it requires the others.
 fn book_mail(r: &mut Reader<'_>) -> Option<Given<Mail>> {
-    const ADDRESS: &str = "AWS_INTRO_SAMPLE_SMTP_ADDRESS";
-    let mut names = vec![ADDRESS, "AWS_INTRO_SAMPLE_SMTP_USERNAME", "AWS_INTRO_SAMPLE_SMTP_PASSWORD"];
+    let mut names = vec![ADDRESS, "AWS_INTRO_SAMPLE_SMTP_USERNAME", PASSWORD];
     if !r.is_set("SMTP_URL") {
         names.push("AWS_INTRO_SAMPLE_SMTP_DOMAIN");
     }
     let first = names.into_iter().find(|name| r.is_set(name))?;
     r.required(ADDRESS, first);
     let username = r.required("AWS_INTRO_SAMPLE_SMTP_USERNAME", first);
-    let password = r.required("AWS_INTRO_SAMPLE_SMTP_PASSWORD", first);
+    let derived = r.is_set(SES_KEY) && !r.is_set(PASSWORD);
+    let password = (!derived).then(|| r.required(PASSWORD, first));
     let (host, port) = r.host_and_port(ADDRESS, None, 465)?;
     let Some(tls) = tls_of(port.value) else {
         r.error(ADDRESS, SMTP_PORTS);
@@ -114,7 +152,10 @@ fn book_mail(r: &mut Reader<'_>) -> Option<Given<Mail>> {
         host: host.value,
         port: port.value,
         username: Some(username?.value),
-        password: Some(Secret::from(password?.value)),
+        password: match password {
+            Some(password) => Some(Secret::from(password?.value)),
+            None => None,
+        },
     };
     Some(Given { by: ADDRESS, value: Mail::Smtp(smtp) })
 }

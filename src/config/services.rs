@@ -7,7 +7,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Secret;
 use super::reader::{Given, Reader};
-use super::values::{Fault, ServiceUrl, authority, host_and_port, number, path_of};
+use super::values::{Fault, ServiceUrl, authority, aws_region, host_and_port, number, path_of};
 
 /// The store for sessions and cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,10 +133,7 @@ pub(super) fn images(r: &mut Reader<'_>, data_dir: &Path) -> Option<Images> {
     let book = r.given("AWS_INTRO_SAMPLE_S3_BUCKET", |text| {
         bucket(text).ok_or("is not the name of a bucket; set the name alone, 3 to 63 of a-z 0-9 . -")
     });
-    let region = r.given("AWS_INTRO_SAMPLE_S3_REGION", |text| {
-        let region = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if region { Ok(text.to_owned()) } else { Err("is not a region; set one such as eu-central-1") }
-    });
+    let region = r.given("AWS_INTRO_SAMPLE_S3_REGION", aws_region);
     let images = r.one_of("place for images", [url, book]);
     match (images, region) {
         (Some(Given { value: Images::S3 { bucket, .. }, .. }), region) => {

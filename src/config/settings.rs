@@ -124,6 +124,14 @@ pub const SETTINGS: &[Setting] = &[
                 file:PATH. AWS_INTRO_SAMPLE_SMTP_ADDRESS means port 465 and may bring another. Needed in production.",
     },
     Setting {
+        name: "SES_SECRET_ACCESS_KEY",
+        also: "",
+        default: "",
+        about: "The secret access key of an IAM user, instead of an SMTP password of SES, which is derived from it at start. \
+                The user name is the id of the key: smtps://ACCESS_KEY_ID@email-smtp.REGION.amazonaws.com. For another host \
+                set AWS_REGION.",
+    },
+    Setting {
         name: "SMTP_CA_FILE",
         also: "",
         default: "",

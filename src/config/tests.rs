@@ -6,6 +6,7 @@ mod documents;
 mod names;
 mod secrets;
 mod services;
+mod ses_password;
 
 use std::collections::BTreeSet;
 

@@ -169,6 +169,16 @@ pub(super) fn at_least_one(text: &str) -> Result<u16, Fault> {
     number(text).filter(|count| *count > 0).ok_or("is not a number from 1 to 65535; set one")
 }
 
+/// A region of AWS. The characters are checked, not whether the region exists.
+pub(super) fn aws_region(text: &str) -> Result<String, Fault> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !text.is_empty() && text.chars().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("is not a region; set one such as eu-central-1")
+    }
+}
+
 pub(super) fn yes_or_no(text: &str) -> Result<bool, Fault> {
     match text {
         "true" => Ok(true),

@@ -183,7 +183,7 @@ fn refused(error: &Error, smtp: &Smtp) -> Problem {
     }
     let text = said(error);
     let what = text.split("; ").next().unwrap_or_default();
-    let region = match smtp.host.strip_prefix("email-smtp.").and_then(|rest| rest.split('.').next()) {
+    let region = match smtp.ses_region() {
         Some(region) => format!("in the region {region}, since each region has passwords of its own"),
         None => "in the region of the host, since each region has passwords of its own".to_owned(),
     };
@@ -192,7 +192,8 @@ fn refused(error: &Error, smtp: &Smtp) -> Problem {
         format!(
             "the SMTP password of SES is not the secret access key of an IAM user: make a pair in the console of SES (SMTP \
              settings, Create SMTP credentials) {region}, and set it in SMTP_URL, percent-encoded (or in \
-             AWS_INTRO_SAMPLE_SMTP_USERNAME and _PASSWORD as it is)"
+             AWS_INTRO_SAMPLE_SMTP_USERNAME and _PASSWORD as it is); or remove the password and set that key in \
+             SES_SECRET_ACCESS_KEY, with its id as the user name"
         ),
     )
 }

@@ -55,7 +55,8 @@ pub enum DeliveryError {
     Deferred(String),
     /// The server rejects our credentials (for example 535). That is our fault, so the mail does not fail at once.
     #[error(
-        "{0}; check user and password of SMTP_URL (those of SES are made for SMTP, one pair for each region)"
+        "{0}; check user and password of SMTP_URL, or SES_SECRET_ACCESS_KEY (SES has SMTP passwords of its own, one for each \
+         region)"
     )]
     AuthFailed(String),
     /// The server accepts no mail for now: it does not answer, or refuses the session, the sender or the rate.

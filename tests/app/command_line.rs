@@ -13,7 +13,7 @@ use crate::support::{Program, TestApp, database};
 async fn help_names_every_command_and_every_setting() {
     let program = Program::development().await;
     let help = program.succeed(&["--help"]);
-    for command in ["serve", "migrate", "seed", "doctor", "secret", "admin"] {
+    for command in ["serve", "migrate", "seed", "doctor", "secret", "smtp-password", "admin"] {
         let explained = help.lines().any(|line| {
             let words: Vec<_> = line.split_whitespace().collect();
             line.starts_with("  ") && words.first() == Some(&command) && words.len() > 3
@@ -39,6 +39,31 @@ async fn a_secret_is_128_digits_and_never_the_same() {
         assert_eq!(secret.len(), 129);
         assert!(secret.trim_end().bytes().all(|b| b.is_ascii_hexdigit()), "{secret}");
     }
+}
+
+/// The passwords are published test vectors, see src/config/tests/ses_password.rs.
+#[actix_web::test]
+async fn the_smtp_password_is_printed_alone_and_what_it_lacks_is_named() {
+    let program = Program::development().await.set("APP_ENV", "production").set("APP_URL", "");
+    let said = program.fail(&["smtp-password"]);
+    for name in ["SES_SECRET_ACCESS_KEY", "AWS_REGION"] {
+        assert!(said.contains(&format!("\n  {name}: is missing")), "{name} in\n{said}");
+    }
+    let program = program.set("SES_SECRET_ACCESS_KEY", "some+secret+key").set("AWS_REGION", "Frankfurt");
+    let said = program.fail(&["smtp-password"]);
+    assert!(said.contains("\n  AWS_REGION: is not a region") && !said.contains("some+secret+key"), "{said}");
+
+    let program = program.set("AWS_REGION", "us-west-1");
+    assert_eq!(program.succeed(&["smtp-password"]), "BH+jbMzper5WwlwUar9E1ySBqHa9whi0GPo+sJ0mVYJj\n");
+    assert_eq!(program.run(&["smtp-password", "some+secret+key"]).code, Some(2), "`ps` shows arguments");
+    // A host name that contains a region takes precedence.
+    let eu_central_1 = "BMXhUYlu5Z3gSXVQORxlVa7XPaz91aGWdfHxvkOZdWZ2\n";
+    let host = "email-smtp.eu-central-1.amazonaws.com";
+    let program = program.set("AWS_INTRO_SAMPLE_SMTP_ADDRESS", host);
+    assert_eq!(program.succeed(&["smtp-password"]), eu_central_1);
+    let program = program.set("AWS_INTRO_SAMPLE_SMTP_ADDRESS", "");
+    let program = program.set("SMTP_URL", &format!("smtps://AKIA@{host}"));
+    assert_eq!(program.succeed(&["smtp-password"]), eu_central_1);
 }
 
 #[actix_web::test]
@@ -72,7 +97,10 @@ async fn what_cannot_be_read_is_said_by_name() {
     let said = program.fail(&["serve"]);
     assert!(said.contains("LISTEN: ") && said.contains("TRUSTED_PROXIES: "), "{said}");
     let program = Program::development().await.set("LISTEN", "127.0.0.1:4000").set("PORT", "5000");
-    assert!(program.fail(&["serve"]).contains("PORT"));
+    let program = program.set("SMTP_URL", "file:mail").set("SES_SECRET_ACCESS_KEY", "some+secret+key");
+    let said = program.fail(&["serve"]);
+    assert!(said.contains("\n  PORT: ") && said.contains("\n  SES_SECRET_ACCESS_KEY: "), "{said}");
+    assert!(!said.contains("some+secret+key"), "{said}");
 }
 
 #[actix_web::test]

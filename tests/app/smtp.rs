@@ -48,6 +48,29 @@ async fn people_sign_up_by_mail_on_both_ports_and_by_both_kinds_of_auth() {
     }
 }
 
+/// The host name localhost contains no region, so AWS_REGION applies.
+#[actix_web::test]
+async fn the_password_that_is_derived_from_a_secret_access_key_is_the_regions_own() {
+    for (auth, region, accepted) in
+        [("PLAIN", "eu-central-1", true), ("LOGIN", "eu-central-1", true), ("PLAIN", "us-west-1", false)]
+    {
+        let server = MailServer::start_with("implicit", auth);
+        let url = format!("smtps://AKIADERIVED@localhost:{}", server.server.address.port());
+        let key = ("SES_SECRET_ACCESS_KEY", "some+secret+key");
+        let app = server.app_with(&[("SMTP_URL", url.as_str()), key, ("AWS_REGION", region)]).await;
+        sign_up(&app, "anna").await;
+        if accepted {
+            assert_eq!(server.wait_for_mails(1).await.remove(0).to, "anna@example.com");
+            assert_eq!(server.count(&format!("AUTH {auth} ok")), 1);
+        } else {
+            until(&app, FAILED, 1).await;
+            let why = app.database.db_text(WHY).await;
+            assert!(why.contains("535") && why.contains("SES_SECRET_ACCESS_KEY"), "{why}");
+            assert!(!why.contains("some+secret+key"), "{why}");
+        }
+    }
+}
+
 /// Neither password nor mail is sent to a server without a valid certificate or outside TLS.
 #[actix_web::test]
 async fn no_word_to_a_server_whose_certificate_is_not_right() {

@@ -17,13 +17,20 @@ fn every_name_that_the_source_asks_for_is_in_the_table() {
         include_str!("../listen.rs"),
         include_str!("../mail.rs"),
         include_str!("../services.rs"),
+        include_str!("../ses_password.rs"),
     ];
     let upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_name = |text: &str| {
+        text.len() > 2
+            && text.starts_with(|c: char| c.is_ascii_uppercase())
+            && !text.ends_with('_')
+            && text.chars().all(upper)
+    };
     let quoted = sources.iter().flat_map(|source| source.split('"'));
-    let asked: BTreeSet<&str> =
-        quoted.filter(|text| text.len() > 2 && !text.ends_with('_') && text.chars().all(upper)).collect();
-    let systemd = BTreeSet::from(["LISTEN_FDS", "LISTEN_PID"]);
-    assert_eq!(&asked - &systemd, known_names());
+    let asked: BTreeSet<&str> = quoted.filter(|text| is_name(text)).collect();
+    // Those of systemd and of the AWS SDK.
+    let others = BTreeSet::from(["AWS_REGION", "LISTEN_FDS", "LISTEN_PID"]);
+    assert_eq!(&asked - &others, known_names());
 }
 
 /// The lines `#NAME=value` of a text. Fails on other lines, except blank ones and comments.

@@ -48,9 +48,16 @@ def fault(stage, recipient=""):
     return (reply or wanted) if wanted == stage and text in recipient else None
 
 
+PASSWORDS = {
+    b"AKIASMTP": b"canary/smtp+pass:word@1",
+    # Derived from the secret access key `some+secret+key` for eu-central-1, see src/config/tests/ses_password.rs.
+    b"AKIADERIVED": b"BMXhUYlu5Z3gSXVQORxlVa7XPaz91aGWdfHxvkOZdWZ2",
+}
+
+
 def authenticate(server, session, envelope, mechanism, data):
     reply = fault("auth")
-    if reply is None and (data.login, data.password) != (b"AKIASMTP", b"canary/smtp+pass:word@1"):
+    if reply is None and data.password != PASSWORDS.get(data.login):
         reply = "535 Authentication Credentials Invalid"
     note(f"AUTH {mechanism} {'ok' if reply is None else 'refused'}")
     return AuthResult(success=reply is None, handled=False, message=reply)
