@@ -32,6 +32,22 @@ async fn until_somebody_waits(app: &TestApp) {
     }
 }
 
+/// Waits for a transaction other than `known` that waits for a lock. Returns its id.
+async fn waiting_transaction(app: &TestApp, known: i64) -> i64 {
+    let start = Instant::now();
+    let waiting = "SELECT CAST(COALESCE(MAX(trx_id), 0) AS SIGNED) FROM information_schema.innodb_trx \
+                   JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id \
+                   WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'";
+    loop {
+        // The server refreshes this table only if nobody has queried it for 0.1 s.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        match app.database.db_number(waiting).await {
+            id if id != 0 && id != known => return id,
+            _ => assert!(start.elapsed() < PATIENCE, "nobody waits"),
+        }
+    }
+}
+
 async fn assert_counts(app: &TestApp, follows: i64) {
     for sql in [
         "SELECT COUNT(*) FROM relationships",
@@ -98,9 +114,9 @@ async fn with_a_row_held() -> Option<(TestApp, Person, Person, MySqlConnection)>
 async fn a_lock_that_is_let_go_in_time_is_invisible() {
     let Some((app, anna, berta, mut other)) = with_a_row_held().await else { return };
     let theirs = async {
-        until_somebody_waits(&app).await;
-        // After the first lock wait, which times out after 2 s (db/pool.rs), during the second.
-        tokio::time::sleep(Duration::from_millis(2800)).await;
+        // The first lock wait times out after 2 s (db/pool.rs). The row is released during the second.
+        let first = waiting_transaction(&app, 0).await;
+        waiting_transaction(&app, first).await;
         run(&mut other, "COMMIT").await;
     };
     let (status, ()) = tokio::join!(follow(&app, &anna, &berta), theirs);
