@@ -1,11 +1,11 @@
-//! Rate limits: the LIMIT_ settings, their defaults, and the switch LIMITS. The times they apply to are in
+//! Rate limits: the LIMIT_ settings, their defaults, and the switch LIMITS. Their windows are in
 //! services/rate_limits.rs.
 
 use super::AppEnv;
 use super::reader::Reader;
 use super::values::at_least_one;
 
-/// Attempts within the time that services/rate_limits.rs states.
+/// Attempts per window of services/rate_limits.rs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitNumbers {
     /// By account and by client, in 5 minutes.

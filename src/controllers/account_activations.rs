@@ -42,6 +42,7 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
 
 /// POST /account_activations: sends another mail, if the address waits for one.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
+    // Boxed: the compiler refuses futures that are nested this deeply.
     Box::pin(REQUEST_FORM.submit(&visitor, &form)).await
 }
 

@@ -53,8 +53,9 @@ pub async fn list(app: &App, layout: &Layout) -> Result<Vec<Leader>> {
 
 /// Records that a user gained a follower and now has this many. Call it after the transaction.
 pub async fn followed(app: &App, id: i64, followers: i64) {
-    // Concurrently and not in one pipeline: in a Redis cluster, the keys may be on different nodes.
-    tokio::join!(app.most_followed.note(id, followers), app.cache.forget(CACHE_KEY));
+    // Concurrently and not in one pipeline: in a Redis cluster, the keys may be on different nodes. If the cache is
+    // filled in between, it shows the former number for TTL.
+    tokio::join!(app.most_followed.record(id, followers), app.cache.forget(CACHE_KEY));
 }
 
 /// Records that a user lost a follower. Call it after the transaction.

@@ -44,6 +44,7 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
 
 /// POST /password_resets: sends a mail, if the address has an account.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
+    // Boxed: the compiler refuses futures that are nested this deeply.
     Box::pin(REQUEST_FORM.submit(&visitor, &form)).await
 }
 

@@ -193,7 +193,8 @@ fn refused(error: &Error, smtp: &Smtp) -> Problem {
             "the SMTP password of SES is not the secret access key of an IAM user: make a pair in the console of SES (SMTP \
              settings, Create SMTP credentials) {region}, and set it in SMTP_URL, percent-encoded (or in \
              AWS_INTRO_SAMPLE_SMTP_USERNAME and _PASSWORD as it is); or remove the password and set that key in \
-             SES_SECRET_ACCESS_KEY, with its id as the user name"
+             SES_SECRET_ACCESS_KEY, with its id as the user name. If it is set already, look in IAM whether the \
+             user name and the key are those of one active access key"
         ),
     )
 }

@@ -16,7 +16,7 @@ pub const MEMBERS: i64 = 100;
 const TTL: Duration = Duration::from_secs(10 * 60);
 
 /// Updates a score only if the list exists. Otherwise ZADD would create a list with one member.
-const NOTE: &str =
+const RECORD: &str =
     "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2]) end";
 
 /// Clones share the list.
@@ -66,17 +66,18 @@ impl Leaderboard {
     }
 
     /// Updates a member's score. Call it after the transaction has committed.
-    pub async fn note(&self, member: i64, score: i64) {
+    pub async fn record(&self, member: i64, score: i64) {
         if let Some(list) = self.lock().as_mut() {
             list.scores.insert(member, score);
         }
-        let mut note = redis::pipe();
-        note.cmd("EVAL").arg(NOTE).arg(1).arg(&self.key).arg(score).arg(member).ignore();
-        self.tell(&note).await;
+        let mut record = redis::pipe();
+        record.cmd("EVAL").arg(RECORD).arg(1).arg(&self.key).arg(score).arg(member).ignore();
+        self.tell(&record).await;
     }
 
     /// Lowers a member's score by 1, for callers that do not know the new score. Call it after the transaction has
-    /// committed. If Redis loses the reply, this may run twice; that heals when the list expires.
+    /// committed. The score may be off by one if the list was rebuilt in between, updates arrive in another order or
+    /// Redis loses the reply; that heals when the list expires.
     pub async fn decrement(&self, member: i64) {
         if let Some(score) = self.lock().as_mut().and_then(|list| list.scores.get_mut(&member)) {
             *score -= 1;
@@ -150,11 +151,11 @@ mod tests {
     #[tokio::test]
     async fn is_built_once_and_follows_what_is_noted() {
         let board = Leaderboard::new("test", None);
-        board.note(1, 100).await;
+        board.record(1, 100).await;
         let built = board.first(2, async || Ok(vec![(3, 5), (2, 4), (1, 3)])).await.unwrap();
         assert_eq!(built, [(3, 5), (2, 4)], "what was noted before there was a list is in the database");
         let never = async || panic!("it is there");
-        board.note(1, 6).await;
+        board.record(1, 6).await;
         assert_eq!(board.first(2, never).await.unwrap(), [(1, 6), (3, 5)]);
         board.decrement(3).await;
         board.decrement(9).await;

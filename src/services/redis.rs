@@ -1,6 +1,6 @@
 //! The Redis client (ElastiCache). All requests of a thread share one multiplexed connection, which a pool opens and
 //! checks. A circuit breaker, which the Redis crates lack, keeps requests from waiting for a server that is down. The
-//! keys, except for their prefix, are defined in sessions.rs, limits.rs, cache.rs and leaderboard.rs.
+//! keys, except for their prefix, are defined in sessions.rs, rate_limits.rs, cache.rs and leaderboard.rs.
 
 mod cluster;
 

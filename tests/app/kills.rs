@@ -11,8 +11,8 @@ use crate::support::people::PASSWORD;
 use crate::support::{Browser, MailServer, Program};
 
 /// Number of kills, from TEST_KILLS.
-fn kills(otherwise: usize) -> usize {
-    std::env::var("TEST_KILLS").map_or(otherwise, |number| number.parse().unwrap())
+fn kills(default: usize) -> usize {
+    std::env::var("TEST_KILLS").map_or(default, |number| number.parse().unwrap())
 }
 
 /// A random duration up to this one.
@@ -64,7 +64,11 @@ async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_all_t
         for sign_up in sign_ups {
             answered.extend(sign_up.await.unwrap());
         }
-        window = window.mul_f64(if answered.len() > before { 0.93 } else { 1.1 });
+        window = window.mul_f64(match answered.len() {
+            0 => 1.3,
+            now if now > before => 0.93,
+            _ => 1.1,
+        });
     }
     let emails = "SELECT COALESCE(GROUP_CONCAT(email), '') FROM users";
     let committed = program.database.db_text(emails).await;

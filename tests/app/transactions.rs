@@ -18,20 +18,6 @@ async fn run(other: &mut MySqlConnection, sql: &str) {
     other.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
 }
 
-/// Waits until some connection waits for a lock, which shows as an UPDATE that takes a while.
-/// (information_schema.innodb_trx would show it, but is not refreshed while it is queried often.)
-async fn until_somebody_waits(app: &TestApp) {
-    let start = Instant::now();
-    let updating = "SELECT COUNT(*) FROM information_schema.processlist \
-                    WHERE db = DATABASE() AND info LIKE 'UPDATE users SET follow%'";
-    let mut seen = 0;
-    while seen < 10 {
-        seen = if app.database.db_number(updating).await > 0 { seen + 1 } else { 0 };
-        assert!(start.elapsed() < PATIENCE, "nobody waits");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Waits for a transaction other than `known` that waits for a lock. Returns its id.
 async fn waiting_transaction(app: &TestApp, known: i64) -> i64 {
     let start = Instant::now();
@@ -81,7 +67,7 @@ async fn a_deadlock_is_invisible() {
     run(&mut other, "BEGIN").await;
     run(&mut other, &format!("UPDATE users SET sign_in_epoch = 7 WHERE id >= {}", berta.id)).await;
     let theirs = async {
-        until_somebody_waits(&app).await;
+        waiting_transaction(&app, 0).await;
         // By now ours holds Anna's row (the lower id first) and waits for Berta's.
         run(&mut other, &format!("UPDATE users SET sign_in_epoch = sign_in_epoch WHERE id = {}", anna.id))
             .await;

@@ -82,14 +82,14 @@ async fn the_worker_is_woken_and_does_not_wait_for_its_next_poll() {
     let app = TestApp::start().await;
     let admin = app.db_admin("michael").await;
     let mut browser = app.logged_in(&admin).await;
-    let mut fastest = Duration::MAX;
-    for person in app.db_people(3).await {
+    let mut times = Vec::new();
+    for person in app.db_people(4).await {
         let start = Instant::now();
         browser.delete(&format!("/users/{}", person.id)).await.assert_redirect("/users");
         app.is_removed(&person).await;
-        fastest = fastest.min(start.elapsed());
+        times.push(start.elapsed());
     }
-    assert!(fastest < Duration::from_secs(5), "{fastest:?}");
+    assert!(times[1..].iter().any(|time| *time < Duration::from_secs(5)), "{times:?}");
 }
 
 /// Users are deleted while others follow, post and log in: everybody gets a response, and the counters equal the rows.
