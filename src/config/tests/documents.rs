@@ -16,6 +16,7 @@ fn every_name_that_the_source_asks_for_is_in_the_table() {
         include_str!("../database.rs"),
         include_str!("../listen.rs"),
         include_str!("../mail.rs"),
+        include_str!("../rate_limits.rs"),
         include_str!("../services.rs"),
         include_str!("../ses_password.rs"),
     ];

@@ -48,7 +48,8 @@ fn the_password_is_that_of_the_region_in_the_host_name_or_of_aws_region() -> Tes
 #[test]
 fn what_the_key_contradicts_or_lacks_is_reported_by_name_at_once() {
     let host = "email-smtp.eu-central-1.amazonaws.com";
-    let cases: [(&[(&str, &str)], &[&str]); 11] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: [Case<'_>; 11] = [
         (&[], &[SES_KEY.0]),
         (&[("SMTP_URL", "file:mail"), ("SMTP_RATE", "0")], &[SES_KEY.0, "SMTP_RATE"]),
         (&[("SMTP_URL", "smtps://AKIA:hunter2@email-smtp.eu-central-1.amazonaws.com")], &[SES_KEY.0]),
