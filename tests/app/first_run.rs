@@ -29,18 +29,19 @@ async fn the_first_run_needs_no_settings_and_shows_everything() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut command = Command::new(program());
+    command.env_clear();
     if std::env::var_os("TEST_CARGO_RUN").is_some() {
         clone_into(folder);
         command = Command::new("cargo");
-        command.arg("run");
+        command.arg("run").env_clear();
+        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        // Outside of the folder, so that the next run finds the dependencies built.
+        let target = Path::new(env!("CARGO_BIN_EXE_sample-app")).ancestors().nth(2).unwrap();
+        command.env("CARGO_TARGET_DIR", target.join("first_run"));
     }
-    command.current_dir(folder).env_clear();
-    for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"] {
-        command.envs(std::env::var_os(name).map(|value| (name, value)));
-    }
-    // Outside of the folder, so that the next run finds the dependencies built.
-    let target = Path::new(env!("CARGO_BIN_EXE_sample-app")).ancestors().nth(2).unwrap();
-    command.env("CARGO_TARGET_DIR", target.join("first_run"));
+    command.current_dir(folder);
     let mut serving = Serving::start_patiently(command, std::time::Duration::from_secs(900));
     let ready = serving.wait_for("Sample App is ready: ");
     let url = ready.split("ready: ").nth(1).unwrap().split(' ').next().unwrap().to_owned();

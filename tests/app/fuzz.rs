@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 
 use crate::support::people::PASSWORD;
 use crate::support::program::PATIENCE;
-use crate::support::{Browser, Program, TestDatabase};
+use crate::support::{Browser, Program, TestDatabase, env_number};
 
 /// Mutations per reader and round.
 const CASES: u32 = 120;
@@ -232,10 +232,6 @@ impl Target {
     }
 }
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap())
-}
-
 /// Cookies issued by the application, of every kind that a visitor can get.
 async fn cookies(mut browser: Browser) -> Vec<String> {
     let mut cookies = Vec::new();
@@ -266,7 +262,8 @@ async fn no_input_breaks_a_reader() {
     browser.log_in("michael@example.com", PASSWORD).await;
     let readers = readers(&browser.cookie_header(), &cookies(serving.browser()).await);
 
-    let (until, seed) = (number("FUZZ_SECONDS").map(Duration::from_secs), number("FUZZ_SEED").unwrap_or(1));
+    let (until, seed) =
+        (env_number("FUZZ_SECONDS").map(Duration::from_secs), env_number("FUZZ_SEED").unwrap_or(1));
     let target = Target {
         address: serving.address(),
         database: program.database.clone(),

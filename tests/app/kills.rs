@@ -8,12 +8,7 @@ use std::time::{Duration, Instant};
 use sample_app::models::values::token::random_hex;
 
 use crate::support::people::PASSWORD;
-use crate::support::{Browser, MailServer, Program};
-
-/// Number of kills, from TEST_KILLS.
-fn kills(default: usize) -> usize {
-    std::env::var("TEST_KILLS").map_or(default, |number| number.parse().unwrap())
-}
+use crate::support::{Browser, MailServer, Program, env_number};
 
 /// A random duration up to this one.
 fn moment(window: Duration) -> Duration {
@@ -23,7 +18,7 @@ fn moment(window: Duration) -> Duration {
 
 #[actix_web::test]
 async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_all_the_time() {
-    let kills = kills(40);
+    let kills = env_number("TEST_KILLS").unwrap_or(40);
     let server = MailServer::start();
     let mut program = Program::development().await;
     for (name, value) in server.settings() {
@@ -115,7 +110,7 @@ async fn every_committed_sign_up_has_its_mail_though_the_program_is_killed_all_t
 /// The worker is killed repeatedly during a large deletion.
 #[actix_web::test]
 async fn nothing_is_left_of_a_deleted_person_though_the_program_is_killed_all_the_time() {
-    let kills = kills(10);
+    let kills = env_number("TEST_KILLS").unwrap_or(10);
     let program = Program::development().await;
     program.succeed(&["seed"]);
     let database = &program.database;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::nginx::client_at;
 use crate::support::nginx::{LOAD_BALANCER, Nginx};
 use crate::support::tally::Tally;
-use crate::support::{Browser, Page, Program, app::APP_URL, redis};
+use crate::support::{Browser, Page, Program, app::APP_URL, env_number, redis};
 
 /// Number of concurrent visitors.
 const VISITORS: usize = 8;
@@ -74,13 +74,10 @@ impl Visitor {
     }
 }
 
-fn asked_for(name: &str, otherwise: usize) -> usize {
-    std::env::var(name).map_or(otherwise, |text| text.parse().expect(name))
-}
-
 #[actix_web::test]
 async fn nobody_notices_that_two_instances_are_restarted_in_turn() {
-    let (rounds, requests) = (asked_for("TEST_ROLLING_ROUNDS", 2), asked_for("TEST_ROLLING_REQUESTS", 800));
+    let (rounds, requests) =
+        (env_number("TEST_ROLLING_ROUNDS").unwrap_or(2), env_number("TEST_ROLLING_REQUESTS").unwrap_or(800));
     let folder = tempfile::tempdir().unwrap();
     let sockets =
         ["app.sock", "app-2.sock"].map(|name| UnixListener::bind(folder.path().join(name)).unwrap());

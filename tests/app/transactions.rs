@@ -11,27 +11,10 @@ use sqlx::{AssertSqlSafe, Executor, MySqlConnection};
 
 use crate::support::TestApp;
 use crate::support::people::Person;
-use crate::support::program::PATIENCE;
 
 /// A statement in another program's transaction.
 async fn run(other: &mut MySqlConnection, sql: &str) {
     other.execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))).await.unwrap();
-}
-
-/// Waits for a transaction other than `known` that waits for a lock. Returns its id.
-async fn waiting_transaction(app: &TestApp, known: i64) -> i64 {
-    let start = Instant::now();
-    let waiting = "SELECT CAST(COALESCE(MAX(trx_id), 0) AS SIGNED) FROM information_schema.innodb_trx \
-                   JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id \
-                   WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'";
-    loop {
-        // The server refreshes this table only if nobody has queried it for 0.1 s.
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        match app.database.db_number(waiting).await {
-            id if id != 0 && id != known => return id,
-            _ => assert!(start.elapsed() < PATIENCE, "nobody waits"),
-        }
-    }
 }
 
 async fn assert_counts(app: &TestApp, follows: i64) {
@@ -67,7 +50,7 @@ async fn a_deadlock_is_invisible() {
     run(&mut other, "BEGIN").await;
     run(&mut other, &format!("UPDATE users SET sign_in_epoch = 7 WHERE id >= {}", berta.id)).await;
     let theirs = async {
-        waiting_transaction(&app, 0).await;
+        app.database.db_waiting_transaction("trx_id", 0).await;
         // By now ours holds Anna's row (the lower id first) and waits for Berta's.
         run(&mut other, &format!("UPDATE users SET sign_in_epoch = sign_in_epoch WHERE id = {}", anna.id))
             .await;
@@ -101,8 +84,8 @@ async fn a_lock_that_is_let_go_in_time_is_invisible() {
     let Some((app, anna, berta, mut other)) = with_a_row_held().await else { return };
     let theirs = async {
         // The first lock wait times out after 2 s (db/pool.rs). The row is released during the second.
-        let first = waiting_transaction(&app, 0).await;
-        waiting_transaction(&app, first).await;
+        let first = app.database.db_waiting_transaction("trx_id", 0).await;
+        app.database.db_waiting_transaction("trx_id", first).await;
         run(&mut other, "COMMIT").await;
     };
     let (status, ()) = tokio::join!(follow(&app, &anna, &berta), theirs);

@@ -1,7 +1,5 @@
 //! Removal of a deleted user: invisible after the request, removed by the worker (src/jobs/user_deletion.rs).
 
-use std::time::{Duration, Instant};
-
 use sample_app::db::{Backend, Conn};
 use sample_app::error::Result;
 use sample_app::models::relationship;
@@ -120,22 +118,6 @@ async fn rows_locked(db: &mut Conn) -> Result<i64> {
     db.finish((locked.is_ok(), locked.map_err(Into::into)))
 }
 
-/// Number of row locks of the transaction that waits for one held by `other`.
-async fn rows_locked_by_who_waits(app: &TestApp) -> i64 {
-    let start = Instant::now();
-    loop {
-        // The server refreshes this table only if nobody has queried it for 0.1 s.
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        let sql = "SELECT CAST(COALESCE(MAX(trx_rows_locked), 0) AS SIGNED) FROM information_schema.innodb_trx \
-                   JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id \
-                   WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'";
-        match app.database.db_number(sql).await {
-            0 => assert!(start.elapsed() < Duration::from_secs(30), "nobody waits"),
-            rows => return rows,
-        }
-    }
-}
-
 #[actix_web::test]
 async fn deleting_somebody_locks_only_what_it_changes() {
     let app = TestApp::start().await;
@@ -168,7 +150,7 @@ async fn deleting_somebody_locks_only_what_it_changes() {
     let mut locked = marking.await.unwrap();
     app.app.jobs_wakeup.wake();
     for holder in &mut holders {
-        locked += rows_locked_by_who_waits(&app).await;
+        locked += app.database.db_waiting_transaction("trx_rows_locked", 0).await;
         holder.execute("ROLLBACK").await.unwrap();
     }
     app.is_removed(&lana).await;

@@ -13,7 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 use self::hasher::Hasher;
 use super::validation::{BLANK, FieldErrors, UNUSABLE, has_unusable_characters, too_long};
 use crate::cpu_pool::CpuPool;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Shortest password, in characters.
 pub const MIN: usize = 8;
@@ -72,8 +72,7 @@ impl Passwords {
     /// Argon2id with this much memory in KiB and this many passes. For tests: most of them check no password, and would
     /// spend a third of their time on hashing.
     pub fn with_cost(memory: u32, passes: u32) -> Result<Passwords> {
-        let params = Params::new(memory, passes, 1, None)
-            .map_err(|error| Error::internal(format!("argon2: {error}")))?;
+        let params = Params::new(memory, passes, 1, None).map_err(hasher::failed)?;
         let hasher = Hasher::new(params);
         let nobody = hasher.unmatchable()?.into();
         Ok(Passwords { threads: CpuPool::new(MAX_WAIT)?, hasher, nobody })

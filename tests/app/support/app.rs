@@ -37,19 +37,19 @@ impl TestApp {
 
     /// Starts with these settings added.
     pub async fn start_with(settings: &[(&str, &str)]) -> TestApp {
-        TestApp::start_hashing(cheap_passwords(), settings).await
+        TestApp::start_changed(settings, |_| ()).await
     }
 
     /// Starts with these settings added and with what a password costs in the program.
     pub async fn start_with_full_hashing(settings: &[(&str, &str)]) -> TestApp {
-        TestApp::start_hashing(Passwords::new().unwrap(), settings).await
+        TestApp::start_changed(settings, |app| app.passwords = Passwords::new().unwrap()).await
     }
 
-    async fn start_hashing(passwords: Passwords, settings: &[(&str, &str)]) -> TestApp {
+    async fn start_changed(settings: &[(&str, &str)], change: impl FnOnce(&mut App)) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::create(folder.path()).await;
         let mut app = app_on(&folder, &database, settings);
-        app.passwords = passwords;
+        change(&mut app);
         app.db.migrate().await.unwrap();
         TestApp::serve(app, folder, database).await
     }
@@ -156,13 +156,9 @@ pub fn app_on(folder: &TempDir, database: &TestDatabase, settings: &[(&str, &str
     vars.extend(settings.iter().map(|(name, value)| (name.to_string(), value.to_string())));
     let config = Config::load(&vars).unwrap_or_else(|errors| panic!("{errors}"));
     let mut app = App::new(config, Clock::default()).unwrap();
-    app.passwords = cheap_passwords();
+    // As in the tests of the Rails original, hashing has the least cost, so that a log-in takes no time.
+    app.passwords = Passwords::with_cost(8, 1).unwrap();
     app
-}
-
-/// As in the tests of the Rails original, hashing has the least cost, so that a log-in takes no time.
-fn cheap_passwords() -> Passwords {
-    Passwords::with_cost(8, 1).unwrap()
 }
 
 impl Drop for TestApp {

@@ -2,6 +2,7 @@
 //! random name.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqliteConnection};
 
@@ -58,6 +59,25 @@ impl TestDatabase {
             let mut conn = self.db_connect_sqlite().await;
             sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut conn).await.unwrap();
             HeldRow::Sqlite(conn)
+        }
+    }
+
+    /// Waits until another MySQL transaction waits for a lock, and returns this column of information_schema.innodb_trx
+    /// about it. Goes on while the value is `known`.
+    pub async fn db_waiting_transaction(&self, column: &str, known: i64) -> i64 {
+        let start = Instant::now();
+        let sql = format!(
+            "SELECT CAST(COALESCE(MAX({column}), 0) AS SIGNED) FROM information_schema.innodb_trx \
+             JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id \
+             WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'"
+        );
+        loop {
+            // The server refreshes this table only if nobody has queried it for 0.1 s.
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            match self.db_number(&sql).await {
+                value if value != 0 && value != known => return value,
+                _ => assert!(start.elapsed() < Duration::from_secs(30), "nobody waits"),
+            }
         }
     }
 

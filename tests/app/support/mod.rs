@@ -43,3 +43,8 @@ pub use rsyslog::Rsyslog;
 pub use s3::Bucket;
 pub use server::Server;
 pub use smtp::MailServer;
+
+/// A number that a script sets, such as TEST_KILLS.
+pub fn env_number<T: std::str::FromStr<Err = std::num::ParseIntError>>(name: &str) -> Option<T> {
+    std::env::var(name).ok().map(|text| text.parse().expect(name))
+}

@@ -1,6 +1,7 @@
 //! Argon2id with reused working memory. Allocating and freeing 19 MiB for each password leaves gaps that small
 //! allocations fill, so the heap grows for the next password: 200 concurrent log-ins took 1 GB.
 
+use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
@@ -34,7 +35,7 @@ impl Hasher {
         let mut salt = [0; SALT_BYTES];
         getrandom::fill(&mut salt).map_err(Error::internal)?;
         let hash = self.hash_password_with_params(password.as_bytes(), &salt, self.params.clone());
-        Ok(hash.map_err(|error| Error::internal(format!("argon2: {error}")))?.to_string())
+        Ok(hash.map_err(failed)?.to_string())
     }
 
     /// The PHC string of no password: a random output. Verifying against it costs what verifying any other does.
@@ -43,7 +44,7 @@ impl Hasher {
         getrandom::fill(&mut salt).map_err(Error::internal)?;
         getrandom::fill(&mut output).map_err(Error::internal)?;
         let hash = phc(Algorithm::default(), Version::default(), &self.params, &salt, &output);
-        Ok(hash.map_err(|error| Error::internal(format!("argon2: {error}")))?.to_string())
+        Ok(hash.map_err(failed)?.to_string())
     }
 
     fn spare(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
@@ -78,6 +79,11 @@ impl CustomizedPasswordHasher<PasswordHash> for Hasher {
 
         phc(algorithm, version, params, salt, output)
     }
+}
+
+/// An error of the library, which means a wrong parameter.
+pub(super) fn failed(error: impl Display) -> Error {
+    Error::internal(format!("argon2: {error}"))
 }
 
 fn phc(
