@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use sample_app::models::values::token::random_hex;
+
 use super::program::PATIENCE;
 
 /// Killed on drop.
@@ -65,8 +67,15 @@ pub fn tool(path: &str) -> PathBuf {
     tool
 }
 
+/// Below the kernel's ephemeral ports (as in scripts/services): from those, another test could get the port before the
+/// server that is meant to have it has started.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    loop {
+        let random = u16::from_str_radix(&random_hex::<2>().unwrap(), 16).unwrap();
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", 20_000 + random % 12_000)) {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
 
 fn run(command: &dyn Fn(u16) -> Command, address: SocketAddr) -> Child {
