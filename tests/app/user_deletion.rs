@@ -204,29 +204,27 @@ async fn two_admins_who_delete_each_other_at_once_leave_one() {
 }
 
 /// Runs the real program, as an operator does.
-fn command(app: &TestApp, env: &str, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sample-app"))
-        .args(arguments)
-        .env_clear()
-        .envs([
-            ("APP_ENV", env),
-            ("APP_URL", "https://sample.example"),
-            ("SECRET_KEY_BASE", &"k".repeat(64)),
-            ("DATABASE_URL", &app.database.url),
-            ("DATA_DIR", app.folder.path().to_str().unwrap()),
-            ("REDIS_URL", "memory:"),
-            ("IMAGES_URL", &format!("file:{}", app.folder.path().join("images").display())),
-            ("SMTP_URL", &format!("file:{}", app.folder.path().join("mail").display())),
-        ])
-        .output()
-        .unwrap()
+async fn command(app: &TestApp, env: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sample-app"));
+    command.args(arguments).env_clear().envs([
+        ("APP_ENV", env),
+        ("APP_URL", "https://sample.example"),
+        ("SECRET_KEY_BASE", &"k".repeat(64)),
+        ("DATABASE_URL", &app.database.url),
+        ("DATA_DIR", app.folder.path().to_str().unwrap()),
+        ("REDIS_URL", "memory:"),
+        ("IMAGES_URL", &format!("file:{}", app.folder.path().join("images").display())),
+        ("SMTP_URL", &format!("file:{}", app.folder.path().join("mail").display())),
+    ]);
+    // On another thread: the application's workers run on this one and may be in a transaction.
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap()
 }
 
 #[actix_web::test]
 async fn production_begins_without_people_and_gets_its_admin_by_command() {
     let app = TestApp::start().await;
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 0);
-    let refused = command(&app, "production", &["seed"]);
+    let refused = command(&app, "production", &["seed"]).await;
     assert!(!refused.status.success());
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("only with --force"), "{said}");
@@ -234,13 +232,16 @@ async fn production_begins_without_people_and_gets_its_admin_by_command() {
 
     let (lana, archer) = (app.db_person("lana").await, app.db_unactivated("archer").await);
     for unknown in [archer.email.as_str(), "nobody@example.com", "nonsense"] {
-        assert!(!command(&app, "production", &["admin", "grant", unknown]).status.success(), "{unknown}");
+        assert!(
+            !command(&app, "production", &["admin", "grant", unknown]).await.status.success(),
+            "{unknown}"
+        );
     }
-    let granted = command(&app, "production", &["admin", "grant", "Lana@example.com"]);
+    let granted = command(&app, "production", &["admin", "grant", "Lana@example.com"]).await;
     assert!(granted.status.success(), "{granted:?}");
     let admins = "SELECT COUNT(*) FROM users WHERE admin = TRUE";
     assert_eq!(app.database.db_number(admins).await, 1);
-    let revoked = command(&app, "production", &["admin", "revoke", &lana.email]);
+    let revoked = command(&app, "production", &["admin", "revoke", &lana.email]).await;
     assert!(!revoked.status.success(), "the last one stays");
     assert_eq!(app.database.db_number(admins).await, 1);
 }
