@@ -97,6 +97,13 @@ impl Db {
         conn
     }
 
+    /// Runs `work` on a connection of its own, so that queries which do not need each other's result run at the same
+    /// time. Combine them with `join!`: `try_join!` would drop the others at the first error, and with each its
+    /// connection.
+    pub async fn with_conn<T>(&self, work: impl AsyncFnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+        work(&mut self.conn().await?).await
+    }
+
     async fn checkout(&self) -> Result<Conn> {
         let checkout = async {
             let link = match &self.0.backend {

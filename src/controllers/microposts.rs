@@ -145,7 +145,9 @@ async fn page_it_was_on(current_user: &CurrentUser, from: Option<String>) -> Res
     let mut db = current_user.app.db.conn().await?;
     let posts = match list {
         "/" => Micropost::feed(&mut db, &current_user.user, from).await?,
-        _ => Micropost::by(&mut db, &current_user.user, from).await?,
+        _ => Micropost::written_by(&mut db, current_user.id(), from)
+            .await?
+            .map(|written| written.by(&current_user.user)),
     };
     Ok(if posts.is_past_the_end() { list.to_owned() } else { path })
 }

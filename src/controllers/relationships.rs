@@ -58,13 +58,13 @@ struct Index {
 
 /// GET /users/{id}/following
 pub async fn following(current_user: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
-    let list = async |db: &mut Conn, user: &User| relationship::following(db, user, from).await;
+    let list = async |db: &mut Conn| relationship::following(db, id.0, from).await;
     index(&current_user, id, "Following", "following", list).await
 }
 
 /// GET /users/{id}/followers
 pub async fn followers(current_user: CurrentUser, id: Id, from: PageStart) -> Result<HttpResponse> {
-    let list = async |db: &mut Conn, user: &User| relationship::followers(db, user, from).await;
+    let list = async |db: &mut Conn| relationship::followers(db, id.0, from).await;
     index(&current_user, id, "Followers", "followers", list).await
 }
 
@@ -73,11 +73,12 @@ async fn index(
     id: Id,
     title: &'static str,
     segment: &str,
-    list: impl AsyncFnOnce(&mut Conn, &User) -> Result<Page<Person>>,
+    list: impl AsyncFnOnce(&mut Conn) -> Result<Page<Person>>,
 ) -> Result<HttpResponse> {
-    let mut db = current_user.app.db.conn().await?;
-    let user = User::find_activated(&mut db, id.0).await?;
-    let users = list(&mut db, &user).await?.or_not_found()?;
+    let db = &current_user.app.db;
+    let (user, users) =
+        tokio::join!(db.with_conn(async |db| User::find_activated(db, id.0).await), db.with_conn(list),);
+    let (user, users) = (user?, users?.or_not_found()?);
     let path = format!("/users/{}/{segment}", user.id);
     current_user.render(&Index { layout: current_user.layout(title), title, path, user, users })
 }

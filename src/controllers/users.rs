@@ -40,9 +40,12 @@ struct Index {
 
 /// GET /users
 pub async fn index(current_user: CurrentUser, from: PageStart) -> Result<HttpResponse> {
-    let users = Person::page(&mut current_user.app.db.conn().await?, from).await?.or_not_found()?;
-    let layout = current_user.layout("All users");
-    let most_followed = most_followed::list(&current_user.app, &layout).await?;
+    let (app, layout) = (&current_user.app, current_user.layout("All users"));
+    let (users, most_followed) = tokio::join!(
+        app.db.with_conn(async |db| Person::page(db, from).await),
+        most_followed::list(app, &layout),
+    );
+    let (users, most_followed) = (users?.or_not_found()?, most_followed?);
     current_user.render(&Index { layout, users, most_followed })
 }
 
@@ -61,13 +64,20 @@ struct Show {
 
 /// GET /users/{id}
 pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpResponse> {
-    let mut db = visitor.app.db.conn().await?;
-    let user = User::find_activated(&mut db, id.0).await?;
-    let microposts = Micropost::by(&mut db, &user, from).await?.or_not_found()?;
-    let follow = match &visitor.user {
-        Some(follower) => relationship::find(&mut db, follower.id, user.id).await?,
-        None => None,
+    let db = &visitor.app.db;
+    let follow = async {
+        match &visitor.user {
+            Some(follower) => db.with_conn(async |db| relationship::find(db, follower.id, id.0).await).await,
+            None => Ok(None),
+        }
     };
+    let (user, microposts, follow) = tokio::join!(
+        db.with_conn(async |db| User::find_activated(db, id.0).await),
+        db.with_conn(async |db| Micropost::written_by(db, id.0, from).await),
+        follow,
+    );
+    let (user, follow) = (user?, follow?);
+    let microposts = microposts?.or_not_found()?.map(|written| written.by(&user));
     let draft = visitor
         .draft()
         .filter(|_| visitor.user.as_ref().is_some_and(|author| author.is(user.id)))

@@ -52,8 +52,8 @@ pub struct StoredPicture<'a> {
     pub height: u32,
 }
 
-/// A post whose author is known already.
-struct Written {
+/// A post without its author, whom the caller knows or loads at the same time.
+pub struct Written {
     id: i64,
     content: String,
     picture: Option<String>,
@@ -65,7 +65,7 @@ struct Written {
 row!(Written { id, content, picture, picture_width, picture_height, created_at });
 
 impl Written {
-    fn by(self, user: &User) -> Micropost {
+    pub fn by(self, user: &User) -> Micropost {
         Micropost {
             id: self.id,
             user_id: user.id,
@@ -188,8 +188,8 @@ impl Micropost {
         if execute!(db, count, by, user_id)?.rows == 1 { Ok(()) } else { Err(Error::LogInFirst) }
     }
 
-    /// The posts of one user, newest first.
-    pub async fn by(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
+    /// The posts of one user, newest first; an empty page if there is no such user.
+    pub async fn written_by(db: &mut Conn, user_id: i64, from: PageStart) -> Result<Page<Written>> {
         let Key { at, id } = from.newest();
         let rows = fetch_all!(
             db,
@@ -198,15 +198,14 @@ impl Micropost {
                 from_newest!("created_at", "id"),
                 " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
             ),
-            user.id,
+            user_id,
             at,
             at,
             id,
             from.limit(),
             from.offset(),
         )?;
-        let page = from.of(rows, |written: &Written| Key { at: written.created_at, id: written.id });
-        Ok(page.map(|written| written.by(user)))
+        Ok(from.of(rows, |written: &Written| Key { at: written.created_at, id: written.id }))
     }
 }
 

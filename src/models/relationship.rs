@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 
 use super::person::Person;
 use super::timeline;
-use super::user::User;
 use super::values::page::{Key, Page, PageStart};
 use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
@@ -75,21 +74,28 @@ pub async fn unfollow(db: &Db, id: i64, follower_id: i64) -> Result<i64> {
 }
 
 /// Adjusts the counts of both users. Neither may be deleted, and the followed one must be activated. Runs before the
-/// follow itself changes, and updates the lower id first: that way all transactions take the same locks in the same
-/// order.
+/// follow itself changes, and locks the lower id first, as the primary key is read: that way all transactions take the
+/// same locks in the same order.
 async fn count(db: &mut Conn, follower_id: i64, followed_id: i64, by: i64) -> Result<()> {
-    let following =
-        "UPDATE users SET following_count = following_count + ? WHERE id = ? AND deleted_at IS NULL";
-    let followers = "UPDATE users SET followers_count = followers_count + ? \
-                     WHERE id = ? AND deleted_at IS NULL AND activated_at IS NOT NULL";
-    let mut updates = [(follower_id, following), (followed_id, followers)];
-    updates.sort();
-    for (id, update) in updates {
-        if execute!(db, update, by, id)?.rows == 0 {
-            return Err(if id == follower_id { Error::LogInFirst } else { Error::NotFound });
-        }
+    let counted = execute!(
+        db,
+        "UPDATE users SET following_count = following_count + CASE WHEN id = ? THEN ? ELSE 0 END, \
+         followers_count = followers_count + CASE WHEN id = ? THEN ? ELSE 0 END \
+         WHERE id IN (?, ?) AND deleted_at IS NULL AND (id = ? OR activated_at IS NOT NULL)",
+        follower_id,
+        by,
+        followed_id,
+        by,
+        follower_id,
+        followed_id,
+        follower_id,
+    )?;
+    if counted.rows == 2 {
+        return Ok(());
     }
-    Ok(())
+    let follower: Option<(i64,)> =
+        fetch_optional!(db, "SELECT id FROM users WHERE id = ? AND deleted_at IS NULL", follower_id)?;
+    Err(if follower.is_none() { Error::LogInFirst } else { Error::NotFound })
 }
 
 /// A page of users through their follows, latest first. `STRAIGHT_JOIN` and the index hint make MySQL and MariaDB read
@@ -110,12 +116,12 @@ macro_rules! select_follows {
     };
 }
 
-/// The users whom `user` follows, latest first.
-pub async fn following(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Person>> {
+/// The users whom a user follows, latest first.
+pub async fn following(db: &mut Conn, user_id: i64, from: PageStart) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
         select_follows!("follower_id", "followed_id"),
-        user.id,
+        user_id,
         from.id_or(i64::MAX),
         from.limit(),
         from.offset(),
@@ -123,12 +129,12 @@ pub async fn following(db: &mut Conn, user: &User, from: PageStart) -> Result<Pa
     Ok(from.of(rows, Follow::key).map(Follow::other))
 }
 
-/// The followers of `user`, latest first.
-pub async fn followers(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Person>> {
+/// The followers of a user, latest first.
+pub async fn followers(db: &mut Conn, user_id: i64, from: PageStart) -> Result<Page<Person>> {
     let rows = fetch_all!(
         db,
         select_follows!("followed_id", "follower_id"),
-        user.id,
+        user_id,
         from.id_or(i64::MAX),
         from.limit(),
         from.offset(),

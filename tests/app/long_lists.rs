@@ -248,9 +248,9 @@ async fn a_page_costs_what_the_first_one_does_at_any_depth() {
         loop {
             let (cost, next): (i64, Option<Key>) = match list {
                 0 => cost!(conn, Listed::page(&mut conn, from)),
-                1 => cost!(conn, relationship::following(&mut conn, &user, from)),
-                2 => cost!(conn, relationship::followers(&mut conn, &user, from)),
-                3 => cost!(conn, Micropost::by(&mut conn, &user, from)),
+                1 => cost!(conn, relationship::following(&mut conn, user.id, from)),
+                2 => cost!(conn, relationship::followers(&mut conn, user.id, from)),
+                3 => cost!(conn, Micropost::written_by(&mut conn, user.id, from)),
                 _ => cost!(conn, Micropost::feed(&mut conn, &user, from)),
             };
             costs.push(cost);

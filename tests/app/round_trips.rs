@@ -1,4 +1,5 @@
-//! Statements per page. Each is a round trip to the database, about 1 ms on AWS, and they run one after the other.
+//! Statements per page. Each is a round trip to the database, about 1 ms on AWS. scripts/bench measures how many of them a
+//! visitor waits for, as some run at the same time.
 
 use crate::support::TestApp;
 
@@ -30,12 +31,44 @@ async fn of_a_follow_and_an_unfollow() {
         browser.delete(&format!("/relationships/{id}")).await.assert_redirect(&profile);
         unfollows.push(statements(&app) - before);
     }
-    assert_eq!(
-        fewest(&follows),
-        8,
-        "current user, BEGIN, both counts, INSERT, number of followers, timeline, COMMIT"
-    );
-    assert_eq!(fewest(&unfollows), 8, "current user, BEGIN, SELECT, both counts, DELETE, timeline, COMMIT");
+    let statements = "current user, BEGIN, both counts, INSERT, number of followers, timeline, COMMIT";
+    assert_eq!(fewest(&follows), 7, "{statements}");
+    assert_eq!(fewest(&unfollows), 7, "current user, BEGIN, SELECT, both counts, DELETE, timeline, COMMIT");
+}
+
+#[actix_web::test]
+async fn of_a_post() {
+    let app = TestApp::start().await;
+    let mut browser = app.logged_in(&app.db_person("anna").await).await;
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        let before = statements(&app);
+        browser.post("/microposts", &[("micropost[content]", "A post")]).await.assert_redirect("/");
+        counts.push(statements(&app) - before);
+    }
+    assert_eq!(fewest(&counts), 6, "current user, BEGIN, count, INSERT, timeline, COMMIT");
+}
+
+#[actix_web::test]
+async fn of_the_pages_that_only_read() {
+    let app = TestApp::start().await;
+    let (anna, berta) = (app.db_person("anna").await, app.db_person("berta").await);
+    let mut browser = app.logged_in(&anna).await;
+    let profile = format!("/users/{}", berta.id);
+    for (path, expected, names) in [
+        ("/help".to_owned(), 1, "current user"),
+        ("/".to_owned(), 2, "current user, feed"),
+        (format!("{profile}/followers"), 3, "current user, user, followers"),
+        (profile, 4, "current user, user, posts, follow"),
+    ] {
+        let mut counts = Vec::new();
+        for _ in 0..5 {
+            let before = statements(&app);
+            assert_eq!(browser.get(&path).await.status, 200, "{path}");
+            counts.push(statements(&app) - before);
+        }
+        assert_eq!(fewest(&counts), expected, "{path}: {names}");
+    }
 }
 
 #[actix_web::test]
