@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sample_app::routes;
 
@@ -41,7 +42,7 @@ fn is_there(path: &str) -> bool {
 
 #[test]
 fn every_path_in_the_documents_is_there() {
-    for name in ["README.md", "ARCHITECTURE.md", "SECURITY.md", "docs/asvs.md"] {
+    for name in ["README.md", "ARCHITECTURE.md", "SECURITY.md", "docs/asvs.md", "docs/capacity.md"] {
         let text = read(name);
         let paths: Vec<_> = code(&text).into_iter().filter(|code| is_path(code)).collect();
         let lost: Vec<_> = paths.iter().filter(|path| !is_there(path)).collect();
@@ -178,6 +179,19 @@ async fn every_command_in_the_documents_exists() {
             .map(|script| std::os::unix::fs::PermissionsExt::mode(&script.permissions()));
         assert!(mode.is_ok_and(|mode| mode & 0o111 != 0), "scripts/{name} is no program");
     }
+}
+
+/// The tables of docs/capacity.md are calculated, from inputs of which some stand in the document itself.
+#[test]
+fn the_tables_of_capacity_are_what_its_calculation_prints() {
+    let done = Command::new("python3").arg(root().join("benches/capacity.py")).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let printed = String::from_utf8(done.stdout).unwrap();
+    assert!(printed.contains("| 100,000,000 |"), "{printed}");
+    let text = read("docs/capacity.md");
+    let (_, rest) = text.split_once("<!-- printed by benches/capacity.py -->\n").unwrap();
+    let (shown, _) = rest.split_once("<!-- end of what it prints -->\n").unwrap();
+    assert!(shown == printed, "run: python3 benches/capacity.py --write\n{printed}");
 }
 
 /// The application also serves the documents as pages, with the same contents as in the repository.
