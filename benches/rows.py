@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import extras
+import overload
 from load import Load, form, multipart
 
 ADMIN = ("example@railstutorial.org", "foobar")
@@ -109,6 +110,9 @@ def table(photo):
                other=replace(log_in(*small(1)), connections=32)),
         writes("page as 1,000 log in", "small", page("/users/1", *POSTS), measured_by=extras.flood, times=2,
                other=replace(log_in(*small(1)), connections=1000)),
+        writes("ten times the load", "small", page("/", *POSTS, visitor=ADMIN), measured_by=overload.measure),
+        writes("the same, slow database", "small", page("/", *POSTS, visitor=ADMIN),
+               measured_by=partial(overload.measure, slow=True)),
         writes("memory after posts", "small", measured_by=extras.loaded_memory),
         reads("feed of 50", "large", few, bare=bare),
         reads("feed of 5,000", "large", deep("/", POSTS, reader=1), bare=bare, other=few, times=1.5, note="aim 1.3"),

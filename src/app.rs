@@ -25,6 +25,7 @@ use crate::telemetry::logs::Logs;
 use crate::telemetry::request_metrics::RequestMetrics;
 use crate::tls;
 use crate::web::cookies::Cookies;
+use crate::web::middleware::admission::Admission;
 use crate::web::middleware::security_headers::Headers;
 
 /// The shared state of all handlers and workers.
@@ -57,6 +58,7 @@ pub struct App {
     pub picture_decoder: PictureDecoder,
     pub cookies: Cookies,
     pub headers: Headers,
+    pub admission: Admission,
     stopping: AtomicBool,
 }
 
@@ -85,6 +87,7 @@ impl App {
             passwords: Passwords::new()?,
             picture_decoder: PictureDecoder::new()?,
             headers: Headers::new(&config),
+            admission: Admission::new()?,
             stopping: AtomicBool::new(false),
             config,
         })

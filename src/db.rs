@@ -6,6 +6,7 @@
 mod conn;
 mod migrate;
 mod pool;
+mod shortest_wait;
 mod transaction;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::telemetry::call_stats::CallStats;
 use crate::thread_local_pool::ThreadLocalPool;
 use deadpool::Status;
 use pool::{MYSQL_PER_THREAD, MySqlConnections, Pool, Renewal, SqliteConnections};
+use shortest_wait::ShortestWait;
 
 /// Upper bound for a checkout. Each idle connection to a frozen server takes 1 s to fail its ping; without a bound, one
 /// checkout could wait for all of them in turn.
@@ -34,6 +36,7 @@ pub struct Db(Arc<Inner>);
 struct Inner {
     backend: Pools,
     call_stats: CallStats,
+    shortest_wait: ShortestWait,
     address: String,
 }
 
@@ -58,7 +61,8 @@ impl Db {
                 (Pools::MySql { pools, renewal }, mysql.to_string())
             }
         };
-        Ok(Db(Arc::new(Inner { backend, call_stats: CallStats::default(), address })))
+        let (call_stats, shortest_wait) = (CallStats::default(), ShortestWait::default());
+        Ok(Db(Arc::new(Inner { backend, call_stats, shortest_wait, address })))
     }
 
     /// The product name, for messages.
@@ -90,7 +94,10 @@ impl Db {
     /// is free or can be opened in time.
     pub async fn conn(&self) -> Result<Conn> {
         let start = Instant::now();
+        let (demand, max) = self.demand();
         let conn = self.checkout().await;
+        // Opening a connection takes time, too, and says nothing about a queue.
+        self.0.shortest_wait.record(if demand >= max { start.elapsed() } else { Duration::ZERO });
         if let Err(error) = &conn {
             self.0.call_stats.record(start.elapsed(), Some(error));
         }
@@ -102,6 +109,23 @@ impl Db {
     /// connection.
     pub async fn with_conn<T>(&self, work: impl AsyncFnOnce(&mut Conn) -> Result<T>) -> Result<T> {
         work(&mut self.conn().await?).await
+    }
+
+    /// How many hold or want one of this thread's connections, and how many there may be.
+    fn demand(&self) -> (usize, usize) {
+        let status = match &self.0.backend {
+            Pools::Sqlite(pool) => Some(pool.status()),
+            Pools::MySql { pools, .. } => pools.local().ok().map(Pool::status),
+        };
+        status.map_or((0, 1), |pool| (pool.size.saturating_sub(pool.available) + pool.waiting, pool.max_size))
+    }
+
+    /// The shortest wait for a connection on this thread since the last call, which was `since` ago. If nobody got
+    /// one and somebody waits, it is at least as long.
+    pub fn take_shortest_wait(&self, since: Duration) -> Duration {
+        let (demand, max) = self.demand();
+        let none = if demand > max { since } else { Duration::ZERO };
+        self.0.shortest_wait.take().unwrap_or(none)
     }
 
     async fn checkout(&self) -> Result<Conn> {

@@ -1,5 +1,6 @@
 //! Every route, in the order of the Rails sample's routes. tests/app/routes.rs checks the list.
 
+use actix_web::dev::ServiceRequest;
 use actix_web::guard;
 use actix_web::http::header::ALLOW;
 use actix_web::middleware::from_fn;
@@ -13,18 +14,22 @@ use crate::controllers::{
 };
 use crate::error::{Error, Result};
 use crate::web::form::Form;
+use crate::web::middleware::admission::controller::Class;
 use crate::web::middleware::authentication::authenticate;
 use crate::web::middleware::run_detached::run_detached;
 
 /// Writes the tables below twice: as data, and as actix's configuration.
 macro_rules! routes {
     (
-        authenticated { $($path:literal => $($verb:ident $handler:path),+;)+ }
+        authenticated { $($path:literal => $($verb:ident $(($class:ident))? $handler:path),+;)+ }
         anonymous { $($public_path:literal => $($public_verb:ident $public_handler:path),+;)+ }
     ) => {
         /// Verb and path of every route.
         pub const TABLE: &[(&str, &str)] =
             &[$($((stringify!($verb), $path)),+,)+ $($((stringify!($public_verb), $public_path)),+),+];
+
+        /// The routes that read and have a class.
+        const CLASSES: &[(&str, Class)] = &[$($($(($path, Class::$class),)?)+)+];
 
         pub fn configure(config: &mut ServiceConfig) {
             $(
@@ -51,9 +56,10 @@ macro_rules! resource {
 }
 
 routes! {
+    // GET(List), GET(Profile): see `class_of`.
     // web/middleware/authentication.rs looks up the session or the remembered device.
     authenticated {
-        "/"                                 => GET static_pages::home;
+        "/"                                 => GET(List) static_pages::home;
         "/help"                             => GET static_pages::help;
         "/about"                            => GET static_pages::about;
         "/contact"                          => GET static_pages::contact;
@@ -61,12 +67,12 @@ routes! {
         "/login"                            => GET sessions::new, POST sessions::create;
         "/logout"                           => GET form_addresses::show, DELETE sessions::destroy;
         "/other_sessions"                   => GET form_addresses::show, DELETE other_sessions::destroy;
-        "/users"                            => GET users::index, POST users::create;
-        "/users/{id}"                       => GET users::show, PATCH users::update, DELETE users::destroy;
-        "/users/{id}/edit"                  => GET users::edit;
-        "/users/{id}/delete"                => GET users::delete;
-        "/users/{id}/following"             => GET relationships::following;
-        "/users/{id}/followers"             => GET relationships::followers;
+        "/users"                            => GET(List) users::index, POST users::create;
+        "/users/{id}"                       => GET(Profile) users::show, PATCH users::update, DELETE users::destroy;
+        "/users/{id}/edit"                  => GET(Profile) users::edit;
+        "/users/{id}/delete"                => GET(Profile) users::delete;
+        "/users/{id}/following"             => GET(List) relationships::following;
+        "/users/{id}/followers"             => GET(List) relationships::followers;
         "/account_activations"              => GET form_addresses::show, POST account_activations::create;
         "/account_activations/new"          => GET account_activations::new;
         "/account_activations/{token}"      => GET account_activations::show, PATCH account_activations::update;
@@ -86,12 +92,12 @@ routes! {
         "/email_restores/{token}/edit/"     => GET email_restores::edit;
         "/microposts"                       => GET form_addresses::show, POST microposts::create;
         "/microposts/{id}"                  => DELETE microposts::destroy;
-        "/microposts/{id}/delete"           => GET microposts::delete;
+        "/microposts/{id}/delete"           => GET(Profile) microposts::delete;
         "/relationships"                    => GET form_addresses::show, POST relationships::create;
         "/relationships/{id}"               => GET form_addresses::show, DELETE relationships::destroy;
-        "/admin/outbox"                     => GET outbox::index, PATCH outbox::update_all;
+        "/admin/outbox"                     => GET(List) outbox::index, PATCH outbox::update_all;
         "/admin/outbox/{id}"                => GET form_addresses::show, PATCH outbox::update;
-        "/admin/suppressions"               => GET suppressions::index;
+        "/admin/suppressions"               => GET(List) suppressions::index;
         "/admin/suppressions/{id}"          => GET form_addresses::show, DELETE suppressions::destroy;
         "/inbox"                            => GET inbox::index;
         "/inbox/{name}"                     => GET inbox::show;
@@ -111,6 +117,29 @@ routes! {
         "/LICENSE"                          => GET documents::license;
         "/livez"                            => GET health::livez;
         "/readyz"                           => GET health::readyz;
+    }
+}
+
+/// What an overloaded worker refuses, in which order. Whatever changes something is last; the table above says what is
+/// first. All else costs no more than a refusal, or is a health check.
+pub fn class_of(req: &ServiceRequest) -> Option<Class> {
+    if !req.method().is_safe() {
+        return Some(Class::Write);
+    }
+    // The decoded path, which actix's router matches, too.
+    let path = req.match_info().unprocessed();
+    CLASSES.iter().find(|(pattern, _)| matches(pattern, path)).map(|&(_, class)| class)
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(part)) if wanted == part || (wanted.starts_with('{') && !part.is_empty()) => {
+            }
+            _ => return false,
+        }
     }
 }
 

@@ -3,15 +3,16 @@
 mod connection;
 mod listener;
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{Server, ServerHandle, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Server, ServerHandle, Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, get};
 use actix_web::{HttpServer, rt};
+use futures_util::future::Either;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -23,7 +24,10 @@ use crate::jobs;
 use crate::jobs::worker::Worker;
 use crate::mail;
 use crate::mail::request_worker::RequestWorker;
-use crate::web::middleware::{error_pages, host_mismatch, request_log, same_origin, security_headers};
+use crate::routes;
+use crate::web::middleware::{
+    admission, error_pages, host_mismatch, request_log, same_origin, security_headers,
+};
 use crate::web::{cookies, form};
 
 /// Time-out for a request's head, against slow senders.
@@ -154,6 +158,11 @@ pub fn build_app(
         .wrap(from_fn(cookies::write_cookies))
         .wrap(from_fn(security_headers::add_security_headers))
         .wrap(from_fn(request_log::log_request))
+        // Not `from_fn`, which would box the future of every request.
+        .wrap_fn(|req, service| match admission::refusal(&req, routes::class_of(&req)) {
+            Some(refusal) => Either::Left(ready(Ok(req.into_response(refusal)))),
+            None => Either::Right(service.call(req)),
+        })
 }
 
 impl Running {

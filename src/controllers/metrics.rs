@@ -20,6 +20,11 @@ struct Calls {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Lines {
     outcome: &'static str,
 }
@@ -31,6 +36,7 @@ pub async fn show(app: Data<App>) -> Result<HttpResponse> {
     process_metrics::register(&mut registry);
     let own = registry.sub_registry_with_prefix("sample_app");
     calls(&app, own);
+    refused(&app, own);
     let (used, max) = app.db.in_use();
     gauge(own, "database_connections_in_use", "Connections of the pool in use", used as u64);
     gauge(own, "database_connections_max", "Connections that the pool may have", max as u64);
@@ -57,6 +63,15 @@ fn calls(app: &App, registry: &mut Registry) {
         }
     }
     registry.register("service_calls", "Calls to each service by result", calls);
+}
+
+fn refused(app: &App, registry: &mut Registry) {
+    let refused = Family::<Refused, Counter>::default();
+    for (class, count) in app.admission.refused() {
+        refused.get_or_create(&Refused { class }).inc_by(count);
+    }
+    let help = "Requests refused because of overload, by class; http_requests does not count them";
+    registry.register("refused_requests", help, refused);
 }
 
 fn log_lines(app: &App, registry: &mut Registry) {

@@ -1,5 +1,6 @@
 //! Middleware. server.rs and routes.rs apply it.
 
+pub mod admission;
 pub mod authentication;
 pub mod error_pages;
 pub mod host_mismatch;

@@ -114,8 +114,8 @@ async fn a_busy_sqlite_delays_writers_and_not_readers() {
     every_connection_answers(&app, anna.id).await;
 }
 
-/// An application that reaches its database through a network that can freeze.
-async fn behind_a_proxy() -> Option<(TestApp, Proxy, i64)> {
+/// An application that reaches its database through a network that can freeze and be slow.
+pub async fn behind_a_proxy(settings: &[(&str, &str)]) -> Option<(TestApp, Proxy, i64)> {
     let folder = tempfile::tempdir().unwrap();
     let database = TestDatabase::create(folder.path()).await;
     if !database.is_mysql_or_says("there is no network to a file") {
@@ -124,7 +124,8 @@ async fn behind_a_proxy() -> Option<(TestApp, Proxy, i64)> {
     let server = database.url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
     let proxy = Proxy::to(server.clone());
     let url = database.url.replace(&server, &proxy.address.to_string());
-    let app = TestApp::start_on(folder, database, &[("DATABASE_URL", &url), ("LIMITS", "off")]).await;
+    let settings = [settings, &[("DATABASE_URL", url.as_str()), ("LIMITS", "off")]].concat();
+    let app = TestApp::start_on(folder, database, &settings).await;
     app.app.db.migrate().await.unwrap();
     let anna = app.db_person("anna").await;
     Some((app, proxy, anna.id))
@@ -133,7 +134,7 @@ async fn behind_a_proxy() -> Option<(TestApp, Proxy, i64)> {
 /// A connection that waits for a response is given up after ANSWER_TIMEOUT (db/conn.rs).
 #[actix_web::test]
 async fn a_frozen_server_is_a_503_in_time_and_comes_back_by_itself() {
-    let Some((app, proxy, id)) = behind_a_proxy().await else { return };
+    let Some((app, proxy, id)) = behind_a_proxy(&[]).await else { return };
     let path = format!("/users/{id}");
     assert_eq!(app.browser().get(&path).await.status, 200);
     for round in 0..3 {

@@ -65,6 +65,7 @@ mod nginx_visitors;
 mod observatory;
 mod origin;
 mod outbox;
+mod overload;
 mod password_resets;
 mod passwords;
 mod picture_deletions;

@@ -25,6 +25,9 @@ use crate::web::visitor::Visitor;
 /// Retry-After for an overload or an unavailable service, in seconds.
 pub const RETRY_SECONDS: u64 = 5;
 
+/// What a visitor reads who meets a full queue.
+const OVERLOAD: &str = "Too many people are here at the moment. Please wait a few seconds and try again.";
+
 #[derive(Template)]
 #[template(path = "shared/error.html")]
 struct ErrorPage {
@@ -94,10 +97,7 @@ fn answer(app: Data<App>, req: &HttpRequest, error: &Error) -> HttpResponse {
             let explanation = too_often(app.clock.now(), *retry_after);
             with_retry_after(page(app, req, status, &explanation), *retry_after)
         }
-        Error::Busy => {
-            let sentence = "Too many people are here at the moment. Please wait a few seconds and try again.";
-            with_retry_after(page(app, req, status, sentence), RETRY_SECONDS)
-        }
+        Error::Busy => with_retry_after(page(app, req, status, OVERLOAD), RETRY_SECONDS),
         Error::Unavailable(_) => {
             with_retry_after(page(app, req, status, &explanation(req, status)), RETRY_SECONDS)
         }
@@ -154,18 +154,28 @@ pub fn for_proxies() -> Result<Vec<(u16, String)>> {
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::GATEWAY_TIMEOUT,
     ]
-    .map(|status| Ok((status.as_u16(), for_anybody(status, String::new())?)))
+    .map(|status| Ok((status.as_u16(), for_anybody(status, &for_unknown(status), String::new())?)))
     .into_iter()
     .collect()
 }
 
-fn for_anybody(status: StatusCode, request_id: String) -> Result<String> {
+/// HTML of the page for requests that an overloaded worker refuses, without a request id.
+pub fn for_overload() -> Result<String> {
+    for_anybody(StatusCode::SERVICE_UNAVAILABLE, OVERLOAD, String::new())
+}
+
+/// What a page says that does not know the request.
+fn for_unknown(status: StatusCode) -> String {
+    format!("{}{}", sentence(status), uncertain(status))
+}
+
+fn for_anybody(status: StatusCode, explanation: &str, request_id: String) -> Result<String> {
     let heading = heading(status);
     let page = ErrorPage {
         layout: Layout::for_anybody(heading),
         status: status.as_u16(),
         heading,
-        explanation: format!("{}{}", sentence(status), uncertain(status)),
+        explanation: explanation.to_owned(),
         request_id,
         errors: FieldErrors::default(),
         draft: None,
@@ -175,7 +185,7 @@ fn for_anybody(status: StatusCode, request_id: String) -> Result<String> {
 
 /// The complete response, head and body, to a request that the HTTP parser rejected.
 pub fn for_rejected(app: &App, status: StatusCode, id: RequestId) -> Vec<u8> {
-    let body = for_anybody(status, id.as_str().to_owned()).unwrap_or_default();
+    let body = for_anybody(status, &for_unknown(status), id.as_str().to_owned()).unwrap_or_default();
     let mut response = format!("HTTP/1.1 {status}\r\nx-request-id: {}\r\n", id.as_str()).into_bytes();
     for (name, value) in app.headers.iter() {
         response.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());

@@ -1,5 +1,6 @@
 //! Security headers on every response (ASVS 3.4; OWASP HTTP Headers Cheat Sheet).
 
+use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
@@ -65,14 +66,20 @@ pub async fn add_security_headers(
 ) -> actix_web::Result<ServiceResponse<BoxBody>> {
     let app = req.app_data::<Data<App>>().cloned();
     let mut res = next.call(req).await?;
-    if app.as_ref().is_some_and(|app| app.is_stopping()) {
-        // Otherwise a proxy could send its next request, perhaps a form, on a connection that is about to close.
-        res.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-    }
-    for (name, value) in app.iter().flat_map(|app| app.headers.iter()) {
-        if !res.headers().contains_key(name) {
-            res.headers_mut().insert(name.clone(), value.clone());
-        }
+    if let Some(app) = app {
+        add_to(&app, res.response_mut());
     }
     Ok(res)
+}
+
+pub fn add_to(app: &App, response: &mut HttpResponse) {
+    if app.is_stopping() {
+        // Otherwise a proxy could send its next request, perhaps a form, on a connection that is about to close.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    for (name, value) in app.headers.iter() {
+        if !response.headers().contains_key(name) {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
 }
