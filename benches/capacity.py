@@ -50,7 +50,6 @@ MEASURED = {
     "entry": Input(33, "us", "CPU of MariaDB for each feed that a post is written to (a)"),
     "fanout_on_read": Input(2.1, "times", "the CPU of a feed, if the reader follows authors with fan-out on read (a)"),
     "fanout_author": Input(0.41, "times", "the CPU of a feed, added by each of these who has 300 posts (a)"),
-    "scan": Input(3.2, "us", "CPU of MariaDB a person, to find the most followed: 320 ms for 100,000 (a)"),
     "deletion": Input(560, "us", "of the worker a follower, to delete somebody: 28 s for 50,000, section below"),
     "users": Input(481, "bytes", "a row of `users` with its indexes (a)"),
     "remembered_devices": Input(358, "bytes", "a row of `remembered_devices` (a)"),
@@ -262,7 +261,6 @@ def walls() -> str:
     """All needs but the fixed ones are in proportion to the people, so each limit is a number of people."""
     one = Load(1_000_000)
     filled = {  # by a million people
-        "the search for the most followed takes 2.5 s, the limit of a statement": VALUES["scan"] / 2.5,
         f"the newest pages of the feeds fill {VALUES['server_memory']} GiB of memory": one.for_memory,
         "`timeline_entries` is 16 TB after a year, RDS's limit of a table": one.bytes["timeline_entries"] / (16 * TB),
         "the database is 128 TiB after a year, Aurora's limit of a cluster": one.db_bytes / (128 * TIB),

@@ -227,6 +227,25 @@ macro_rules! cost {
 }
 
 #[actix_web::test]
+async fn the_most_followed_are_found_without_reading_everybody() {
+    let app = TestApp::start().await;
+    if !app.database.is_mysql_or_says("it does not count the rows that it reads") {
+        return;
+    }
+    let last = app.db_people(200).await.pop().unwrap();
+    app.database.db_execute("UPDATE users SET followers_count = id, activated_at = created_at").await;
+    app.database.db_execute("ANALYZE TABLE users").await;
+    let mut conn = app.app.db.conn().await.unwrap();
+    let before = rows_read(&mut conn).await;
+    let asking = rows_read(&mut conn).await - before;
+    let before = rows_read(&mut conn).await;
+    let most = User::most_followed(&mut conn, 10).await.unwrap();
+    let cost = rows_read(&mut conn).await - before - asking;
+    assert_eq!((most.len(), most[0].0), (10, last.id));
+    assert!(cost <= 20, "{cost} rows read");
+}
+
+#[actix_web::test]
 async fn a_page_costs_what_the_first_one_does_at_any_depth() {
     let app = TestApp::start().await;
     if !app.database.is_mysql_or_says("it does not count the rows that it reads") {
