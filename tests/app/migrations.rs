@@ -83,9 +83,11 @@ async fn of_many_migrations_at_once_one_works_and_the_others_wait() {
 
 /// The first connection to a new SQLite file switches it to WAL, and SQLite's busy time-out does not apply to that.
 #[actix_web::test]
-async fn fifty_that_open_a_new_database_at_once_all_succeed() {
+async fn all_that_open_a_new_database_at_once_succeed() {
     let empty = Empty::create().await;
-    let starts: Vec<_> = (0..50).map(|_| empty.open()).collect();
+    // A server takes a while for each sign-in over TLS, and none may wait for more than 2.7 s.
+    let count = if empty.database.is_mysql() { 10 } else { 50 };
+    let starts: Vec<_> = (0..count).map(|_| empty.open()).collect();
     let opened = futures_util::future::join_all(starts.iter().map(|db| db.conn())).await;
     for opened in opened {
         drop(opened.unwrap());
