@@ -5,10 +5,10 @@ mod services;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use self::services::{SERVICES, Service};
+pub use self::services::{Service, services};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config};
-use crate::db::Db;
+use crate::db::{Db, Reader};
 use crate::error::Result;
 use crate::jobs::Wakeup;
 use crate::mail::mailer::Mailer;
@@ -33,6 +33,8 @@ pub struct App {
     pub config: Config,
     pub clock: Clock,
     pub db: Db,
+    /// A replica for pages that may be a moment old, if one is configured.
+    pub reader: Option<Reader>,
     /// Sessions of logged-in users.
     pub sessions: Sessions,
     /// Rate limits.
@@ -67,10 +69,13 @@ impl App {
     pub fn new(config: Config, clock: Clock) -> Result<App> {
         tls::install();
         let redis = Redis::from_config(&config)?;
+        let db = Db::open(&config.database)?;
+        let reader = config.database_reader.as_ref().map(|reader| Reader::open(reader, db.clone()));
         Ok(App {
             cookies: Cookies::new(&config, clock.clone()),
             clock,
-            db: Db::open(&config.database)?,
+            db,
+            reader: reader.transpose()?,
             sessions: Sessions::new(redis.clone()),
             limits: Limits::new(redis.clone(), config.limit_numbers.clone()),
             cache: Cache::new(redis.clone()),

@@ -52,6 +52,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Users, microposts, relationships, outbox.
     pub database: Database,
+    /// A replica of the database, for pages that may be a moment old.
+    pub database_reader: Option<MySql>,
     /// Sessions and cache.
     pub redis: Redis,
     /// Authorities that sign the certificate of Redis, as a PEM file; else the system's.
@@ -138,6 +140,7 @@ impl Config {
         let secret = secret_key_base(r);
         let data_dir = r.text("DATA_DIR").map_or_else(|| PathBuf::from("var"), PathBuf::from);
         let database = database::database(r, &data_dir);
+        let database_reader = database::reader(r, database.as_ref());
         let redis = services::redis(r);
         let redis_ca_file = r.text("REDIS_CA_FILE").map(PathBuf::from);
         if redis_ca_file.is_some() && redis.as_ref().is_some_and(|redis| !redis.has_tls()) {
@@ -202,6 +205,7 @@ impl Config {
             secret_key_base,
             data_dir,
             database,
+            database_reader,
             redis,
             redis_ca_file,
             redis_cluster,

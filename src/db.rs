@@ -6,8 +6,11 @@
 mod conn;
 mod migrate;
 mod pool;
+mod position;
+mod reader;
 mod shortest_wait;
 mod transaction;
+mod writes;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,11 +19,15 @@ pub use conn::{Backend, Conn, ExecResult};
 pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, row, with_backend};
 pub use migrate::MIGRATE_LOCK_TIMEOUT;
 pub use pool::NeedsTls;
+pub use position::Position;
+pub use reader::{MAX_LAG, Reader};
+pub use writes::{note_write, observe_writes};
 
 use crate::config;
 use crate::error::{Error, Result};
 use crate::telemetry::call_stats::CallStats;
 use crate::thread_local_pool::ThreadLocalPool;
+use conn::ANSWER_TIMEOUT;
 use deadpool::Status;
 use pool::{MYSQL_PER_THREAD, MySqlConnections, Pool, Renewal, SqliteConnections};
 use shortest_wait::ShortestWait;
@@ -38,6 +45,8 @@ struct Inner {
     call_stats: CallStats,
     shortest_wait: ShortestWait,
     address: String,
+    checkout_timeout: Duration,
+    answer_timeout: Duration,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
@@ -51,6 +60,14 @@ enum Pools {
 impl Db {
     /// Prepares the pools. Connections are opened on first use, so this succeeds while the database is down.
     pub fn open(config: &config::Database) -> Result<Db> {
+        Db::open_within(config, CHECKOUT_TIMEOUT, ANSWER_TIMEOUT)
+    }
+
+    fn open_within(
+        config: &config::Database,
+        checkout_timeout: Duration,
+        answer_timeout: Duration,
+    ) -> Result<Db> {
         let (backend, address) = match config {
             config::Database::Sqlite(path) => {
                 (Pools::Sqlite(pool::sqlite(path)?), path.display().to_string())
@@ -62,7 +79,12 @@ impl Db {
             }
         };
         let (call_stats, shortest_wait) = (CallStats::default(), ShortestWait::default());
-        Ok(Db(Arc::new(Inner { backend, call_stats, shortest_wait, address })))
+        let inner = Inner { backend, call_stats, shortest_wait, address, checkout_timeout, answer_timeout };
+        Ok(Db(Arc::new(inner)))
+    }
+
+    fn answer_timeout(&self) -> Duration {
+        self.0.answer_timeout
     }
 
     /// The product name, for messages.
@@ -139,7 +161,7 @@ impl Db {
             Ok(Conn::new(self.clone(), link))
         };
         let late = |_| Err(Error::unavailable("there was no connection to the database in time"));
-        tokio::time::timeout(CHECKOUT_TIMEOUT, checkout).await.unwrap_or_else(late)
+        tokio::time::timeout(self.0.checkout_timeout, checkout).await.unwrap_or_else(late)
     }
 
     /// Opens a connection now, so that an unusable database is an error here and not at the first query.

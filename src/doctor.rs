@@ -1,4 +1,4 @@
-//! `sample-app doctor`: connects to each of the five services step by step, as the application does, and prints advice
+//! `sample-app doctor`: connects to each of the services step by step, as the application does, and prints advice
 //! for the first step that fails. Leaves nothing behind, sends no mail, prints no secret and logs nothing.
 
 mod certificate;
@@ -8,6 +8,7 @@ mod logs;
 mod mail;
 mod mysql_handshake;
 mod network;
+mod reader;
 mod redis;
 
 use std::fmt::Display;
@@ -38,13 +39,16 @@ const COLUMNS: usize = 110;
 /// Checks all services, one after the other, and prints the findings. Returns whether all checks passed.
 pub async fn run(config: &Config) -> bool {
     // Boxed, as the compiler demands: these futures contain those of sqlx, redis and the AWS SDK.
-    let all = [
-        Box::pin(database::run(config)).await,
+    let mut all = vec![Box::pin(database::run(config)).await];
+    if let Some(reader) = &config.database_reader {
+        all.push(Box::pin(reader::run(config, reader)).await);
+    }
+    all.extend([
         Box::pin(redis::run(config)).await,
         Box::pin(images::run(config)).await,
         Box::pin(mail::run(config)).await,
         Box::pin(logs::run(config)).await,
-    ];
+    ]);
     let ill: Vec<_> = all.iter().filter(|check| check.failed).map(|check| check.service).collect();
     say!();
     if ill.is_empty() {

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::web::form::Form;
 use crate::web::middleware::admission::controller::Class;
 use crate::web::middleware::authentication::authenticate;
+use crate::web::middleware::read_your_writes::read_your_writes;
 use crate::web::middleware::run_detached::run_detached;
 
 /// Writes the tables below twice: as data, and as actix's configuration.
@@ -34,7 +35,8 @@ macro_rules! routes {
         pub fn configure(config: &mut ServiceConfig) {
             $(
                 let resource = resource!($path => $($verb $handler),+);
-                config.service(resource.wrap(from_fn(authenticate)).wrap(from_fn(run_detached)));
+                let resource = resource.wrap(from_fn(read_your_writes)).wrap(from_fn(authenticate));
+                config.service(resource.wrap(from_fn(run_detached)));
             )+
             $(
                 let resource = resource!($public_path => $($public_verb $public_handler),+);

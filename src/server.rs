@@ -87,6 +87,9 @@ pub async fn start(app: App) -> Result<Running> {
         app.mail_wakeup.clone(),
         stopped.clone(),
     ));
+    if let Some(reader) = app.reader.clone() {
+        rt::spawn(reader.watch(stopped.clone()));
+    }
     let worker = Worker {
         db: app.db.clone(),
         clock: app.clock.clone(),

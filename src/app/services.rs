@@ -1,8 +1,10 @@
-//! The five services behind the application: one table for the welcome page, /stack, /readyz and /metrics.
+//! The services behind the application: one table for the welcome page, /stack, /readyz and /metrics.
 
+use std::future::ready;
 use std::pin::Pin;
 
 use super::App;
+use crate::db::Reader;
 use crate::error::Result;
 use crate::telemetry::call_stats::CallStats;
 
@@ -21,6 +23,7 @@ pub struct Service {
     pub slow_ms: u128,
     /// Whether each ping is a log-in or a billed request, so that its result is reused for a while.
     pub ping_is_costly: bool,
+    pub is_configured: fn(&App) -> bool,
     /// The implementation in use.
     pub kind: fn(&App) -> &'static str,
     pub address: fn(&App) -> String,
@@ -29,7 +32,12 @@ pub struct Service {
     pub ping: fn(&App) -> Ping<'_>,
 }
 
-pub static SERVICES: [Service; 5] = [
+/// The services that this application uses.
+pub fn services(app: &App) -> impl Iterator<Item = &'static Service> {
+    SERVICES.iter().filter(|service| (service.is_configured)(app))
+}
+
+static SERVICES: [Service; 6] = [
     Service {
         name: "database",
         title: "Database",
@@ -37,10 +45,25 @@ pub static SERVICES: [Service; 5] = [
         aws: "RDS MySQL",
         slow_ms: 100,
         ping_is_costly: false,
+        is_configured: |_| true,
         kind: |app| app.db.kind(),
         address: |app| app.db.address(),
         call_stats: |app| app.db.call_stats(),
         ping: |app| Box::pin(app.db.ping()),
+    },
+    Service {
+        name: "reader",
+        title: "Database reader",
+        role: "Pages that may be a moment old",
+        aws: "RDS read replica",
+        slow_ms: 100,
+        ping_is_costly: false,
+        is_configured: |app| app.reader.is_some(),
+        kind: |app| app.db.kind(),
+        address: |app| app.reader.as_ref().map_or_else(String::new, Reader::address),
+        call_stats: |app| app.reader.as_ref().map_or_else(|| app.db.call_stats(), Reader::call_stats),
+        // It probes itself all the time (`Reader::watch`).
+        ping: |app| Box::pin(ready(app.reader.as_ref().map_or(Ok(()), Reader::ping))),
     },
     Service {
         name: "sessions",
@@ -49,6 +72,7 @@ pub static SERVICES: [Service; 5] = [
         aws: "ElastiCache (Redis)",
         slow_ms: 50,
         ping_is_costly: false,
+        is_configured: |_| true,
         kind: |app| app.sessions.kind(),
         address: |app| app.sessions.address(),
         call_stats: |app| app.sessions.call_stats(),
@@ -61,6 +85,7 @@ pub static SERVICES: [Service; 5] = [
         aws: "S3",
         slow_ms: 500,
         ping_is_costly: true,
+        is_configured: |_| true,
         kind: |app| app.images.kind(),
         address: |app| app.images.address(),
         call_stats: |app| app.images.call_stats(),
@@ -73,6 +98,7 @@ pub static SERVICES: [Service; 5] = [
         aws: "SES",
         slow_ms: 1500,
         ping_is_costly: true,
+        is_configured: |_| true,
         kind: |app| app.mailer.kind(),
         address: |app| app.mailer.address(),
         call_stats: |app| app.mailer.call_stats(),
@@ -85,6 +111,7 @@ pub static SERVICES: [Service; 5] = [
         aws: "Logstash",
         slow_ms: 500,
         ping_is_costly: true,
+        is_configured: |_| true,
         kind: |app| app.logs.kind(),
         address: |app| app.logs.address(),
         call_stats: |app| app.logs.call_stats(),

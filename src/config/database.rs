@@ -59,6 +59,11 @@ const FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]/DATABA
 const FIX: &str = "set mysql://USER:PASSWORD@HOST/DATABASE, or one family of its other names (`sample-app --help`), or \
     sqlite:PATH";
 
+const READER_FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]/DATABASE; write it so, or set the host alone \
+    in MYSQL_DATABASE_READER_HOST";
+/// Hosts of a reader to which everything else of the writer's settings applies.
+const READER_HOSTS: [&str; 2] = ["MYSQL_DATABASE_READER_HOST", "RDS_READER_HOSTNAME"];
+
 /// Address and account from one source; each part remembers the variable that set it.
 struct Account {
     host: Given<String>,
@@ -147,6 +152,54 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
         r.same("database", &account.database, &other.database);
     }
     Some(Database::MySql(with_tls(r, account, ssl_mode, ca_file)))
+}
+
+/// The reader, or `None` if there is none or an error was reported.
+pub(super) fn reader(r: &mut Reader<'_>, database: Option<&Database>) -> Option<MySql> {
+    let url = r.given("DATABASE_READER_URL", |text| match source(text) {
+        Ok(Source::Server(account)) => Ok(account),
+        _ => Err(READER_FORM),
+    });
+    let writer = match database {
+        Some(Database::MySql(writer)) => Some(writer),
+        _ => None,
+    };
+    let port = writer.map_or(3306, |writer| writer.port);
+    let address = |given: &Given<Account>| {
+        let (host, port) = (given.value.host.value.clone(), given.value.port.value);
+        Given { by: given.by, value: (host, port) }
+    };
+    let by_url = url.as_ref().map(address);
+    let hosts = READER_HOSTS.map(|name| {
+        let (host, port) = r.host_and_port(name, None, port)?;
+        Some(Given { by: name, value: (host.value, port.value) })
+    });
+    let Given { by, value: (host, port) } = r.one_of("reader", [by_url].into_iter().chain(hosts))?;
+    let Some(writer) = writer else {
+        if matches!(database, Some(Database::Sqlite(_))) {
+            r.error(
+                by,
+                "is set, and the database is a file, which has no readers; remove it, or set DATABASE_URL to mysql://..",
+            );
+        }
+        return None;
+    };
+    if (&host, port) == (&writer.host, writer.port) {
+        r.error(by, "is the address of the writer; set that of the reader, or remove it");
+    }
+    let account = url.map(|url| url.value);
+    if account.as_ref().is_some_and(|account| account.database.value != writer.database) {
+        r.error(by, "gives another database than the writer has; set the same, of which it is a replica");
+    }
+    let (user, password) = match account {
+        Some(account) => (account.user.value, account.password.value),
+        None => (writer.user.clone(), writer.password.clone()),
+    };
+    let ssl_mode = match is_rds(&host) && !r.is_set("DATABASE_SSL_MODE") {
+        true => SslMode::VerifyIdentity,
+        false => writer.ssl_mode,
+    };
+    Some(MySql { host, port, user, password, ssl_mode, ..writer.clone() })
 }
 
 fn source(text: &str) -> Result<Source, Fault> {

@@ -76,6 +76,13 @@ pub const SETTINGS: &[Setting] = &[
                 needs https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem",
     },
     Setting {
+        name: "DATABASE_READER_URL",
+        also: "MYSQL_DATABASE_READER_HOST, RDS_READER_HOSTNAME",
+        default: "",
+        about: "A read replica, mysql://USER:PASSWORD@HOST[:3306]/DATABASE, for pages that may be a moment old. The other names \
+                are HOST[:PORT] alone; everything else is as for the writer.",
+    },
+    Setting {
         name: "REDIS_URL",
         also: "REDIS_HOST, REDIS_PORT, AWS_INTRO_SAMPLE_REDIS_ADDRESS",
         default: "memory:",

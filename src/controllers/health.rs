@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value};
 
 use super::stack::probe;
-use crate::app::{App, SERVICES};
+use crate::app::{self, App};
 
 /// GET /livez: the process answers.
 pub async fn livez() -> HttpResponse {
@@ -24,7 +24,7 @@ const COSTLY_PING_REUSE: Duration = Duration::from_secs(10);
 /// body only: the failure of one service must not take every instance out of rotation.
 pub async fn readyz(app: Data<App>) -> HttpResponse {
     let ready = !app.is_stopping();
-    let states = join_all(SERVICES.iter().map(async |service| {
+    let states = join_all(app::services(&app).map(async |service| {
         let fresh = if service.ping_is_costly { COSTLY_PING_REUSE } else { Duration::ZERO };
         probe(&app, service, fresh).await;
         let state = match (service.call_stats)(&app).snapshot().last {

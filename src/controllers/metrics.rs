@@ -8,7 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::app::{App, SERVICES};
+use crate::app::{self, App};
 use crate::error::{Error, Result};
 use crate::mail::outbox;
 use crate::telemetry::process_metrics;
@@ -40,6 +40,18 @@ pub async fn show(app: Data<App>) -> Result<HttpResponse> {
     let (used, max) = app.db.in_use();
     gauge(own, "database_connections_in_use", "Connections of the pool in use", used as u64);
     gauge(own, "database_connections_max", "Connections that the pool may have", max as u64);
+    if let Some(reader) = &app.reader {
+        gauge(
+            own,
+            "database_reader_in_use",
+            "1 while pages are read from the reader",
+            u64::from(reader.is_in_use()),
+        );
+        if let Some(lag) = reader.lag() {
+            let lag = ConstGauge::new(lag.as_secs_f64());
+            own.register("database_reader_lag_seconds", "How far the reader is behind the writer", lag);
+        }
+    }
     // While the database is down, these two are missing, which is what Prometheus expects.
     let depth = async { outbox::depth(&mut app.db.conn().await?).await };
     if let Ok((waiting, failed)) = depth.await {
@@ -56,7 +68,7 @@ pub async fn show(app: Data<App>) -> Result<HttpResponse> {
 
 fn calls(app: &App, registry: &mut Registry) {
     let calls = Family::<Calls, Counter>::default();
-    for service in &SERVICES {
+    for service in app::services(app) {
         let (answered, failed) = (service.call_stats)(app).snapshot().totals;
         for (result, count) in [("answered", answered), ("failed", failed)] {
             calls.get_or_create(&Calls { service: service.name, result }).inc_by(count);

@@ -1,5 +1,6 @@
 //! "Most followed", beside the list of users: ids from the leaderboard, names from the database. The result is cached
-//! for a few seconds, so a page costs one cache lookup.
+//! for a few seconds, so a page costs one cache lookup. All is read from the writer: what is cached for everybody must
+//! not be what a reader has not applied yet.
 
 use std::time::Duration;
 

@@ -75,9 +75,10 @@ async fn index(
     segment: &str,
     list: impl AsyncFnOnce(&mut Conn) -> Result<Page<Person>>,
 ) -> Result<HttpResponse> {
-    let db = &current_user.app.db;
-    let (user, users) =
-        tokio::join!(db.with_conn(async |db| User::find_activated(db, id.0).await), db.with_conn(list),);
+    let (user, users) = tokio::join!(
+        current_user.with_read_conn(async |db| User::find_activated(db, id.0).await),
+        current_user.with_read_conn(list),
+    );
     let (user, users) = (user?, users?.or_not_found()?);
     let path = format!("/users/{}/{segment}", user.id);
     current_user.render(&Index { layout: current_user.layout(title), title, path, user, users })

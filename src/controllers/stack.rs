@@ -1,4 +1,4 @@
-//! The stack page: each of the five services, its address and its current state. While open, the page refreshes every 2
+//! The stack page: each of the services, its address and its current state. While open, the page refreshes every 2
 //! s; it includes what other requests observed.
 
 use std::time::Duration;
@@ -7,7 +7,8 @@ use actix_web::HttpResponse;
 use askama::Template;
 use futures_util::future::join_all;
 
-use crate::app::{self, App, SERVICES};
+use crate::app::{self, App};
+use crate::db::Reader;
 use crate::error::Result;
 use crate::mail::outbox;
 use crate::telemetry::call_stats::{BUCKET_COUNT, Snapshot};
@@ -55,7 +56,7 @@ struct Bar {
 /// GET /stack
 pub async fn show(operator: Operator) -> Result<HttpResponse> {
     let app = &operator.app;
-    join_all(SERVICES.iter().map(|service| probe(app, service, PING_REUSE))).await;
+    join_all(app::services(app).map(|service| probe(app, service, PING_REUSE))).await;
     let services = services(app).await;
     operator.render(&Show {
         layout: operator.layout("Stack"),
@@ -78,7 +79,7 @@ pub(super) async fn probe(app: &App, service: &app::Service, fresh: Duration) {
 
 async fn services(app: &App) -> Vec<Service> {
     let mut services = Vec::new();
-    for service in &SERVICES {
+    for service in app::services(app) {
         services.push(card(app, service, depths(app, service.name).await));
     }
     services
@@ -91,6 +92,7 @@ async fn depths(app: &App, service: &str) -> Vec<String> {
             let (used, most) = app.db.in_use();
             vec![format!("{used} of {most} connections in use")]
         }
+        "reader" => app.reader.as_ref().map_or_else(Vec::new, reader_depths),
         "pictures" => {
             let transfers = app.images.in_use();
             transfers
@@ -102,6 +104,18 @@ async fn depths(app: &App, service: &str) -> Vec<String> {
         "logs" => log_lines(app),
         _ => Vec::new(),
     }
+}
+
+fn reader_depths(reader: &Reader) -> Vec<String> {
+    let (used, most) = reader.connections();
+    vec![
+        format!("{used} of {most} connections in use"),
+        match reader.lag() {
+            Some(lag) => format!("{:.1} s behind the writer", lag.as_secs_f64()),
+            None => "no position to measure its lag by".to_owned(),
+        },
+        if reader.is_in_use() { "in use".to_owned() } else { "the writer serves its reads".to_owned() },
+    ]
 }
 
 fn log_lines(app: &App) -> Vec<String> {

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
 
-use crate::app::{App, SERVICES, Service};
+use crate::app::{self, App, Service};
 use crate::error::Result;
 use crate::models::micropost::Micropost;
 use crate::models::user::User;
@@ -22,7 +22,7 @@ struct Welcome {
     layout: Layout,
     /// Address of the account that was signed up in this browser and, as far as the browser knows, is not active yet.
     signed_up: Option<String>,
-    services: &'static [Service],
+    services: Vec<&'static Service>,
     app: Data<App>,
 }
 
@@ -47,7 +47,7 @@ pub async fn home(visitor: Visitor, from: PageStart) -> Result<HttpResponse> {
         None => visitor.render(&Welcome {
             layout: visitor.layout(""),
             signed_up: sign_up::email(&visitor),
-            services: &SERVICES,
+            services: app::services(&visitor.app).collect(),
             app: visitor.app.clone(),
         }),
     }
@@ -55,8 +55,8 @@ pub async fn home(visitor: Visitor, from: PageStart) -> Result<HttpResponse> {
 
 impl Feed {
     async fn load(visitor: &Visitor, user: &User, from: PageStart) -> Result<Feed> {
-        let mut db = visitor.app.db.conn().await?;
-        let feed = Micropost::feed(&mut db, user, from).await?.or_not_found()?;
+        let feed = visitor.with_read_conn(async |db| Micropost::feed(db, user, from).await);
+        let feed = feed.await?.or_not_found()?;
         Ok(Feed { layout: visitor.layout(""), feed, errors: FieldErrors::default(), draft: Draft::default() })
     }
 

@@ -40,10 +40,10 @@ struct Index {
 
 /// GET /users
 pub async fn index(current_user: CurrentUser, from: PageStart) -> Result<HttpResponse> {
-    let (app, layout) = (&current_user.app, current_user.layout("All users"));
+    let layout = current_user.layout("All users");
     let (users, most_followed) = tokio::join!(
-        app.db.with_conn(async |db| Person::page(db, from).await),
-        most_followed::list(app, &layout),
+        current_user.with_read_conn(async |db| Person::page(db, from).await),
+        most_followed::list(&current_user.app, &layout),
     );
     let (users, most_followed) = (users?.or_not_found()?, most_followed?);
     current_user.render(&Index { layout, users, most_followed })
@@ -64,16 +64,17 @@ struct Show {
 
 /// GET /users/{id}
 pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpResponse> {
-    let db = &visitor.app.db;
     let follow = async {
         match &visitor.user {
-            Some(follower) => db.with_conn(async |db| relationship::find(db, follower.id, id.0).await).await,
+            Some(follower) => {
+                visitor.with_read_conn(async |db| relationship::find(db, follower.id, id.0).await).await
+            }
             None => Ok(None),
         }
     };
     let (user, microposts, follow) = tokio::join!(
-        db.with_conn(async |db| User::find_activated(db, id.0).await),
-        db.with_conn(async |db| Micropost::written_by(db, id.0, from).await),
+        visitor.with_read_conn(async |db| User::find_activated(db, id.0).await),
+        visitor.with_read_conn(async |db| Micropost::written_by(db, id.0, from).await),
         follow,
     );
     let (user, follow) = (user?, follow?);

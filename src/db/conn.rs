@@ -9,20 +9,22 @@ use futures_util::TryFutureExt;
 use sqlx::mysql::MySqlQueryResult;
 use sqlx::sqlite::SqliteQueryResult;
 
-use super::Db;
 use super::pool::{MySqlConnections, SqliteConnections};
+use super::{Db, Reader};
 use crate::error::{Error, Failure, Result};
 
 /// Time-out for a statement. Longer than the server's own statement time-out (pool.rs), so it applies only if the
 /// server does not answer at all (frozen, or packets are lost). Short enough that a visitor gets an error page within 3
 /// s.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(2800);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_millis(2800);
 
 /// A connection checked out of the pool. If it is dropped during a query or a transaction (client disconnected,
 /// time-out), it is closed rather than returned: sqlx cannot resume in the middle of a response (transact-rs/sqlx
 /// issues 563 and 4349), and closing also rolls the transaction back.
 pub struct Conn {
     db: Db,
+    /// Of a connection to a reader: its queries run on the writer if they fail here.
+    reader: Option<Reader>,
     backend: Option<Backend>,
     idle: bool,
     in_transaction: bool,
@@ -46,7 +48,25 @@ pub struct ExecResult {
 
 impl Conn {
     pub(super) fn new(db: Db, backend: Backend) -> Conn {
-        Conn { db, backend: Some(backend), idle: true, in_transaction: false, started_at: Instant::now() }
+        Conn {
+            db,
+            reader: None,
+            backend: Some(backend),
+            idle: true,
+            in_transaction: false,
+            started_at: Instant::now(),
+        }
+    }
+
+    pub(super) fn with_reader(mut self, reader: Reader) -> Conn {
+        self.reader = Some(reader);
+        self
+    }
+
+    /// For [`with_backend!`]: the time-out of a statement.
+    #[doc(hidden)]
+    pub fn answer_timeout(&self) -> Duration {
+        self.db.answer_timeout()
     }
 
     /// For [`with_backend!`]: the backend, marked as busy until [`finish`](Self::finish).
@@ -60,8 +80,11 @@ impl Conn {
     /// For [`with_backend!`]: runs the query under the time-out. The flag is true if the server answered (a row, or an error of
     /// its own): only then can the connection run another query.
     #[doc(hidden)]
-    pub async fn with_timeout<T>(query: impl Future<Output = sqlx::Result<T>>) -> (bool, Result<T>) {
-        match tokio::time::timeout(ANSWER_TIMEOUT, query).await {
+    pub async fn with_timeout<T>(
+        limit: Duration,
+        query: impl Future<Output = sqlx::Result<T>>,
+    ) -> (bool, Result<T>) {
+        match tokio::time::timeout(limit, query).await {
             Err(_) => (false, Err(Error::unavailable("the database did not answer in time"))),
             Ok(Ok(value)) => (true, Ok(value)),
             Ok(Err(error)) => {
@@ -91,8 +114,8 @@ impl Conn {
     }
 
     /// For [`with_backend!`]: `Ok` if a failed statement is to run again, on this connection or on a new one; otherwise its
-    /// error. Statements in a transaction are not repeated singly: `Db::transaction` repeats all of them. Boxed because
-    /// it is rare.
+    /// error. Statements in a transaction are not repeated singly: `Db::transaction` repeats all of them. Whatever fails on
+    /// a reader runs on the writer. Boxed because it is rare.
     #[doc(hidden)]
     pub fn prepare_retry(
         &mut self,
@@ -100,6 +123,11 @@ impl Conn {
         attempts: usize,
     ) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
         Box::pin(async move {
+            if let Some(reader) = self.reader.take_if(|_| !matches!(error, Error::NotFound)) {
+                reader.leave(&error);
+                *self = reader.writer().conn().await?;
+                return Ok(());
+            }
             if self.in_transaction || !error.failure().is_tried_again_after(attempts) {
                 return Err(error);
             }
@@ -169,16 +197,17 @@ impl From<SqliteQueryResult> for ExecResult {
 macro_rules! with_backend {
     ($conn:expr, |$c:ident| $($query:tt)+) => {{
         let conn: &mut $crate::db::Conn = $conn;
+        let limit = conn.answer_timeout();
         let mut attempts = 0;
         loop {
             let answer = match conn.backend_mut()? {
                 $crate::db::Backend::Sqlite(object) => {
                     let $c = &mut **object;
-                    $crate::db::Conn::with_timeout($($query)+).await
+                    $crate::db::Conn::with_timeout(limit, $($query)+).await
                 }
                 $crate::db::Backend::MySql(object) => {
                     let $c = &mut **object;
-                    $crate::db::Conn::with_timeout($($query)+).await
+                    $crate::db::Conn::with_timeout(limit, $($query)+).await
                 }
             };
             attempts += 1;
@@ -195,12 +224,13 @@ macro_rules! with_backend {
 
 /// `execute!(db, "UPDATE .. WHERE id = ?", id)` gives an [`ExecResult`].
 macro_rules! execute {
-    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
+    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {{
+        $crate::db::note_write();
         $crate::db::with_backend!($conn, |c| futures_util::TryFutureExt::map_ok(
             sqlx::query($sql)$(.bind($value))*.execute(c),
             $crate::db::ExecResult::from
         ))
-    };
+    }};
 }
 
 /// `fetch_all!(db, "SELECT .. WHERE a > ?", a)` gives a `Vec` of rows.

@@ -22,7 +22,7 @@ use crate::tls;
 const HOST: &str = "DATABASE_URL (or RDS_HOSTNAME, MYSQL_DATABASE_HOST, AWS_INTRO_SAMPLE_DATABASE_HOST)";
 const NOT_MYSQL: &str = "look whether the port in DATABASE_URL (or behind the host in the other names) is that of MySQL, usually \
     3306, and how the server is doing";
-const PASSWORD: &str = "the password in DATABASE_URL (or in RDS_PASSWORD, MYSQL_DATABASE_PASSWORD, \
+const PASSWORD: &str = "the password in DATABASE_URL (for the reader DATABASE_READER_URL; or in RDS_PASSWORD, MYSQL_DATABASE_PASSWORD, \
     AWS_INTRO_SAMPLE_DATABASE_PASSWORD: whichever is set)";
 
 pub(super) async fn run(config: &Config) -> Check {
@@ -34,23 +34,27 @@ pub(super) async fn run(config: &Config) -> Check {
             check.end(done)
         }
         Database::MySql(mysql) => {
-            let server = server(mysql);
+            let server = server(mysql, HOST);
             let address = format!("mysql://{}/{}", server.authority(), mysql.database);
             let steps = ["name", "port", "greeting", "TLS", "sign-in", "migrations", "round trip"];
             let mut check = Check::begin("database", &address, &steps);
-            let done = on_server(&mut check, config, mysql, &server).await;
+            let done = async {
+                let db = sign_in(&mut check, mysql, &server).await?;
+                rows(&mut check, config, &db).await
+            };
+            let done = done.await;
             check.end(done)
         }
     }
 }
 
-fn server(mysql: &MySql) -> Server<'_> {
+pub(super) fn server<'a>(mysql: &'a MySql, setting: &'static str) -> Server<'a> {
     Server {
         host: &mysql.host,
         port: mysql.port,
         what: "the RDS instance",
         way_out: None,
-        setting: HOST,
+        setting,
         authorities: "name who signs its certificate: for RDS download \
             https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem and set its path in DATABASE_CA_FILE; no \
             system has the authorities of RDS by itself",
@@ -72,19 +76,15 @@ async fn in_file(check: &mut Check, config: &Config) -> Result<(), Failed> {
     rows(check, config, &db).await
 }
 
-async fn on_server(
-    check: &mut Check,
-    config: &Config,
-    mysql: &MySql,
-    server: &Server<'_>,
-) -> Result<(), Failed> {
+/// The steps from `name` to `sign-in`.
+pub(super) async fn sign_in(check: &mut Check, mysql: &MySql, server: &Server<'_>) -> Result<Db, Failed> {
     let mut stream = server.reach(check).await?;
     let offers_tls = check.step_within(STEP_TIMEOUT, "greeting", NOT_MYSQL, greet(&mut stream)).await?;
     let tls = look_at_tls(stream, offers_tls, mysql, server);
     check.step_within(STEP_TIMEOUT, "TLS", server.without_tls, tls).await?;
     let sign_in = async {
         let start = Instant::now();
-        let db = match open(&config.database).await {
+        let db = match open(&Database::MySql(mysql.clone())).await {
             Ok(db) => db,
             Err(error) if wants_tls(&error, mysql, offers_tls).await => {
                 let advice =
@@ -96,8 +96,7 @@ async fn on_server(
         let text = format!("{} is in, and there is a database {}", mysql.user, mysql.database);
         Ok((db, format!("{text} ({})", milliseconds(start))))
     };
-    let db = check.step("sign-in", sign_in).await?;
-    rows(check, config, &db).await
+    check.step("sign-in", sign_in).await
 }
 
 async fn open(database: &Database) -> Result<Db> {

@@ -35,10 +35,12 @@ pub enum CookieName {
     Draft,
     /// The sign-up made in this browser, until the account is active.
     SignUp,
+    /// What this browser wrote last, until the reader surely has it.
+    LastWrite,
 }
 
 impl CookieName {
-    const ALL: [CookieName; 7] = [
+    const ALL: [CookieName; 8] = [
         CookieName::Session,
         CookieName::RememberMe,
         CookieName::Flash,
@@ -46,6 +48,7 @@ impl CookieName {
         CookieName::MailLink,
         CookieName::Draft,
         CookieName::SignUp,
+        CookieName::LastWrite,
     ];
 
     /// The name in the Cookie and Set-Cookie headers.
@@ -60,6 +63,7 @@ impl CookieName {
             CookieName::MailLink => "mail_link",
             CookieName::Draft => "draft",
             CookieName::SignUp => "sign_up",
+            CookieName::LastWrite => "last_write",
         };
         format!("{program}{port}{name}")
     }
@@ -71,6 +75,8 @@ impl CookieName {
             CookieName::Flash => Some(Duration::minutes(5)),
             CookieName::ReturnTo | CookieName::MailLink | CookieName::Draft => Some(Duration::minutes(30)),
             CookieName::SignUp => Some(Duration::days(3)),
+            // Longer than a reader in use may lag (db/reader.rs).
+            CookieName::LastWrite => Some(Duration::seconds(60)),
         }
     }
 }

@@ -10,10 +10,11 @@ use actix_web::{FromRequest, HttpRequest};
 
 use super::cookies::CookieName;
 use super::draft::Draft;
-use super::middleware::authentication;
+use super::middleware::{authentication, read_your_writes};
 use super::return_to;
 use super::sign_in::{self, Identity};
 use crate::app::App;
+use crate::db::Conn;
 use crate::error::{Error, Result};
 use crate::models::user::User;
 
@@ -30,6 +31,12 @@ impl Visitor {
     /// For error pages: the visitor as far as authentication has got. Calls no service.
     pub fn as_known(app: Data<App>, req: HttpRequest) -> Visitor {
         Visitor { app, user: authentication::current_user(&req), session_store_down: false, req }
+    }
+
+    /// As `Db::with_conn`, for what this page shows: it may be a moment old but has what this browser wrote. For anything
+    /// that decides who may do what, use `app.db`.
+    pub async fn with_read_conn<T>(&self, work: impl AsyncFnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+        work(&mut read_your_writes::read_conn(&self.app, &self.req).await?).await
     }
 
     /// The path of the page in the Referer header, if it is one of this site.

@@ -179,7 +179,9 @@ async fn no_query_parameter_takes_what_it_must_not() {
 #[actix_web::test]
 async fn no_cookie_does_harm() {
     let app = TestApp::start().await;
-    for name in ["session", "remember_me", "flash", "return_to", "mail_link", "draft", "other", ""] {
+    for name in
+        ["session", "remember_me", "flash", "return_to", "mail_link", "draft", "last_write", "other", ""]
+    {
         for value in
             ["", "x", "%FF", "%00", "=", "a=b=c", "\"", "a b", &"x".repeat(5000), "0:0", ":", "-1", "[]", "%"]
         {

@@ -26,9 +26,10 @@ async fn seeded() -> (TestApp, i64) {
 
 /// Runs the test's own SQL through the application's pool and its time-out handling.
 pub async fn ask(conn: &mut Conn, sql: &'static str) -> Result<()> {
+    let limit = conn.answer_timeout();
     let answer = match conn.backend_mut()? {
-        Backend::Sqlite(object) => Conn::with_timeout(fetch(&mut **object, sql)).await,
-        Backend::MySql(object) => Conn::with_timeout(fetch(&mut **object, sql)).await,
+        Backend::Sqlite(object) => Conn::with_timeout(limit, fetch(&mut **object, sql)).await,
+        Backend::MySql(object) => Conn::with_timeout(limit, fetch(&mut **object, sql)).await,
     };
     conn.finish(answer)
 }
@@ -42,11 +43,12 @@ where
 
 /// The server's connection id; SQLite has none.
 async fn connection_id(conn: &mut Conn) -> Option<i64> {
+    let limit = conn.answer_timeout();
     let answer = match conn.backend_mut().unwrap() {
         Backend::Sqlite(_) => (true, Ok(None)),
         Backend::MySql(object) => {
             let sql = "SELECT CAST(CONNECTION_ID() AS SIGNED)";
-            Conn::with_timeout(sqlx::query_scalar(sql).fetch_one(&mut **object)).await
+            Conn::with_timeout(limit, sqlx::query_scalar(sql).fetch_one(&mut **object)).await
         }
     };
     conn.finish(answer).unwrap()

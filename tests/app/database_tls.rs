@@ -56,11 +56,12 @@ async fn the_connection_is_encrypted() {
 async fn tls_cipher(app: &TestApp) -> String {
     use sample_app::db::{Backend, Conn};
     let mut conn = app.app.db.conn().await.unwrap();
+    let limit = conn.answer_timeout();
     let answer = match conn.backend_mut().unwrap() {
         Backend::Sqlite(_) => (true, Ok((String::new(), String::new()))),
         Backend::MySql(object) => {
             let sql = "SHOW SESSION STATUS LIKE 'Ssl_cipher'";
-            Conn::with_timeout(sqlx::query_as(sql).fetch_one(&mut **object)).await
+            Conn::with_timeout(limit, sqlx::query_as(sql).fetch_one(&mut **object)).await
         }
     };
     let (_, cipher): (String, String) = conn.finish(answer).unwrap();

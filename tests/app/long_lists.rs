@@ -199,11 +199,12 @@ async fn a_walk_is_not_disturbed() {
 
 /// Rows that the server has read on this connection, from tables, indexes and sorts.
 async fn rows_read(conn: &mut Conn) -> i64 {
+    let limit = conn.answer_timeout();
     let answer = match conn.backend_mut().unwrap() {
         Backend::Sqlite(_) => (true, Ok(Vec::new())),
         Backend::MySql(object) => {
             let sql = "SHOW SESSION STATUS LIKE 'Handler_read%'";
-            Conn::with_timeout(sqlx::query_as(sql).fetch_all(&mut **object)).await
+            Conn::with_timeout(limit, sqlx::query_as(sql).fetch_all(&mut **object)).await
         }
     };
     let counts: Vec<(String, String)> = conn.finish(answer).unwrap();

@@ -44,6 +44,57 @@ fn a_database_url_is_taken_apart_and_decoded() {
 }
 
 #[test]
+fn a_reader_has_an_account_of_its_own_or_that_of_the_writer() -> Tested {
+    let writer = ("DATABASE_URL", "mysql://u:p@writer:3307/d");
+    let reader = |set: &[(&str, &str)]| load(&[&[writer], set].concat()).map(|config| config.database_reader);
+    let own = reader(&[("DATABASE_READER_URL", "mysql://r:q@reader/d")])?.ok_or("none")?;
+    assert_eq!(
+        (own.host.as_str(), own.port, own.user.as_str(), own.password),
+        ("reader", 3306, "r", secret("q"))
+    );
+    for name in ["MYSQL_DATABASE_READER_HOST", "RDS_READER_HOSTNAME"] {
+        let with_port = reader(&[(name, "reader:3308")])?.ok_or("none")?;
+        assert_eq!(with_port.port, 3308);
+        let same = reader(&[(name, "reader")])?.ok_or("none")?;
+        assert_eq!((same.host.as_str(), same.port, same.user.as_str()), ("reader", 3307, "u"));
+        assert_eq!(
+            (same.password, same.database.as_str(), same.ssl_mode),
+            (secret("p"), "d", SslMode::Preferred)
+        );
+    }
+    let rds = reader(&[("RDS_READER_HOSTNAME", "r.abc.eu-central-1.rds.amazonaws.com")])?.ok_or("none")?;
+    assert_eq!(rds.ssl_mode, SslMode::VerifyIdentity);
+    let agreeing = [("MYSQL_DATABASE_READER_HOST", "reader"), ("RDS_READER_HOSTNAME", "reader")];
+    assert!(reader(&agreeing)?.is_some());
+    assert_eq!(load(&[writer])?.database_reader, None);
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_cannot_be_one_is_refused_by_name() {
+    let writer = ("DATABASE_URL", "mysql://u:p@h/d");
+    let hosts = [("MYSQL_DATABASE_READER_HOST", "one"), ("RDS_READER_HOSTNAME", "two")];
+    let cases: [(&[(&str, &str)], &str, &str); 7] = [
+        (&[("DATABASE_READER_URL", "mysql://u:p@r/d")], "DATABASE_READER_URL", "is a file"),
+        (&[writer, ("DATABASE_READER_URL", "sqlite:a.db")], "DATABASE_READER_URL", "is not of the form"),
+        (&[writer, ("DATABASE_READER_URL", "r")], "DATABASE_READER_URL", "is not of the form"),
+        (
+            &[writer, ("DATABASE_READER_URL", "mysql://r:q@h:3306/d")],
+            "DATABASE_READER_URL",
+            "address of the writer",
+        ),
+        (&[writer, ("DATABASE_READER_URL", "mysql://r:q@r/e")], "DATABASE_READER_URL", "another database"),
+        (&[writer, ("RDS_READER_HOSTNAME", "mysql://r")], "RDS_READER_HOSTNAME", "is not HOST"),
+        (&[writer, hosts[0], hosts[1]], "RDS_READER_HOSTNAME", "gives another reader"),
+    ];
+    for (set, name, fault) in cases {
+        let errors = errors(set);
+        assert_eq!(names(&errors), [name], "{set:?}");
+        assert!(errors.iter().all(|error| error.contains(fault)), "{errors:?}");
+    }
+}
+
+#[test]
 fn embedded_paths_are_taken_with_and_without_slashes() -> Tested {
     for (url, path) in
         [("sqlite:a b.db", "a b.db"), ("sqlite:///srv/a.db", "/srv/a.db"), ("sqlite://a.db", "a.db")]

@@ -213,7 +213,8 @@ pub const PREFIX: &str = "sample_app_";
 
 fn prefix(name: &str) -> &'static str {
     match name {
-        "session" | "remember_me" | "flash" | "return_to" | "mail_link" | "draft" | "sign_up" => PREFIX,
+        "session" | "remember_me" | "flash" | "return_to" | "mail_link" | "draft" | "sign_up"
+        | "last_write" => PREFIX,
         _ => "",
     }
 }

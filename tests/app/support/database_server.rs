@@ -45,6 +45,19 @@ impl DatabaseServer {
         let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut conn).await.unwrap()
     }
+
+    /// The same as text.
+    pub async fn db_text(&self, sql: &str) -> String {
+        let mut conn = MySqlConnection::connect(&self.url).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut conn).await.unwrap()
+    }
+
+    /// Kills it (SIGKILL), like a power failure.
+    pub fn kill(&self) {
+        let pids = std::fs::read_to_string(self.folder.path().join("pids")).unwrap();
+        let pid = pids.lines().last().unwrap().rsplit(' ').next().unwrap();
+        assert!(Command::new("kill").args(["-s", "KILL", pid]).status().unwrap().success());
+    }
 }
 
 pub async fn is_mariadb(database: &TestDatabase) -> bool {

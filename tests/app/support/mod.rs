@@ -21,6 +21,7 @@ pub mod program;
 pub mod proxy;
 pub mod raw;
 pub mod redis;
+pub mod replica;
 pub mod rsyslog;
 pub mod s3;
 pub mod server;

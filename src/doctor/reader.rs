@@ -1,0 +1,59 @@
+//! The check of the database reader: the steps of the database, and whether it gets what the writer commits.
+
+use std::time::{Duration, Instant};
+
+use super::database::{server, sign_in};
+use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, milliseconds, said};
+use crate::config::{Config, MySql};
+use crate::db::{Db, Reader};
+
+const HOST: &str = "DATABASE_READER_URL (or MYSQL_DATABASE_READER_HOST, RDS_READER_HOSTNAME)";
+/// How long the reader may take to reach the writer's position; within the step's time-out, and at most a second at a
+/// time, because that is the time-out of a statement on a reader.
+const PATIENCE: Duration = Duration::from_secs(4);
+const WAIT: Duration = Duration::from_millis(500);
+
+pub(super) async fn run(config: &Config, mysql: &MySql) -> Check {
+    let server = server(mysql, HOST);
+    let address = format!("mysql://{}/{}", server.authority(), mysql.database);
+    let steps = ["name", "port", "greeting", "TLS", "sign-in", "replication"];
+    let mut check = Check::begin("reader", &address, &steps);
+    let done = async {
+        sign_in(&mut check, mysql, &server).await?;
+        check.step_within(STEP_TIMEOUT, "replication", super::SILENCE, replication(config, mysql)).await
+    };
+    let done: Result<(), Failed> = done.await;
+    check.end(done)
+}
+
+async fn replication(config: &Config, mysql: &MySql) -> StepResult<()> {
+    let problem = |error| Problem::new(said(&error), "repair the writer first, whose check is above");
+    let writer = Db::open(&config.database).map_err(problem)?;
+    let reader = Reader::open(mysql, writer).map_err(problem)?;
+    let Some(position) = reader.position().await.map_err(problem)? else {
+        return match reader.is_aurora() {
+            true => Ok((
+                (),
+                "by the cluster's storage; after a write its author reads from the writer for 2 s".to_owned(),
+            )),
+            false => Err(Problem::new(
+                "the writer has no GTIDs, so nobody knows how far the reader is behind",
+                "switch on automated backups, and for MySQL gtid-mode=ON and enforce_gtid_consistency=ON in the parameter group \
+                 of both",
+            )),
+        };
+    };
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let reached = reader.catch_up(Some(&position), WAIT).await;
+        let problem = |error| Problem::new(said(&error), "look at the log of the reader");
+        if reached.map_err(problem)? {
+            return Ok(((), format!("it has what the writer has committed ({})", milliseconds(start))));
+        }
+    }
+    Err(Problem::new(
+        format!("after {} s it does not have what the writer had committed", PATIENCE.as_secs()),
+        "look whether it is a replica of this writer, whether its replication runs (SHOW REPLICA STATUS, on MariaDB SHOW \
+         SLAVE STATUS), and how far it is behind (ReplicaLag in CloudWatch); meanwhile the writer serves its reads",
+    ))
+}
