@@ -5,7 +5,7 @@
 //! SHOW REPLICA STATUS would need a privilege, and a table of heartbeats a write each second.
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,12 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// Stands for a lag that is not known.
 const UNKNOWN: u64 = u64::MAX;
 
+/// Before the first probe.
+const UNPROBED: u8 = 0;
+const IN_USE: u8 = 1;
+/// The writer gets all queries.
+const LEFT: u8 = 2;
+
 /// The pool of connections to the reader. Clones share it.
 #[derive(Clone)]
 pub struct Reader(Arc<Inner>);
@@ -40,8 +46,8 @@ struct Inner {
     db: Db,
     writer: Db,
     source: OnceLock<Source>,
-    /// False until the first probe, and while the writer gets all queries.
-    in_use: AtomicBool,
+    /// [`UNPROBED`], [`IN_USE`] or [`LEFT`].
+    state: AtomicU8,
     lag_ms: AtomicU64,
 }
 
@@ -61,7 +67,7 @@ impl Reader {
             db: Db::open_within(&Database::MySql(config.clone()), CHECKOUT_TIMEOUT, ANSWER_TIMEOUT)?,
             writer,
             source: OnceLock::new(),
-            in_use: AtomicBool::new(false),
+            state: AtomicU8::new(UNPROBED),
             lag_ms: AtomicU64::new(UNKNOWN),
         })))
     }
@@ -90,8 +96,8 @@ impl Reader {
 
     /// Uses the writer until the next successful probe.
     pub(super) fn leave(&self, reason: &impl Display) {
-        if self.0.in_use.swap(false, Ordering::Relaxed) {
-            tracing::warn!(%reason, "the reader is not used any more");
+        if self.0.state.swap(LEFT, Ordering::Relaxed) != LEFT {
+            tracing::warn!(%reason, "the reader is not used; the writer serves its reads");
             self.0.db.renew_connections();
         }
     }
@@ -172,13 +178,13 @@ impl Reader {
     }
 
     fn resume(&self) {
-        if !self.0.in_use.swap(true, Ordering::Relaxed) {
+        if self.0.state.swap(IN_USE, Ordering::Relaxed) != IN_USE {
             tracing::info!(lag_ms = self.lag().map(|lag| lag.as_millis()), "the reader is used");
         }
     }
 
     pub fn is_in_use(&self) -> bool {
-        self.0.in_use.load(Ordering::Relaxed)
+        self.0.state.load(Ordering::Relaxed) == IN_USE
     }
 
     /// How far the reader was behind the writer at the last probe; `None` if the writer has no positions.

@@ -12,8 +12,7 @@ pub async fn observe_writes<T>(work: impl Future<Output = T>) -> (T, bool) {
     WROTE.scope(Cell::new(false), async { (work.await, WROTE.with(Cell::get)) }).await
 }
 
-/// For `execute!`; does nothing outside of [`observe_writes`].
-#[doc(hidden)]
+/// For `execute!`, and for what counts as a write. Does nothing outside of [`observe_writes`].
 pub fn note_write() {
     let _ = WROTE.try_with(|wrote| wrote.set(true));
 }

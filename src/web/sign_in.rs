@@ -6,6 +6,7 @@ use actix_web::HttpRequest;
 
 use super::cookies::CookieName;
 use crate::app::App;
+use crate::db::note_write;
 use crate::error::{Error, Result};
 use crate::models::remembered_device::{Recognition, RememberedDevice};
 use crate::models::user::User;
@@ -38,6 +39,8 @@ pub async fn identify(app: &App, req: &HttpRequest) -> Result<Identity> {
 
 /// Logs a user in. Always creates a new session id (ASVS 7.2.4) and ends the browser's previous session.
 pub async fn log_in(app: &App, req: &HttpRequest, user: &User, remember: bool) -> Result<()> {
+    // What the user has written in other browsers is to be seen in this one (read_your_writes.rs).
+    note_write();
     start_session(app, req, user).await?;
     forget_device(app, req).await?;
     if remember {

@@ -74,7 +74,8 @@ fn a_reader_has_an_account_of_its_own_or_that_of_the_writer() -> Tested {
 fn a_reader_that_cannot_be_one_is_refused_by_name() {
     let writer = ("DATABASE_URL", "mysql://u:p@h/d");
     let hosts = [("MYSQL_DATABASE_READER_HOST", "one"), ("RDS_READER_HOSTNAME", "two")];
-    let cases: [(&[(&str, &str)], &str, &str); 7] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let cases: [Case<'_>; 7] = [
         (&[("DATABASE_READER_URL", "mysql://u:p@r/d")], "DATABASE_READER_URL", "is a file"),
         (&[writer, ("DATABASE_READER_URL", "sqlite:a.db")], "DATABASE_READER_URL", "is not of the form"),
         (&[writer, ("DATABASE_READER_URL", "r")], "DATABASE_READER_URL", "is not of the form"),
