@@ -38,7 +38,9 @@ struct Load {
     rate: f64,
     /// Complete requests, which take turns.
     requests: Vec<String>,
-    /// When this load ends, in seconds.
+    /// When this load begins and ends, in seconds.
+    #[serde(default)]
+    from: f64,
     until: Option<f64>,
 }
 
@@ -77,15 +79,15 @@ async fn send_all(plan: Plan, generator: Rc<Generator>) {
         .into_iter()
         .map(|load| {
             let requests: Vec<Rc<str>> = load.requests.into_iter().map(Rc::from).collect();
-            (load.rate, load.until.unwrap_or(plan.seconds), requests)
+            (load.rate, load.from, load.until.unwrap_or(plan.seconds), requests)
         })
         .collect();
     let mut sent = vec![0_u64; loads.len()];
     while start.elapsed().as_secs_f64() < plan.seconds {
         let now = start.elapsed().as_secs_f64();
-        for (index, (rate, until, requests)) in loads.iter().enumerate() {
-            while (sent[index] as f64) < rate * now.min(*until) {
-                let due = start + Duration::from_secs_f64(sent[index] as f64 / rate);
+        for (index, (rate, from, until, requests)) in loads.iter().enumerate() {
+            while (sent[index] as f64) < rate * (now.min(*until) - from) {
+                let due = start + Duration::from_secs_f64(from + sent[index] as f64 / rate);
                 let request = requests[sent[index] as usize % requests.len()].clone();
                 sent[index] += 1;
                 let second = (due - start).as_secs();
