@@ -160,9 +160,9 @@ class Machine:
         finally:
             server.stop()
 
-    def app(self, scale, env):
+    def app(self, scale, env, settings={}):
         port = free_port()
-        return self.running([RELEASE / "sample-app"], port, self.app_settings(scale, port, env), "app")
+        return self.running([RELEASE / "sample-app"], port, self.app_settings(scale, port, env) | settings, "app")
 
     def bare(self, scale):
         port = free_port()

@@ -4,17 +4,15 @@ refused.
 The application with one worker, the database and Redis share core 0; the generator has core 1.
 """
 
-import asyncio
 import contextlib
 import json
 import os
 import subprocess
-import threading
-import urllib.parse
 from statistics import median
 
 from load import Load, Target, Visitor, form
 from machine import HERE, RELEASE, free_port
+from relay import relayed
 from report import plain_line
 
 TIMES = [0.8, 1, 2, 5, 10]
@@ -30,7 +28,9 @@ def measure(row, servers, machine, chosen, slow=False):
     with contextlib.ExitStack() as stack:
         settings = {}
         if slow:
-            settings["DATABASE_URL"] = stack.enter_context(slow_database(machine, row.scale))
+            url = machine.settings(row.scale)["DATABASE_URL"]
+            settings["DATABASE_URL"], thread = stack.enter_context(relayed(url, back=SLOW_MS / 1000))
+            os.sched_setaffinity(thread.native_id, {1})
         app = stack.enter_context(pinned(machine, row, settings))
         for pid in machine.pids.values():
             subprocess.run(["taskset", "-a", "-c", "-p", "0", pid], check=True, stdout=subprocess.DEVNULL)
@@ -141,31 +141,3 @@ def describe(figures):
             f"{figures['refused']:7,.0f} refused/s, p99 {figures['refusal_ms']:.1f} ms; answered: log-ins and posts "
             f"{figures['answered']:.1%}, profiles {figures['profiles']:.1%}, health {figures['health']:.1%}; "
             f"2 s later {figures['after']:.1%} of feeds; {figures['lost']} lost")
-
-
-@contextlib.contextmanager
-def slow_database(machine, scale):
-    """The URL of a proxy that delays each response of the database."""
-    url = urllib.parse.urlsplit(machine.settings(scale)["DATABASE_URL"])
-    port, loop = free_port(), asyncio.new_event_loop()
-
-    async def forward(reader, writer, seconds):
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                await asyncio.sleep(seconds)
-                writer.write(data)
-        writer.close()
-
-    async def join(reader, writer):
-        far_reader, far_writer = await asyncio.open_connection(url.hostname, url.port)
-        await asyncio.gather(forward(reader, far_writer, 0), forward(far_reader, writer, SLOW_MS / 1000))
-
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    os.sched_setaffinity(thread.native_id, {1})
-    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(join, HERE, port), loop).result()
-    try:
-        yield url._replace(netloc=url.netloc.replace(f"{url.hostname}:{url.port}", f"{HERE}:{port}")).geturl()
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+import distance
 import extras
 import overload
 from load import Load, form, multipart
@@ -110,6 +111,7 @@ def table(photo):
                other=replace(log_in(*small(1)), connections=32)),
         writes("page as 1,000 log in", "small", page("/users/1", *POSTS), measured_by=extras.flood, times=2,
                other=replace(log_in(*small(1)), connections=1000)),
+        writes("services 1 ms away", "small", measured_by=distance.measure),
         writes("ten times the load", "small", page("/", *POSTS, visitor=ADMIN), measured_by=overload.measure),
         writes("the same, slow database", "small", page("/", *POSTS, visitor=ADMIN),
                measured_by=partial(overload.measure, slow=True)),
