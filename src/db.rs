@@ -7,6 +7,7 @@ mod conn;
 mod migrate;
 mod pool;
 mod shortest_wait;
+mod text_query;
 mod transaction;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub use conn::{Backend, Conn, ExecResult};
 pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, row, with_backend};
 pub use migrate::MIGRATE_LOCK_TIMEOUT;
 pub use pool::NeedsTls;
+pub(crate) use text_query::TextQuery;
 
 use crate::config;
 use crate::error::{Error, Result};
@@ -38,6 +40,7 @@ struct Inner {
     call_stats: CallStats,
     shortest_wait: ShortestWait,
     address: String,
+    by_proxy: bool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
@@ -62,7 +65,13 @@ impl Db {
             }
         };
         let (call_stats, shortest_wait) = (CallStats::default(), ShortestWait::default());
-        Ok(Db(Arc::new(Inner { backend, call_stats, shortest_wait, address })))
+        let by_proxy = matches!(config, config::Database::MySql(mysql) if mysql.by_proxy);
+        Ok(Db(Arc::new(Inner { backend, call_stats, shortest_wait, address, by_proxy })))
+    }
+
+    /// Whether a proxy shares server connections between clients (DATABASE_PROXY).
+    fn is_by_proxy(&self) -> bool {
+        self.0.by_proxy
     }
 
     /// The product name, for messages.

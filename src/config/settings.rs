@@ -76,6 +76,13 @@ pub const SETTINGS: &[Setting] = &[
                 needs https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem",
     },
     Setting {
+        name: "DATABASE_PROXY",
+        also: "",
+        default: "false",
+        about: "true where a proxy shares server connections between clients: RDS Proxy, MySQL Router. Statements then \
+                go as text with their values, and pin no session.",
+    },
+    Setting {
         name: "REDIS_URL",
         also: "REDIS_HOST, REDIS_PORT, AWS_INTRO_SAMPLE_REDIS_ADDRESS",
         default: "memory:",

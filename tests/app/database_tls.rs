@@ -56,23 +56,25 @@ async fn the_connection_is_encrypted() {
 }
 
 /// With Nagle's algorithm, every handshake waits for the server's delayed acknowledgement: Linux sends it after 40 ms at
-/// the earliest (TCP_DELACK_MIN). The fastest of many connections is below that even on a busy machine.
+/// the earliest (TCP_DELACK_MIN). The faster ones of many connections are below that even on a busy machine.
 #[actix_web::test]
 async fn a_new_connection_does_not_wait_for_a_delayed_acknowledgement() {
     let app = TestApp::start_unmigrated(&[("DATABASE_SSL_MODE", "required")]).await;
     if !app.database.is_mysql_or_says("it has no network") {
         return;
     }
-    let mut fastest = Duration::MAX;
+    let mut times = Vec::new();
     for _ in 0..50 {
         let start = Instant::now();
         let mut conn = app.app.db.conn().await.unwrap();
-        fastest = fastest.min(start.elapsed());
+        times.push(start.elapsed());
         // In the middle of a statement, so that the pool closes it.
         conn.backend_mut().unwrap();
     }
-    eprintln!("the fastest of 50 connections took {fastest:?}");
-    assert!(fastest < Duration::from_millis(35), "{fastest:?}");
+    times.sort();
+    // A few were open already: the application's workers use this pool, too.
+    eprintln!("new connections took {:?} to {:?}", times[10], times[49]);
+    assert!(times[10] < Duration::from_millis(35), "{times:?}");
 }
 
 async fn tls_cipher(app: &TestApp) -> String {
