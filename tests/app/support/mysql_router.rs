@@ -1,5 +1,6 @@
 //! MySQL Router with connection sharing, in place of RDS Proxy: it lends a client a server connection for each statement
-//! or transaction, and reserves one for a client that has a prepared statement. It does not mind executable comments.
+//! or transaction, and reserves one for a client that has a prepared statement. It does not mind executable comments. Of
+//! the server connections that no client uses, it keeps one.
 
 use std::process::Command;
 
@@ -14,7 +15,7 @@ pub struct MySqlRouter {
 }
 
 impl MySqlRouter {
-    /// Starts in front of the server at this `host:port`. Clients need TLS: the router signs in with their passwords.
+    /// Starts in front of the server at this `host:port`. With TLS on both sides, which sharing needs.
     pub fn start(destination: &str) -> MySqlRouter {
         let folder = tempfile::tempdir().unwrap();
         let tls = Certificates::create(&folder.path().join("tls"));
@@ -23,7 +24,8 @@ impl MySqlRouter {
         let server = Server::start(move |port| {
             let config = format!(
                 "[DEFAULT]\nplugin_folder = {}\nruntime_folder = {path}\ndata_folder = {path}\n\
-                 client_ssl_cert = {}\nclient_ssl_key = {}\n[connection_pool]\nmax_idle_server_connections = 8\n\
+                 client_ssl_mode = REQUIRED\nclient_ssl_cert = {}\nclient_ssl_key = {}\nserver_ssl_mode = REQUIRED\n\
+                 [connection_pool]\nmax_idle_server_connections = 1\n\
                  [routing:shared]\nbind_address = 127.0.0.1\nbind_port = {port}\ndestinations = {destination}\n\
                  routing_strategy = first-available\nconnection_sharing = 1\nconnection_sharing_delay = 0\n",
                 plugins.display(),
