@@ -9,6 +9,7 @@ mod pool;
 mod position;
 mod reader;
 mod shortest_wait;
+mod text_query;
 mod transaction;
 mod writes;
 
@@ -21,6 +22,7 @@ pub use migrate::MIGRATE_LOCK_TIMEOUT;
 pub use pool::NeedsTls;
 pub use position::Position;
 pub use reader::{MAX_LAG, Reader};
+pub(crate) use text_query::TextQuery;
 pub use writes::{note_write, observe_writes};
 
 use crate::config;
@@ -47,6 +49,7 @@ struct Inner {
     address: String,
     checkout_timeout: Duration,
     answer_timeout: Duration,
+    by_proxy: bool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a process")]
@@ -79,12 +82,19 @@ impl Db {
             }
         };
         let (call_stats, shortest_wait) = (CallStats::default(), ShortestWait::default());
-        let inner = Inner { backend, call_stats, shortest_wait, address, checkout_timeout, answer_timeout };
+        let by_proxy = matches!(config, config::Database::MySql(mysql) if mysql.by_proxy);
+        let inner =
+            Inner { backend, call_stats, shortest_wait, address, checkout_timeout, answer_timeout, by_proxy };
         Ok(Db(Arc::new(inner)))
     }
 
     fn answer_timeout(&self) -> Duration {
         self.0.answer_timeout
+    }
+
+    /// Whether a proxy shares server connections between clients (DATABASE_PROXY).
+    fn is_by_proxy(&self) -> bool {
+        self.0.by_proxy
     }
 
     /// The product name, for messages.

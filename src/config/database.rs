@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::reader::{Given, Reader};
-use super::values::{Fault, ServiceUrl, authority, path_of};
+use super::values::{Fault, ServiceUrl, authority, path_of, yes_or_no};
 use super::{AppEnv, Secret};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct MySql {
     pub ssl_mode: SslMode,
     /// PEM file of the authorities that sign the server's certificate. Default: the system's.
     pub ca_file: Option<PathBuf>,
+    /// Whether a proxy such as RDS Proxy shares server connections between clients.
+    pub by_proxy: bool,
 }
 
 impl fmt::Display for MySql {
@@ -63,6 +65,9 @@ const READER_FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]
     in MYSQL_DATABASE_READER_HOST";
 /// Hosts of a reader to which everything else of the writer's settings applies.
 const READER_HOSTS: [&str; 2] = ["MYSQL_DATABASE_READER_HOST", "RDS_READER_HOSTNAME"];
+
+const PROXY_OF_FILE: Fault =
+    "is true, and the database is a SQLite file; set DATABASE_URL to the proxy, or remove it";
 
 /// Address and account from one source; each part remembers the variable that set it.
 struct Account {
@@ -128,12 +133,16 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
     let url = r.value("DATABASE_URL", source);
     let ssl_mode = r.value("DATABASE_SSL_MODE", ssl_mode);
     let ca_file = r.text("DATABASE_CA_FILE").map(PathBuf::from);
+    let by_proxy = r.value("DATABASE_PROXY", yes_or_no).unwrap_or(false);
     let families: Vec<Account> = FAMILIES.iter().filter_map(|family| family.account(r)).collect();
 
     let url = match url {
         Some(Source::File(path)) => {
             for account in families {
                 r.contradiction("database", account.host.by, "DATABASE_URL");
+            }
+            if by_proxy {
+                r.error("DATABASE_PROXY", PROXY_OF_FILE);
             }
             return Some(Database::Sqlite(path));
         }
@@ -142,6 +151,9 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
     };
     let mut accounts = url.into_iter().chain(families);
     let Some(account) = accounts.next() else {
+        if by_proxy {
+            r.error("DATABASE_PROXY", PROXY_OF_FILE);
+        }
         return r.absent("DATABASE_URL", Database::Sqlite(data_dir.join("sample_app.db")), FIX);
     };
     for other in accounts {
@@ -151,7 +163,15 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
         r.same("password", &account.password, &other.password);
         r.same("database", &account.database, &other.database);
     }
-    Some(Database::MySql(with_tls(r, account, ssl_mode, ca_file)))
+    let mysql = MySql { by_proxy, ..with_tls(r, account, ssl_mode, ca_file) };
+    if !by_proxy && is_rds(&mysql.host) && mysql.host.contains(".proxy-") {
+        r.warn(
+            "DATABASE_PROXY",
+            "is not true and the host is an RDS Proxy, which would reserve a server connection for each of ours; set it \
+             to true, or connect to the database itself",
+        );
+    }
+    Some(Database::MySql(mysql))
 }
 
 /// The reader, or `None` if there is none or an error was reported.
@@ -315,5 +335,6 @@ fn with_tls(
         database: account.database.value,
         ssl_mode,
         ca_file,
+        by_proxy: false,
     }
 }

@@ -83,6 +83,13 @@ pub const SETTINGS: &[Setting] = &[
                 are HOST[:PORT] alone; everything else is as for the writer.",
     },
     Setting {
+        name: "DATABASE_PROXY",
+        also: "",
+        default: "false",
+        about: "true where a proxy shares server connections between clients: RDS Proxy, MySQL Router. Statements then \
+                go as text with their values, and pin no session.",
+    },
+    Setting {
         name: "REDIS_URL",
         also: "REDIS_HOST, REDIS_PORT, AWS_INTRO_SAMPLE_REDIS_ADDRESS",
         default: "memory:",

@@ -147,6 +147,7 @@ fn the_books_variables_work_unchanged() -> Tested {
         database: "sample_app".into(),
         ssl_mode: SslMode::Preferred,
         ca_file: None,
+        by_proxy: false,
     };
     assert_eq!(config.database, Database::MySql(expected.clone()));
 

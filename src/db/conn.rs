@@ -69,6 +69,12 @@ impl Conn {
         self.db.answer_timeout()
     }
 
+    /// For [`with_backend!`]: whether statements go as text (text_query.rs).
+    #[doc(hidden)]
+    pub fn is_by_proxy(&self) -> bool {
+        self.db.is_by_proxy()
+    }
+
     /// For [`with_backend!`]: the backend, marked as busy until [`finish`](Self::finish).
     #[doc(hidden)]
     pub fn backend_mut(&mut self) -> Result<&mut Backend> {
@@ -193,21 +199,30 @@ impl From<SqliteQueryResult> for ExecResult {
 }
 
 /// Runs one query on either backend and retries it where `Failure` allows:
-/// `with_backend!(db, |c| sqlx::query_as::<_, User>("..").bind(id).fetch_optional(c))`. The macros below are shorthand.
+/// `with_backend!(db, |c| sqlx::query_as::<_, User>("..").bind(id).fetch_optional(c))`. A second expression takes its place
+/// with DATABASE_PROXY (text_query.rs). The macros below are shorthand.
 macro_rules! with_backend {
-    ($conn:expr, |$c:ident| $($query:tt)+) => {{
+    ($conn:expr, |$c:ident| $query:expr) => {
+        $crate::db::with_backend!($conn, |$c| $query, $query)
+    };
+    ($conn:expr, |$c:ident| $query:expr, $text_query:expr) => {{
         let conn: &mut $crate::db::Conn = $conn;
         let limit = conn.answer_timeout();
         let mut attempts = 0;
         loop {
+            let by_proxy = conn.is_by_proxy();
             let answer = match conn.backend_mut()? {
                 $crate::db::Backend::Sqlite(object) => {
                     let $c = &mut **object;
-                    $crate::db::Conn::with_timeout(limit, $($query)+).await
+                    $crate::db::Conn::with_timeout(limit, $query).await
+                }
+                $crate::db::Backend::MySql(object) if by_proxy => {
+                    let $c = &mut **object;
+                    $crate::db::Conn::with_timeout(limit, $text_query).await
                 }
                 $crate::db::Backend::MySql(object) => {
                     let $c = &mut **object;
-                    $crate::db::Conn::with_timeout(limit, $($query)+).await
+                    $crate::db::Conn::with_timeout(limit, $query).await
                 }
             };
             attempts += 1;
@@ -226,31 +241,47 @@ macro_rules! with_backend {
 macro_rules! execute {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {{
         $crate::db::note_write();
-        $crate::db::with_backend!($conn, |c| futures_util::TryFutureExt::map_ok(
-            sqlx::query($sql)$(.bind($value))*.execute(c),
-            $crate::db::ExecResult::from
-        ))
+        $crate::db::with_backend!(
+            $conn,
+            |c| futures_util::TryFutureExt::map_ok(
+                sqlx::query($sql)$(.bind($value))*.execute(c),
+                $crate::db::ExecResult::from
+            ),
+            $crate::db::TextQuery::new($sql)$(.bind($value))*.execute(c)
+        )
     }};
 }
 
 /// `fetch_all!(db, "SELECT .. WHERE a > ?", a)` gives a `Vec` of rows.
 macro_rules! fetch_all {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::with_backend!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_all(c))
+        $crate::db::with_backend!(
+            $conn,
+            |c| sqlx::query_as($sql)$(.bind($value))*.fetch_all(c),
+            $crate::db::TextQuery::new($sql)$(.bind($value))*.fetch_all(c)
+        )
     };
 }
 
 /// `fetch_optional!(db, "SELECT .. WHERE id = ?", id)` gives the first row, or `None`.
 macro_rules! fetch_optional {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::with_backend!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_optional(c))
+        $crate::db::with_backend!(
+            $conn,
+            |c| sqlx::query_as($sql)$(.bind($value))*.fetch_optional(c),
+            $crate::db::TextQuery::new($sql)$(.bind($value))*.fetch_optional(c)
+        )
     };
 }
 
 /// `fetch_one!(db, "SELECT COUNT(*) ..")`, for queries that always return a row.
 macro_rules! fetch_one {
     ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::with_backend!($conn, |c| sqlx::query_as($sql)$(.bind($value))*.fetch_one(c))
+        $crate::db::with_backend!(
+            $conn,
+            |c| sqlx::query_as($sql)$(.bind($value))*.fetch_one(c),
+            $crate::db::TextQuery::new($sql)$(.bind($value))*.fetch_one(c)
+        )
     };
 }
 

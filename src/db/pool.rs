@@ -32,8 +32,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long SQLite waits for another writer. Shorter than the statement time-out (conn.rs), so that the error names the
 /// cause.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_millis(2500);
-/// Prepared statements cached per connection. Large, because evicting one sends a packet that gets no reply, which
-/// costs 40 ms with sqlx 0.9.
+/// Prepared statements cached per connection: more than the program has, so that each is prepared once.
 const CACHED_STATEMENTS: usize = 256;
 
 /// Session settings, independent of the server's defaults. TRADITIONAL turns values that do not fit into errors, and
@@ -44,6 +43,9 @@ const CACHED_STATEMENTS: usize = 256;
 /// because MariaDB would otherwise report a statement time-out, which is not retried as a lock conflict is.
 const SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 2 \
     /*!50708 , max_execution_time = 2500 */ /*M! , max_statement_time = 2.5 */";
+/// The same with DATABASE_PROXY: the only one of these variables that RDS Proxy tracks. The time-outs belong into the
+/// proxy's initialization query.
+const PROXY_SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL'";
 
 /// Minimum time between two renewals: until there is a new primary, every write requests one.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,6 +54,7 @@ const SQLITE_OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 pub struct MySqlConnections {
     options: MySqlConnectOptions,
+    session_sql: &'static str,
     renewal: Arc<Renewal>,
     /// Whether the check for accounts that need TLS ([`NeedsTls`]) is done or unnecessary.
     may_lack_tls: Arc<AtomicBool>,
@@ -98,10 +101,12 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
     }
     let asks_for_tls = !matches!(config.ssl_mode, SslMode::Disabled | SslMode::Preferred);
     let may_lack_tls = Arc::new(AtomicBool::new(asks_for_tls || config.password.expose().is_empty()));
+    let session_sql = if config.by_proxy { PROXY_SESSION_SQL } else { SESSION_SQL };
     let renewal = renewal.clone();
     ThreadLocalPool::new(move || {
         let connections = MySqlConnections {
             options: options.clone(),
+            session_sql,
             renewal: renewal.clone(),
             may_lack_tls: may_lack_tls.clone(),
         };
@@ -194,7 +199,7 @@ impl Manager for MySqlConnections {
                 refuse_without_tls(&mut conn).await?;
                 self.may_lack_tls.store(true, Ordering::Relaxed);
             }
-            sqlx::raw_sql(SESSION_SQL).execute(&mut conn).await?;
+            sqlx::raw_sql(self.session_sql).execute(&mut conn).await?;
             Ok(conn)
         })
         .await

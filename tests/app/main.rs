@@ -23,6 +23,7 @@ mod command_line;
 mod containers;
 mod database_connections;
 mod database_faults;
+mod database_proxy;
 mod database_reader;
 mod database_tls;
 mod deploy_ec2;

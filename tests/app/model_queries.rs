@@ -39,7 +39,10 @@ fn name(text: &str) -> Name {
 
 #[actix_web::test]
 async fn people() {
-    let app = TestApp::start().await;
+    TestApp::with_and_without_proxy(people_on).await;
+}
+
+async fn people_on(app: TestApp) {
     let now = app.app.clock.now();
     let pool = &app.app.db;
     assert!(!seeds::has_people(pool).await.unwrap());
@@ -106,7 +109,10 @@ async fn people() {
 
 #[actix_web::test]
 async fn posts_and_follows() {
-    let app = TestApp::start().await;
+    TestApp::with_and_without_proxy(posts_and_follows_on).await;
+}
+
+async fn posts_and_follows_on(app: TestApp) {
     let (pool, now) = (&app.app.db, app.app.clock.now());
     let (anna, berta) = (app.db_person("anna").await.id, app.db_person("berta").await.id);
     assert_eq!(relationship::follow(pool, anna, berta, now).await.unwrap(), Some(1));
@@ -182,7 +188,10 @@ async fn posts_and_follows() {
 
 #[actix_web::test]
 async fn tokens_devices_and_mails() {
-    let app = TestApp::start().await;
+    TestApp::with_and_without_proxy(tokens_devices_and_mails_on).await;
+}
+
+async fn tokens_devices_and_mails_on(app: TestApp) {
     let (pool, now) = (&app.app.db, app.app.clock.now());
     let anna = app.db_person("anna").await;
     let mut conn = pool.conn().await.unwrap();
@@ -259,7 +268,10 @@ async fn tokens_devices_and_mails() {
 
 #[actix_web::test]
 async fn seeding() {
-    let app = TestApp::start().await;
+    TestApp::with_and_without_proxy(seeding_on).await;
+}
+
+async fn seeding_on(app: TestApp) {
     assert!(seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
     assert!(!seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
 }

@@ -15,7 +15,10 @@ use crate::support::TestApp;
 
 #[actix_web::test]
 async fn failed_mails_and_suppressed_addresses() {
-    let app = TestApp::start().await;
+    TestApp::with_and_without_proxy(failed_mails_and_suppressed_addresses_on).await;
+}
+
+async fn failed_mails_and_suppressed_addresses_on(app: TestApp) {
     let mut conn = app.app.db.conn().await.unwrap();
     // Due tomorrow, so that no worker takes them.
     let (db, now) = (&mut conn, app.app.clock.now() + TimeDelta::days(1));
@@ -65,7 +68,10 @@ async fn failed_mails_and_suppressed_addresses() {
 
 #[actix_web::test]
 async fn pictures_without_a_post() {
-    let app = TestApp::start().await;
+    TestApp::with_and_without_proxy(pictures_without_a_post_on).await;
+}
+
+async fn pictures_without_a_post_on(app: TestApp) {
     let anna = app.db_person("anna").await.id;
     // Later than the worker's clock, so that it takes nothing.
     let (pool, now) = (&app.app.db, app.app.clock.now() + TimeDelta::days(10));
@@ -104,7 +110,10 @@ async fn pictures_without_a_post() {
 
 #[actix_web::test]
 async fn jobs() {
-    let app = TestApp::start().await;
+    TestApp::with_and_without_proxy(jobs_on).await;
+}
+
+async fn jobs_on(app: TestApp) {
     let anna = app.db_person("anna").await.id;
     // Later than the worker's clock, but before the jobs that migrations create.
     let (pool, now) = (&app.app.db, app.app.clock.now() + TimeDelta::minutes(30));

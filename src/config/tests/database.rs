@@ -142,9 +142,28 @@ fn an_attached_rds_database_is_verified() -> Tested {
 
     let with_ca = Config::load(&vars(&[&[("SECRET_KEY_BASE", KEY), ("DATABASE_CA_FILE", "/ca.pem")], RDS]))?;
     assert_eq!(with_ca.warnings, Vec::<String>::new());
-    let proxy = load(&[("DATABASE_URL", "mysql://u:p@p.proxy-abc.eu-central-1.rds.amazonaws.com/d")])?;
+    let host = ("DATABASE_URL", "mysql://u:p@p.proxy-abc.eu-central-1.rds.amazonaws.com/d");
+    let proxy = load(&[host, ("DATABASE_PROXY", "true")])?;
     assert_eq!(proxy.warnings, Vec::<String>::new(), "RDS Proxy has public certificates");
     let unused = load(&[("DATABASE_URL", "mysql://u:p@db.home/d"), ("DATABASE_CA_FILE", "/ca.pem")])?;
     assert_eq!(names(&unused.warnings), ["DATABASE_CA_FILE"], "a CA that is not looked at");
+    Ok(())
+}
+
+#[test]
+fn a_database_proxy_shares_connections_to_a_server_only() -> Tested {
+    let server = ("DATABASE_URL", "mysql://u:p@a.proxy-x.eu-central-1.rds.amazonaws.com/d");
+    let config = load(&[server])?;
+    assert_eq!(names(&config.warnings), ["DATABASE_PROXY"], "without the setting, every session is pinned");
+    assert_eq!(mysql(config).map(|mysql| mysql.by_proxy), Some(false));
+    let config = load(&[server, ("DATABASE_PROXY", "true")])?;
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    assert_eq!(mysql(config).map(|mysql| mysql.by_proxy), Some(true));
+    for file in
+        [&[("DATABASE_PROXY", "true")][..], &[("DATABASE_URL", "sqlite:a.db"), ("DATABASE_PROXY", "true")]]
+    {
+        assert_eq!(names(&errors(file)), ["DATABASE_PROXY"], "{file:?}");
+    }
+    assert_eq!(names(&errors(&[("DATABASE_PROXY", "maybe")])), ["DATABASE_PROXY"]);
     Ok(())
 }

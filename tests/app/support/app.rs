@@ -40,6 +40,16 @@ impl TestApp {
         TestApp::start_changed(settings, |_| ()).await
     }
 
+    /// Runs a test on an application with prepared statements, and on one with DATABASE_PROXY.
+    pub async fn with_and_without_proxy(test: impl AsyncFn(TestApp)) {
+        let app = TestApp::start().await;
+        let is_mysql = app.database.is_mysql();
+        test(app).await;
+        if is_mysql {
+            test(TestApp::start_with(&[("DATABASE_PROXY", "true")]).await).await;
+        }
+    }
+
     /// Starts with these settings added and with what a password costs in the program.
     pub async fn start_with_full_hashing(settings: &[(&str, &str)]) -> TestApp {
         TestApp::start_changed(settings, |app| app.passwords = Passwords::new().unwrap()).await

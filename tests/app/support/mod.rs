@@ -11,6 +11,7 @@ pub mod database_server;
 pub mod doctor;
 pub mod lines;
 pub mod mails;
+pub mod mysql_router;
 pub mod named_tests;
 pub mod nginx;
 pub mod outbox;
