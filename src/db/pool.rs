@@ -32,8 +32,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long SQLite waits for another writer. Shorter than the statement time-out (conn.rs), so that the error names the
 /// cause.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_millis(2500);
-/// Prepared statements cached per connection. Large, because evicting one sends a packet that gets no reply, which
-/// costs 40 ms with sqlx 0.9.
+/// Prepared statements cached per connection: more than the program has, so that each is prepared once.
 const CACHED_STATEMENTS: usize = 256;
 
 /// Session settings, independent of the server's defaults. TRADITIONAL turns values that do not fit into errors, and
