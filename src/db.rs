@@ -9,6 +9,7 @@ mod pool;
 mod position;
 mod reader;
 mod shortest_wait;
+mod sign_in;
 mod transaction;
 mod writes;
 
@@ -155,7 +156,7 @@ impl Db {
             let link = match &self.0.backend {
                 Pools::Sqlite(pool) => Backend::Sqlite(pool.get().await.map_err(pool::refused)?),
                 Pools::MySql { pools, .. } => {
-                    Backend::MySql(pools.local()?.get().await.map_err(pool::refused)?)
+                    Backend::MySql(pool::get(pools.local()?).await?)
                 }
             };
             Ok(Conn::new(self.clone(), link))

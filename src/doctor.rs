@@ -38,6 +38,12 @@ const COLUMNS: usize = 110;
 
 /// Checks all services, one after the other, and prints the findings. Returns whether all checks passed.
 pub async fn run(config: &Config) -> bool {
+    if !config.references.is_empty() {
+        say!("{:<10} from AWS", "settings");
+    }
+    for (name, reference) in &config.references {
+        print("ok", name, &reference.to_string());
+    }
     // Boxed, as the compiler demands: these futures contain those of sqlx, redis and the AWS SDK.
     let mut all = vec![Box::pin(database::run(config)).await];
     if let Some(reader) = &config.database_reader {

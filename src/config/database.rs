@@ -1,11 +1,13 @@
 //! The database settings: one URL, or the groups of variables that the tutorials and Elastic Beanstalk export.
 
+mod iam;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::reader::{Given, Reader};
 use super::values::{Fault, ServiceUrl, authority, path_of};
-use super::{AppEnv, Secret};
+use super::{AppEnv, ConfigErrors, Secret, Variables};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
@@ -29,6 +31,27 @@ pub struct MySql {
     pub ssl_mode: SslMode,
     /// PEM file of the authorities that sign the server's certificate. Default: the system's.
     pub ca_file: Option<PathBuf>,
+    /// Where tokens of IAM take the place of the password: the region they are signed for.
+    pub iam_region: Option<String>,
+    /// Where the account comes from a secret: the variables that lead to it.
+    pub secret: Option<Variables>,
+}
+
+impl MySql {
+    /// User and password that these variables give, which are those of `secret` with their values.
+    ///
+    /// # Errors
+    /// Why they give none.
+    pub fn account(vars: &Variables) -> Result<(String, Secret), ConfigErrors> {
+        let mut reader = Reader::new(vars);
+        let database = database(&mut reader, Path::new(""));
+        match (database, reader.finish()) {
+            (Some(Database::MySql(mysql)), (errors, _)) if errors.is_empty() => {
+                Ok((mysql.user, mysql.password))
+            }
+            (_, (errors, _)) => Err(ConfigErrors(errors)),
+        }
+    }
 }
 
 impl fmt::Display for MySql {
@@ -128,12 +151,16 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
     let url = r.value("DATABASE_URL", source);
     let ssl_mode = r.value("DATABASE_SSL_MODE", ssl_mode);
     let ca_file = r.text("DATABASE_CA_FILE").map(PathBuf::from);
-    let families: Vec<Account> = FAMILIES.iter().filter_map(|family| family.account(r)).collect();
+    let by_iam = iam::is_on(r);
+    let families: Vec<Account> = FAMILIES.iter().filter_map(|family| family.account(r, by_iam)).collect();
 
     let url = match url {
         Some(Source::File(path)) => {
             for account in families {
                 r.contradiction("database", account.host.by, "DATABASE_URL");
+            }
+            if by_iam {
+                iam::refuse_for_a_file(r);
             }
             return Some(Database::Sqlite(path));
         }
@@ -142,6 +169,9 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
     };
     let mut accounts = url.into_iter().chain(families);
     let Some(account) = accounts.next() else {
+        if by_iam {
+            iam::refuse_for_a_file(r);
+        }
         return r.absent("DATABASE_URL", Database::Sqlite(data_dir.join("sample_app.db")), FIX);
     };
     for other in accounts {
@@ -151,7 +181,7 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
         r.same("password", &account.password, &other.password);
         r.same("database", &account.database, &other.database);
     }
-    Some(Database::MySql(with_tls(r, account, ssl_mode, ca_file)))
+    Some(Database::MySql(with_tls(r, account, ssl_mode, ca_file, by_iam)))
 }
 
 /// The reader, or `None` if there is none or an error was reported.
@@ -226,7 +256,7 @@ fn by_url<T>(value: T) -> Given<T> {
 
 impl Family {
     /// The account, if any variable of the group is set. Reports each required one that is then missing.
-    fn account(&self, r: &mut Reader<'_>) -> Option<Account> {
+    fn account(&self, r: &mut Reader<'_>, by_iam: bool) -> Option<Account> {
         let names = [Some(self.password), Some(self.host), Some(self.user), Some(self.database), self.port];
         let first = names.into_iter().flatten().find(|name| r.is_set(name))?;
         let usual = self.usual.as_ref();
@@ -245,7 +275,7 @@ impl Family {
             _ => r.required(name, first),
         };
         let user = part(self.user, usual.map(|usual| usual.user));
-        let password = part(self.password, None);
+        let password = part(self.password, by_iam.then_some(""));
         let database = part(self.database, usual.map(|usual| usual.database));
 
         // Return early only here, after all missing variables have been reported.
@@ -273,14 +303,19 @@ fn is_rds(host: &str) -> bool {
     host.ends_with(".rds.amazonaws.com") || host.ends_with(".rds.amazonaws.com.cn")
 }
 
+fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1")
+}
+
 /// Adds the TLS settings. Default mode: `VerifyIdentity` for RDS host names, elsewhere `Preferred`, as in MySQL.
 fn with_tls(
     r: &mut Reader<'_>,
     account: Account,
     stated: Option<SslMode>,
     ca_file: Option<PathBuf>,
+    by_iam: bool,
 ) -> MySql {
-    let host = account.host.value;
+    let host = account.host.value.clone();
     let on_rds = is_rds(&host);
     let ssl_mode = stated.unwrap_or(if on_rds { SslMode::VerifyIdentity } else { SslMode::Preferred });
     let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
@@ -293,8 +328,7 @@ fn with_tls(
              its path",
         );
     }
-    let is_here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
-    if r.env == AppEnv::Production && !verifies && !is_here {
+    if r.env == AppEnv::Production && !verifies && !is_here(&host) {
         r.warn(
             "DATABASE_SSL_MODE",
             "verifies no certificate, so somebody in between could read everything; set verify_identity, or verify_ca \
@@ -307,6 +341,7 @@ fn with_tls(
             "is not looked at, because DATABASE_SSL_MODE verifies nothing; set it to verify_ca or verify_identity",
         );
     }
+    let iam_region = if by_iam { iam::region(r, &account, ssl_mode) } else { None };
     MySql {
         host,
         port: account.port.value,
@@ -315,5 +350,7 @@ fn with_tls(
         database: account.database.value,
         ssl_mode,
         ca_file,
+        iam_region,
+        secret: r.to_read_again("DATABASE_URL"),
     }
 }

@@ -3,7 +3,9 @@
 
 mod database;
 mod documents;
+mod iam;
 mod names;
+mod references;
 mod secrets;
 mod services;
 mod ses_password;
@@ -147,6 +149,8 @@ fn the_books_variables_work_unchanged() -> Tested {
         database: "sample_app".into(),
         ssl_mode: SslMode::Preferred,
         ca_file: None,
+        iam_region: None,
+        secret: None,
     };
     assert_eq!(config.database, Database::MySql(expected.clone()));
 

@@ -237,6 +237,10 @@ fn refused(error: &Error, mysql: &MySql) -> Problem {
         );
     };
     let advice = match number {
+        1045 | 1698 if mysql.iam_region.is_some() => format!(
+            "let the role of this program do rds-db:connect as {user}, switch on IAM authentication of the RDS instance, \
+             and make the user with CREATE USER {user} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
+        ),
         1045 | 1698 => format!(
             "check {PASSWORD} against the user {user} of the RDS instance; in a URL, special characters have to be \
              percent-encoded. The user has to be allowed from this machine ({user}@'%')"

@@ -1,0 +1,206 @@
+//! How a new connection signs in: with the password of the settings, with one that a secret in AWS holds and a rotation
+//! changes, or with a token of IAM. The only place that knows which.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::ConnectOptions;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
+
+use crate::aws::{rds_token, secrets};
+use crate::config::{MySql, Secret, Variables};
+use crate::error::{Error, Result};
+
+/// Tokens are renewed at this age, well before they expire.
+const TOKEN_RENEWAL_AGE: Duration = Duration::from_secs(10 * 60);
+/// Least time between two reads of a secret, and between two attempts to renew a token.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
+/// While sign-ins are refused, an old connection that could be replaced tries one this often.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// One account can be refused, its renewed password as well, and the one after that be right.
+const MAX_ATTEMPTS: usize = 3;
+
+pub(super) struct SignIn {
+    source: Source,
+    latest: Mutex<Arc<Account>>,
+    /// When it was last renewed. Locked while that goes on, so that one does it for all.
+    renewed_at: tokio::sync::Mutex<Option<Instant>>,
+    /// When the last sign-in was refused, unless one has succeeded since.
+    refused_at: Mutex<Option<Instant>>,
+}
+
+enum Source {
+    Settings,
+    /// The variables that lead to the secret.
+    Secret(Variables),
+    Token { database: Box<MySql>, region: String },
+}
+
+/// What a connection signs in with.
+struct Account {
+    options: MySqlConnectOptions,
+    user: String,
+    password: Secret,
+    made_at: Instant,
+}
+
+impl SignIn {
+    /// `options` have everything but user and password.
+    pub(super) fn new(database: &MySql, options: MySqlConnectOptions) -> Arc<SignIn> {
+        let source = match (&database.iam_region, &database.secret) {
+            (Some(region), _) => {
+                Source::Token { database: Box::new(database.clone()), region: region.clone() }
+            }
+            (None, Some(variables)) => Source::Secret(variables.clone()),
+            (None, None) => Source::Settings,
+        };
+        // The configuration refuses tokens without verified TLS.
+        let options = options.enable_cleartext_plugin(matches!(source, Source::Token { .. }));
+        let account = Account::new(options, database.user.clone(), database.password.clone());
+        Arc::new(SignIn {
+            source,
+            latest: Mutex::new(Arc::new(account)),
+            renewed_at: tokio::sync::Mutex::default(),
+            refused_at: Mutex::default(),
+        })
+    }
+
+    /// Opens a connection. If the account is refused (1045), it is renewed and tried again.
+    pub(super) async fn connect(self: &Arc<Self>) -> sqlx::Result<MySqlConnection> {
+        let mut account = self.account().await?;
+        let mut attempts = 1;
+        loop {
+            let error = match account.options.connect().await {
+                Err(error) if is_refused(&error) => error,
+                done => {
+                    *lock(&self.refused_at) = None;
+                    return done;
+                }
+            };
+            let renewed = if attempts < MAX_ATTEMPTS && self.is_renewed() { self.renew(&account).await } else { account.clone() };
+            if Arc::ptr_eq(&renewed, &account) {
+                *lock(&self.refused_at) = Some(Instant::now());
+                return Err(error);
+            }
+            account = renewed;
+            attempts += 1;
+        }
+    }
+
+    /// Whether a refused sign-in may succeed soon, because what it signs in with changes by itself.
+    pub(super) fn is_renewed(&self) -> bool {
+        !matches!(self.source, Source::Settings)
+    }
+
+    /// Whether a connection can be replaced. During a rotation both passwords may be refused for a minute, and then the
+    /// connections that are open are all there is.
+    pub(super) async fn is_open(self: &Arc<Self>) -> bool {
+        let refused_at = *lock(&self.refused_at);
+        match refused_at {
+            None => true,
+            Some(at) if at.elapsed() < PROBE_INTERVAL => false,
+            Some(_) => self.connect().await.is_ok(),
+        }
+    }
+
+    /// The account for the next connection; with tokens, one that is still valid.
+    async fn account(self: &Arc<Self>) -> sqlx::Result<Arc<Account>> {
+        let account = lock(&self.latest).clone();
+        if !matches!(self.source, Source::Token { .. }) || account.is_younger_than(TOKEN_RENEWAL_AGE) {
+            return Ok(account);
+        }
+        let renewed = self.renew(&account).await;
+        if renewed.is_younger_than(rds_token::LIFETIME) {
+            return Ok(renewed);
+        }
+        Err(sqlx::Error::Io(std::io::Error::other("there is no token of IAM to sign in with")))
+    }
+
+    /// Another account than this one, if there is any by now. It goes on when the caller gives up, so that a slow answer
+    /// of AWS still serves the next caller.
+    async fn renew(self: &Arc<Self>, old: &Arc<Account>) -> Arc<Account> {
+        let (sign_in, old) = (self.clone(), old.clone());
+        let task = tokio::spawn({
+            let old = old.clone();
+            async move { sign_in.renew_alone(&old).await }
+        });
+        task.await.unwrap_or(old)
+    }
+
+    async fn renew_alone(&self, old: &Arc<Account>) -> Arc<Account> {
+        let mut renewed_at = self.renewed_at.lock().await;
+        let latest = lock(&self.latest).clone();
+        let is_too_soon = renewed_at.is_some_and(|at| at.elapsed() < RENEWAL_INTERVAL);
+        if !Arc::ptr_eq(&latest, old) || is_too_soon {
+            return latest;
+        }
+        *renewed_at = Some(Instant::now());
+        match self.read_again(&latest).await {
+            Ok(Some(account)) => {
+                let account = Arc::new(account);
+                *lock(&self.latest) = account.clone();
+                account
+            }
+            Ok(None) => latest,
+            Err(error) => {
+                tracing::warn!(%error, "what the database is signed in to with cannot be renewed");
+                latest
+            }
+        }
+    }
+
+    /// The account that differs from `old`, if there is one.
+    async fn read_again(&self, old: &Account) -> Result<Option<Account>> {
+        let variables = match &self.source {
+            Source::Settings => return Ok(None),
+            Source::Token { database, region } => {
+                let token = rds_token::create(database, region).await?;
+                return Ok(Some(old.with(database.user.clone(), token)));
+            }
+            Source::Secret(variables) => variables,
+        };
+        let current = account(variables, None).await?;
+        // A rotation changes the password in the database first and the current version of the secret after that.
+        let pending = async { account(variables, Some(secrets::PENDING)).await.ok() };
+        let differs = |(user, password): &(String, Secret)| *user != old.user || *password != old.password;
+        let found = match Some(current).filter(differs) {
+            None => pending.await.filter(differs),
+            found => found,
+        };
+        if found.is_some() {
+            tracing::info!("the secret of the database holds another password now");
+        }
+        Ok(found.map(|(user, password)| old.with(user, password)))
+    }
+}
+
+impl Account {
+    fn new(options: MySqlConnectOptions, user: String, password: Secret) -> Account {
+        let options = options.username(&user).password(password.expose());
+        Account { options, user, password, made_at: Instant::now() }
+    }
+
+    fn with(&self, user: String, password: Secret) -> Account {
+        Account::new(self.options.clone(), user, password)
+    }
+
+    /// For tokens; before the first one, the password is empty.
+    fn is_younger_than(&self, age: Duration) -> bool {
+        !self.password.expose().is_empty() && self.made_at.elapsed() < age
+    }
+}
+
+async fn account(variables: &Variables, stage: Option<&str>) -> Result<(String, Secret)> {
+    let read = secrets::read(variables.clone(), stage).await;
+    MySql::account(&read).map_err(Error::unavailable)
+}
+
+/// Error 1045: wrong user, password or host.
+pub(super) fn is_refused(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+    error.is_some_and(|error| error.number() == 1045)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
