@@ -155,9 +155,7 @@ impl Db {
         let checkout = async {
             let link = match &self.0.backend {
                 Pools::Sqlite(pool) => Backend::Sqlite(pool.get().await.map_err(pool::refused)?),
-                Pools::MySql { pools, .. } => {
-                    Backend::MySql(pool::get(pools.local()?).await?)
-                }
+                Pools::MySql { pools, .. } => Backend::MySql(pool::get(pools.local()?).await?),
             };
             Ok(Conn::new(self.clone(), link))
         };

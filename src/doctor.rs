@@ -93,7 +93,7 @@ impl Problem {
 
     /// Splits an error of the form `what is wrong; what to do`. `advice` is for errors without the second part.
     fn of(error: &Error, advice: &str) -> Problem {
-        let text = said(error);
+        let text = error.text();
         match text.split_once("; ") {
             Some((what, to_do)) => Problem::new(what, to_do),
             None => Problem::new(text, advice),
@@ -171,14 +171,6 @@ fn print(outcome: &str, name: &str, text: &str) {
     let options = textwrap::Options::new(COLUMNS).initial_indent(&first).subsequent_indent(&below);
     let wrapped = textwrap::fill(text.trim(), options.break_words(false));
     say!("{}", if text.trim().is_empty() { first.trim_end() } else { &wrapped });
-}
-
-/// The error's text, without its category.
-fn said(error: &Error) -> String {
-    match error {
-        Error::Unavailable(source) | Error::Internal(source) => source.to_string(),
-        other => other.to_string(),
-    }
 }
 
 fn milliseconds(since: Instant) -> String {

@@ -131,10 +131,13 @@ impl Client {
         let own = self.config.service_config().and_then(|config| config.load_config(key));
         let stated = own.or_else(|| self.config.endpoint_url().map(str::to_owned));
         let url = stated.unwrap_or_else(|| format!("https://{}.{region}.{domain}/", service.name));
-        let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url =
+            Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         url.ok_or_else(|| {
             let name = service.endpoint_env;
-            Error::internal(format!("{name} or AWS_ENDPOINT_URL is no URL; set https://HOST[:PORT], or remove it"))
+            Error::internal(format!(
+                "{name} or AWS_ENDPOINT_URL is no URL; set https://HOST[:PORT], or remove it"
+            ))
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::config::{MySql, Secret, authority};
 use crate::error::{Error, Result};
 
 /// For how long a token may begin sessions, which then last longer.
-pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// A token for the user and the end point of this database, signed with fresh credentials.
 pub async fn create(database: &MySql, region: &str) -> Result<Secret> {

@@ -55,7 +55,7 @@ async fn fetch(entries: BTreeSet<Entry>) -> BTreeMap<Entry, Result<String, Strin
     let client = match client.map_err(late).flatten() {
         Ok(client) => client,
         Err(error) => {
-            let fault = format!("is the ARN of a secret that cannot be read: {}", said(&error));
+            let fault = format!("is the ARN of a secret that cannot be read: {}", error.text());
             return entries.into_iter().map(|entry| (entry, Err(fault.clone()))).collect();
         }
     };
@@ -67,7 +67,7 @@ async fn fetch(entries: BTreeSet<Entry>) -> BTreeMap<Entry, Result<String, Strin
             Err(error) => Err(format!(
                 "is the ARN of a secret that cannot be read ({}); look at the region in the ARN, and at the way there: a \
                  NAT gateway or a VPC endpoint",
-                said(&error)
+                error.text()
             )),
         };
         (entry, text)
@@ -108,16 +108,22 @@ fn value(text: &str, json_key: Option<&str>) -> Result<Secret, String> {
         Some(key) => {
             let object: Value = serde_json::from_str(text).unwrap_or_default();
             let object = object.as_object().ok_or_else(|| {
-                format!("asks for the key {key} of a secret that is no JSON object; remove :{key}:: from the ARN")
+                format!(
+                    "asks for the key {key} of a secret that is no JSON object; remove :{key}:: from the ARN"
+                )
             })?;
             match object.get(key) {
                 Some(Value::String(text)) => text.clone(),
                 Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
                 Some(_) => {
-                    return Err(format!("asks for the key {key} of a secret, which is neither text nor a number"));
+                    return Err(format!(
+                        "asks for the key {key} of a secret, which is neither text nor a number"
+                    ));
                 }
                 None => {
-                    return Err(format!("asks for the key {key} of a secret that has no such key; look at the secret"));
+                    return Err(format!(
+                        "asks for the key {key} of a secret that has no such key; look at the secret"
+                    ));
                 }
             }
         }
@@ -153,13 +159,8 @@ fn refused(refusal: &Refusal, entry: &Entry) -> String {
             "is the ARN of a secret, and AWS does not take the credentials of this program ({code}); renew them, and \
              look at the clock of this machine"
         ),
-        _ => format!("is the ARN of a secret that cannot be read ({code}: {message}); look at the secret in the console"),
-    }
-}
-
-fn said(error: &Error) -> String {
-    match error {
-        Error::Unavailable(source) | Error::Internal(source) => source.to_string(),
-        other => other.to_string(),
+        _ => format!(
+            "is the ARN of a secret that cannot be read ({code}: {message}); look at the secret in the console"
+        ),
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::reader::Reader;
 use super::Variables;
+use super::reader::Reader;
 use super::values::{Fault, authority, host_and_port, number, path_of};
 
 /// Where the server listens.

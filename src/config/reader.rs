@@ -1,8 +1,8 @@
 //! Reads values by variable name and collects errors and warnings. Contains the messages that all settings share.
 
 use super::settings;
-use super::{AppEnv, Variables};
 use super::values::{Fault, host_and_port, port};
+use super::{AppEnv, Variables};
 
 /// A value and the variable that set it.
 pub(super) struct Given<T> {
@@ -22,8 +22,10 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(vars: &'a Variables) -> Self {
-        let strangers =
-            vars.names().filter(|name| settings::is_stranger(name)).map(|name| (name, settings::nearest(name)));
+        let strangers = vars
+            .names()
+            .filter(|name| settings::is_stranger(name))
+            .map(|name| (name, settings::nearest(name)));
         let mut reader = Reader {
             env: AppEnv::Development,
             vars,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
+use super::Secret;
 use super::reference::Reference;
 use super::settings;
 use super::values::Fault;
-use super::Secret;
 
 /// What the settings are read from: variables, some of which may refer to a secret in AWS. aws/secrets.rs reads those.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// Tokens are renewed at this age, well before they expire.
 const TOKEN_RENEWAL_AGE: Duration = Duration::from_secs(10 * 60);
+/// Tokens that cannot be renewed serve until this age: they expire at 15 minutes.
+const TOKEN_MAX_AGE: Duration = Duration::from_secs(14 * 60);
 /// Least time between two reads of a secret, and between two attempts to renew a token.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 /// While sign-ins are refused, an old connection that could be replaced tries one this often.
@@ -33,7 +35,10 @@ enum Source {
     Settings,
     /// The variables that lead to the secret.
     Secret(Variables),
-    Token { database: Box<MySql>, region: String },
+    Token {
+        database: Box<MySql>,
+        region: String,
+    },
 }
 
 /// What a connection signs in with.
@@ -71,19 +76,24 @@ impl SignIn {
         let mut attempts = 1;
         loop {
             let error = match account.options.connect().await {
-                Err(error) if is_refused(&error) => error,
-                done => {
+                Ok(conn) => {
                     *lock(&self.refused_at) = None;
-                    return done;
+                    return Ok(conn);
                 }
+                Err(error) if is_refused(&error) && self.is_renewed() => error,
+                Err(error) => return Err(error),
             };
-            let renewed = if attempts < MAX_ATTEMPTS && self.is_renewed() { self.renew(&account).await } else { account.clone() };
-            if Arc::ptr_eq(&renewed, &account) {
-                *lock(&self.refused_at) = Some(Instant::now());
-                return Err(error);
+            match self.renew(&account).await {
+                Ok(renewed) if !Arc::ptr_eq(&renewed, &account) && attempts < MAX_ATTEMPTS => {
+                    account = renewed;
+                    attempts += 1;
+                }
+                // A failed renewal is in the log.
+                _ => {
+                    *lock(&self.refused_at) = Some(Instant::now());
+                    return Err(error);
+                }
             }
-            account = renewed;
-            attempts += 1;
         }
     }
 
@@ -109,42 +119,42 @@ impl SignIn {
         if !matches!(self.source, Source::Token { .. }) || account.is_younger_than(TOKEN_RENEWAL_AGE) {
             return Ok(account);
         }
-        let renewed = self.renew(&account).await;
-        if renewed.is_younger_than(rds_token::LIFETIME) {
-            return Ok(renewed);
+        match self.renew(&account).await {
+            Ok(renewed) if renewed.is_younger_than(TOKEN_MAX_AGE) => Ok(renewed),
+            Ok(_) => {
+                Err(unavailable("there is no token of IAM yet; the next attempt follows within seconds"))
+            }
+            Err(_) if account.is_younger_than(TOKEN_MAX_AGE) => Ok(account),
+            Err(error) => Err(unavailable(&error.text())),
         }
-        Err(sqlx::Error::Io(std::io::Error::other("there is no token of IAM to sign in with")))
     }
 
     /// Another account than this one, if there is any by now. It goes on when the caller gives up, so that a slow answer
     /// of AWS still serves the next caller.
-    async fn renew(self: &Arc<Self>, old: &Arc<Account>) -> Arc<Account> {
+    async fn renew(self: &Arc<Self>, old: &Arc<Account>) -> Result<Arc<Account>> {
         let (sign_in, old) = (self.clone(), old.clone());
-        let task = tokio::spawn({
-            let old = old.clone();
-            async move { sign_in.renew_alone(&old).await }
-        });
-        task.await.unwrap_or(old)
+        let renewal = tokio::spawn(async move { sign_in.renew_alone(&old).await });
+        renewal.await.map_err(Error::internal).flatten()
     }
 
-    async fn renew_alone(&self, old: &Arc<Account>) -> Arc<Account> {
+    async fn renew_alone(&self, old: &Arc<Account>) -> Result<Arc<Account>> {
         let mut renewed_at = self.renewed_at.lock().await;
         let latest = lock(&self.latest).clone();
         let is_too_soon = renewed_at.is_some_and(|at| at.elapsed() < RENEWAL_INTERVAL);
         if !Arc::ptr_eq(&latest, old) || is_too_soon {
-            return latest;
+            return Ok(latest);
         }
         *renewed_at = Some(Instant::now());
         match self.read_again(&latest).await {
             Ok(Some(account)) => {
                 let account = Arc::new(account);
                 *lock(&self.latest) = account.clone();
-                account
+                Ok(account)
             }
-            Ok(None) => latest,
+            Ok(None) => Ok(latest),
             Err(error) => {
-                tracing::warn!(%error, "what the database is signed in to with cannot be renewed");
-                latest
+                tracing::warn!(%error, "password or token of the database cannot be renewed");
+                Err(error)
             }
         }
     }
@@ -193,6 +203,10 @@ impl Account {
 async fn account(variables: &Variables, stage: Option<&str>) -> Result<(String, Secret)> {
     let read = secrets::read(variables.clone(), stage).await;
     MySql::account(&read).map_err(Error::unavailable)
+}
+
+fn unavailable(what: &str) -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other(what.to_owned()))
 }
 
 /// Error 1045: wrong user, password or host.

@@ -44,9 +44,14 @@ pub(super) fn region(r: &mut Reader<'_>, account: &Account, ssl_mode: SslMode) -
     }
     // NAME.ID.REGION.rds.amazonaws.com
     let in_host = host.split(".rds.amazonaws.com").next().and_then(|rest| rest.rsplit('.').next());
-    let in_host = in_host.filter(|region| is_rds(host) && region.contains('-')).and_then(|region| aws_region(region).ok());
+    let in_host = in_host
+        .filter(|region| is_rds(host) && region.contains('-'))
+        .and_then(|region| aws_region(region).ok());
     if in_host.is_none() && !r.is_set(AWS_REGION) {
-        r.error(AWS_REGION, "is missing, and the host of the database names no region; set the region of the database");
+        r.error(
+            AWS_REGION,
+            "is missing, and the host of the database names no region; set the region of the database",
+        );
     }
     in_host.or_else(|| r.value(AWS_REGION, aws_region))
 }

@@ -49,10 +49,7 @@ fn what_contradicts_tokens_is_reported_by_name_at_once() {
         ),
         (RDS, &["RDS_PASSWORD"]),
         (&[("DATABASE_URL", "mysql://app@db.home/app"), verified], &["DATABASE_URL"]),
-        (
-            &[("AWS_INTRO_SAMPLE_DATABASE_USERNAME", "app"), verified],
-            &["AWS_INTRO_SAMPLE_DATABASE_USERNAME"],
-        ),
+        (&[("AWS_INTRO_SAMPLE_DATABASE_USERNAME", "app"), verified], &["AWS_INTRO_SAMPLE_DATABASE_USERNAME"]),
         (&[("DATABASE_URL", "mysql://app@localhost/app"), verified], &["AWS_REGION"]),
         (
             &[("DATABASE_URL", "mysql://app@localhost/app"), verified, ("AWS_REGION", "Frankfurt")],

@@ -64,8 +64,9 @@ fn a_malformed_arn_is_reported_and_other_texts_are_values() -> Tested {
 #[test]
 fn values_take_the_place_of_arns_and_faults_are_errors_of_their_settings() -> Tested {
     let password = format!("{SECRET}:password::");
-    let set = [&RDS[..4], &[("RDS_PASSWORD", &password), ("SECRET_KEY_BASE", KEY), ("SES_TOPIC_ARN", SECRET)]]
-        .concat();
+    let set =
+        [&RDS[..4], &[("RDS_PASSWORD", &password), ("SECRET_KEY_BASE", KEY), ("SES_TOPIC_ARN", SECRET)]]
+            .concat();
     let vars = Variables::from(vars(&[&set]));
     assert_eq!(vars.references().len(), 2);
     let unread = Config::read(&vars).map_or_else(|errors| errors.0, |_| Vec::new());
@@ -81,13 +82,15 @@ fn values_take_the_place_of_arns_and_faults_are_errors_of_their_settings() -> Te
     assert!(!faults.concat().contains("hunter2"));
 
     let topic = "arn:aws:sns:eu-central-1:123456789012:mail";
-    let read = vars.clone().with_values([
-        ("RDS_PASSWORD", Ok(secret("hunter2"))),
-        ("SES_TOPIC_ARN", Ok(secret(topic))),
-    ]);
+    let read = vars
+        .clone()
+        .with_values([("RDS_PASSWORD", Ok(secret("hunter2"))), ("SES_TOPIC_ARN", Ok(secret(topic)))]);
     let config = Config::read(&read)?;
     assert!(!format!("{config:?} {read:?}").contains("hunter2"));
-    assert_eq!(config.references.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["RDS_PASSWORD", "SES_TOPIC_ARN"]);
+    assert_eq!(
+        config.references.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        ["RDS_PASSWORD", "SES_TOPIC_ARN"]
+    );
     let mysql = mysql(config).ok_or("not MySQL")?;
     assert_eq!(mysql.password, secret("hunter2"));
     let again = mysql.secret.ok_or("cannot be read again")?;
@@ -113,7 +116,10 @@ fn smtp_password_takes_an_arn() -> Tested {
     let host = ("SMTP_URL", "smtps://AKIA@email-smtp.eu-central-1.amazonaws.com");
     let vars = Variables::from(vars(&[&[("SES_SECRET_ACCESS_KEY", SECRET), host]]));
     let value = |text| vars.clone().with_values([("SES_SECRET_ACCESS_KEY", Ok(secret(text)))]);
-    assert_eq!(smtp_password(&value("some+secret+key"))?.expose(), "BMXhUYlu5Z3gSXVQORxlVa7XPaz91aGWdfHxvkOZdWZ2");
+    assert_eq!(
+        smtp_password(&value("some+secret+key"))?.expose(),
+        "BMXhUYlu5Z3gSXVQORxlVa7XPaz91aGWdfHxvkOZdWZ2"
+    );
     assert!(smtp_password(&vars).is_err());
     Ok(())
 }
