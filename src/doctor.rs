@@ -42,7 +42,7 @@ pub async fn run(config: &Config) -> bool {
         say!("{:<10} from AWS", "settings");
     }
     for (name, reference) in &config.references {
-        print("ok", name, &reference.to_string());
+        say!("  {name}: {reference}");
     }
     // Boxed, as the compiler demands: these futures contain those of sqlx, redis and the AWS SDK.
     let mut all = vec![Box::pin(database::run(config)).await];

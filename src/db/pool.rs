@@ -48,10 +48,10 @@ const SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wai
 
 /// Minimum time between two renewals: until there is a new primary, every write requests one.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a checkout goes on when sign-ins are refused and a renewed password may come. Shorter than the time-out of the
-/// checkout (db.rs), so that the error names the cause.
-const SIGN_IN_PATIENCE: Duration = Duration::from_secs(2);
-const SIGN_IN_RETRY_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a checkout goes on while sign-ins are refused. Shorter than its time-out (db.rs), so that the error names the
+/// cause.
+const SIGN_IN_PATIENCE: Duration = Duration::from_millis(2400);
+const SIGN_IN_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Pause before a busy SQLite file is opened again.
 const SQLITE_OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -142,20 +142,20 @@ fn build<M: Manager>(manager: M, size: usize, create: Option<Duration>) -> Resul
         .map_err(Error::internal)
 }
 
-/// Checks a MySQL connection out. While a rotation changes the password, one that is open may come back before the new
-/// password is taken.
+/// Checks a MySQL connection out. While sign-ins are refused and a renewed password may come, one that is open may come back
+/// first, so the checkout goes on.
 pub(super) async fn get(pool: &Pool<MySqlConnections>) -> Result<Object<MySqlConnections>> {
-    let start = Instant::now();
+    let deadline = tokio::time::Instant::now() + SIGN_IN_PATIENCE;
+    let refusal = match pool.get().await {
+        Err(PoolError::Backend(error)) if is_refused(&error) && pool.manager().sign_in.is_renewed() => error,
+        done => return done.map_err(refused),
+    };
     loop {
-        match pool.get().await {
-            Err(PoolError::Backend(error))
-                if is_refused(&error)
-                    && pool.manager().sign_in.is_renewed()
-                    && start.elapsed() < SIGN_IN_PATIENCE =>
-            {
-                tokio::time::sleep(SIGN_IN_RETRY_INTERVAL).await;
-            }
-            done => return done.map_err(refused),
+        tokio::time::sleep(SIGN_IN_RETRY_INTERVAL).await;
+        match tokio::time::timeout_at(deadline, pool.get()).await {
+            Ok(Err(PoolError::Backend(error))) if is_refused(&error) => {}
+            Ok(done) => return done.map_err(refused),
+            Err(_) => return Err(refused(PoolError::Backend(refusal))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How a new connection signs in: with the password of the settings, with one that a secret in AWS holds and a rotation
 //! changes, or with a token of IAM. The only place that knows which.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ const TOKEN_RENEWAL_AGE: Duration = Duration::from_secs(10 * 60);
 const TOKEN_MAX_AGE: Duration = Duration::from_secs(14 * 60);
 /// Least time between two reads of a secret, and between two attempts to renew a token.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
-/// While sign-ins are refused, an old connection that could be replaced tries one this often.
+/// While sign-ins are refused, one is tried this often. All others fail at once and leave the pool to the open connections.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// One account can be refused, its renewed password as well, and the one after that be right.
 const MAX_ATTEMPTS: usize = 3;
@@ -27,9 +28,14 @@ pub(super) struct SignIn {
     latest: Mutex<Arc<Account>>,
     /// When it was last renewed. Locked while that goes on, so that one does it for all.
     renewed_at: tokio::sync::Mutex<Option<Instant>>,
-    /// When the last sign-in was refused, unless one has succeeded since.
+    /// When the last sign-in was refused or tried after that, unless one has succeeded since.
     refused_at: Mutex<Option<Instant>>,
 }
+
+/// In place of an attempt that the server would refuse.
+#[derive(Debug, thiserror::Error)]
+#[error("the database refused the sign-in a moment ago (1045)")]
+struct RefusedLately;
 
 enum Source {
     Settings,
@@ -73,6 +79,9 @@ impl SignIn {
     /// Opens a connection. If the account is refused (1045), it is renewed and tried again.
     pub(super) async fn connect(self: &Arc<Self>) -> sqlx::Result<MySqlConnection> {
         let mut account = self.account().await?;
+        if !self.may_try(&account) {
+            return Err(sqlx::Error::Io(io::Error::other(RefusedLately)));
+        }
         let mut attempts = 1;
         loop {
             let error = match account.options.connect().await {
@@ -105,12 +114,18 @@ impl SignIn {
     /// Whether a connection can be replaced. During a rotation both passwords may be refused for a minute, and then the
     /// connections that are open are all there is.
     pub(super) async fn is_open(self: &Arc<Self>) -> bool {
-        let refused_at = *lock(&self.refused_at);
-        match refused_at {
-            None => true,
-            Some(at) if at.elapsed() < PROBE_INTERVAL => false,
-            Some(_) => self.connect().await.is_ok(),
+        let has_succeeded = lock(&self.refused_at).is_none();
+        has_succeeded || self.connect().await.is_ok()
+    }
+
+    /// Whether this account was not refused within the interval. The attempt that follows begins the next one.
+    fn may_try(&self, account: &Account) -> bool {
+        let mut refused_at = lock(&self.refused_at);
+        let is_too_soon = refused_at.is_some_and(|at| at > account.made_at && at.elapsed() < PROBE_INTERVAL);
+        if refused_at.is_some() && !is_too_soon {
+            *refused_at = Some(Instant::now());
         }
+        !is_too_soon
     }
 
     /// The account for the next connection; with tokens, one that is still valid.
@@ -169,14 +184,11 @@ impl SignIn {
             }
             Source::Secret(variables) => variables,
         };
-        let current = account(variables, None).await?;
         // A rotation changes the password in the database first and the current version of the secret after that.
-        let pending = async { account(variables, Some(secrets::PENDING)).await.ok() };
+        let (current, pending) =
+            tokio::join!(account(variables, None), account(variables, Some(secrets::PENDING)));
         let differs = |(user, password): &(String, Secret)| *user != old.user || *password != old.password;
-        let found = match Some(current).filter(differs) {
-            None => pending.await.filter(differs),
-            found => found,
-        };
+        let found = Some(current?).filter(differs).or_else(|| pending.ok().filter(differs));
         if found.is_some() {
             tracing::info!("the secret of the database holds another password now");
         }
@@ -206,11 +218,14 @@ async fn account(variables: &Variables, stage: Option<&str>) -> Result<(String, 
 }
 
 fn unavailable(what: &str) -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other(what.to_owned()))
+    sqlx::Error::Io(io::Error::other(what.to_owned()))
 }
 
 /// Error 1045: wrong user, password or host.
 pub(super) fn is_refused(error: &sqlx::Error) -> bool {
+    if let sqlx::Error::Io(error) = error {
+        return error.get_ref().is_some_and(|error| error.is::<RefusedLately>());
+    }
     let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
     error.is_some_and(|error| error.number() == 1045)
 }

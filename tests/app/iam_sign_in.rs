@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -109,6 +110,8 @@ async fn a_token_signs_in_over_verified_tls() {
     let mut browser = serving.browser();
     assert_eq!(browser.get("/users").await.status, 200);
     // One that is refused is replaced at once.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    iam.server.db_execute("KILL USER iam_app").await;
     file(iam.folder.path(), "refuse", 0o666, "");
     let before = iam.tokens().len();
     let many = (0..12).map(|_| serving.browser()).collect::<Vec<_>>();

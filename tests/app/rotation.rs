@@ -105,7 +105,10 @@ async fn visit(visitors: &[Browser], pages: usize) {
         for page in 0..pages {
             let path = ["/users", "/users/1", "/users/2/followers"][page % 3];
             let answer = browser.get(path).await;
-            assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+            if answer.status != 200 {
+                let why = browser.get("/stack").await.texts(".board-services p.error");
+                panic!("{path}: {}, {why:?}", answer.status);
+            }
         }
     }))
     .await;
