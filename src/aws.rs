@@ -17,6 +17,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 
 use crate::error::{Error, Result};
+use crate::tls;
 
 /// The SDK's configuration, still without region.
 pub fn loader() -> Result<ConfigLoader> {
@@ -43,7 +44,7 @@ async fn credentials(config: &SdkConfig) -> Result<Credentials> {
 /// rustls with ring, as everywhere in this application, with the system's root certificates.
 fn https() -> Result<SharedHttpClient> {
     // A machine without root certificates can still use http:// endpoints; https:// fails.
-    let has_roots = !rustls_native_certs::load_native_certs().certs.is_empty();
+    let has_roots = !tls::system_roots().is_empty();
     let roots = TrustStore::empty().with_native_roots(has_roots);
     let context = TlsContext::builder().with_trust_store(roots).build().map_err(Error::internal)?;
     Ok(aws_smithy_http_client::Builder::new()

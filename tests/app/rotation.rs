@@ -11,8 +11,8 @@ use crate::support::ministack::MiniStack;
 use crate::support::program::{PATIENCE, Serving};
 use crate::support::{Browser, Program, env_number};
 
-/// More than the connections that a worker may have.
-const VISITORS: usize = 12;
+/// As many as the connections that two workers may have.
+const VISITORS: usize = 8;
 
 /// The program, signed in as a user whose name and password a secret holds, in the form of those that RDS manages.
 struct Rotating {
@@ -106,7 +106,7 @@ async fn visit(visitors: &[Browser], pages: usize) {
             let path = ["/users", "/users/1", "/users/2/followers"][page % 3];
             let answer = browser.get(path).await;
             if answer.status != 200 {
-                let why = browser.get("/stack").await.texts(".board-services p.error");
+                let why = browser.get("/stack").await.all(".board-services p.error");
                 panic!("{path}: {}, {why:?}", answer.status);
             }
         }
