@@ -14,8 +14,10 @@ use rustls::ClientConfig;
 use serde_json::Value;
 use url::Url;
 
+use crate::aws;
 use crate::error::{Error, Result};
-use crate::{aws, http, tls};
+use crate::http;
+use crate::tls;
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const MAX_ATTEMPTS: u32 = 3;

@@ -18,6 +18,9 @@ const TOKEN_RENEWAL_AGE: Duration = Duration::from_secs(10 * 60);
 const TOKEN_MAX_AGE: Duration = Duration::from_secs(14 * 60);
 /// Least time between two reads of a secret, and between two attempts to renew a token.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a refused sign-in waits for a renewal, which goes on without it. Meanwhile it takes a place in the pool that an
+/// open connection could have.
+const RENEWAL_PATIENCE: Duration = Duration::from_millis(500);
 /// While sign-ins are refused, one is tried this often. All others fail at once and leave the pool to the open connections.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// One account can be refused, its renewed password as well, and the one after that be right.
@@ -92,16 +95,14 @@ impl SignIn {
                 Err(error) if is_refused(&error) && self.is_renewed() => error,
                 Err(error) => return Err(error),
             };
-            match self.renew(&account).await {
-                Ok(renewed) if !Arc::ptr_eq(&renewed, &account) && attempts < MAX_ATTEMPTS => {
+            *lock(&self.refused_at) = Some(Instant::now());
+            match tokio::time::timeout(RENEWAL_PATIENCE, self.renew(&account)).await {
+                Ok(Ok(renewed)) if !Arc::ptr_eq(&renewed, &account) && attempts < MAX_ATTEMPTS => {
                     account = renewed;
                     attempts += 1;
                 }
                 // A failed renewal is in the log.
-                _ => {
-                    *lock(&self.refused_at) = Some(Instant::now());
-                    return Err(error);
-                }
+                _ => return Err(error),
             }
         }
     }
