@@ -43,14 +43,16 @@ impl MySql {
     /// # Errors
     /// Why they give none.
     pub fn account(vars: &Variables) -> Result<(String, Secret), ConfigErrors> {
-        let mut reader = Reader::new(vars);
-        let database = database(&mut reader, Path::new(""));
-        match (database, reader.finish()) {
-            (Some(Database::MySql(mysql)), (errors, _)) if errors.is_empty() => {
-                Ok((mysql.user, mysql.password))
-            }
-            (_, (errors, _)) => Err(ConfigErrors(errors)),
-        }
+        let mut r = Reader::new(vars);
+        let account = if let Some(Source::Server(account)) = r.value("DATABASE_READER_URL", source) {
+            Some((account.user.value, account.password.value))
+        } else if let Some(Database::MySql(mysql)) = database(&mut r, Path::new("")) {
+            Some((mysql.user, mysql.password))
+        } else {
+            None
+        };
+        let (errors, _) = r.finish();
+        account.filter(|_| errors.is_empty()).ok_or(ConfigErrors(errors))
     }
 }
 
@@ -221,15 +223,19 @@ pub(super) fn reader(r: &mut Reader<'_>, database: Option<&Database>) -> Option<
     if account.as_ref().is_some_and(|account| account.database.value != writer.database) {
         r.error(by, "gives another database than the writer has; set the same, of which it is a replica");
     }
-    let (user, password) = match account {
-        Some(account) => (account.user.value, account.password.value),
-        None => (writer.user.clone(), writer.password.clone()),
+    let (user, password, secret) = match account {
+        Some(account) => (account.user.value, account.password.value, r.to_read_again("DATABASE_READER_URL")),
+        None => (writer.user.clone(), writer.password.clone(), writer.secret.clone()),
     };
     let ssl_mode = match is_rds(&host) && !r.is_set("DATABASE_SSL_MODE") {
         true => SslMode::VerifyIdentity,
         false => writer.ssl_mode,
     };
-    Some(MySql { host, port, user, password, ssl_mode, ..writer.clone() })
+    let iam_region = writer.iam_region.as_ref().and_then(|_| {
+        let host = Given { by, value: host.as_str() };
+        iam::region(r, &host, &Given { by, value: password.clone() }, ssl_mode)
+    });
+    Some(MySql { host, port, user, password, ssl_mode, iam_region, secret, ..writer.clone() })
 }
 
 fn source(text: &str) -> Result<Source, Fault> {
@@ -341,7 +347,12 @@ fn with_tls(
             "is not looked at, because DATABASE_SSL_MODE verifies nothing; set it to verify_ca or verify_identity",
         );
     }
-    let iam_region = if by_iam { iam::region(r, &account, ssl_mode) } else { None };
+    let iam_region = if by_iam {
+        let address = Given { by: account.host.by, value: host.as_str() };
+        iam::region(r, &address, &account.password, ssl_mode)
+    } else {
+        None
+    };
     MySql {
         host,
         port: account.port.value,

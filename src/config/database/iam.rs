@@ -1,9 +1,9 @@
 //! DATABASE_IAM_AUTH: sign-in by tokens, and what it needs. A token is a password in clear text to whoever gets it, and it
 //! is signed for the end point, so neither an unverified server nor an alias will do.
 
-use super::super::reader::Reader;
+use super::super::reader::{Given, Reader};
 use super::super::values::{aws_region, yes_or_no};
-use super::{Account, SslMode, is_here, is_rds};
+use super::{Secret, SslMode, is_here, is_rds};
 
 const AWS_REGION: &str = "AWS_REGION";
 
@@ -19,11 +19,16 @@ pub(super) fn refuse_for_a_file(r: &mut Reader<'_>) {
 }
 
 /// The region for which tokens are signed.
-pub(super) fn region(r: &mut Reader<'_>, account: &Account, ssl_mode: SslMode) -> Option<String> {
-    let host = account.host.value.trim_end_matches('.');
-    if !account.password.value.expose().is_empty() {
+pub(super) fn region(
+    r: &mut Reader<'_>,
+    address: &Given<&str>,
+    password: &Given<Secret>,
+    ssl_mode: SslMode,
+) -> Option<String> {
+    let host = address.value.trim_end_matches('.');
+    if !password.value.expose().is_empty() {
         r.error(
-            account.password.by,
+            password.by,
             "gives a password, and DATABASE_IAM_AUTH=true signs in by a token instead; remove one of the two",
         );
     }
@@ -36,7 +41,7 @@ pub(super) fn region(r: &mut Reader<'_>, account: &Account, ssl_mode: SslMode) -
     }
     if !is_rds(host) && !is_here(host) {
         r.error(
-            account.host.by,
+            address.by,
             "gives an alias (such as db.home) as host, and DATABASE_IAM_AUTH=true needs the end point itself, for which \
              tokens are signed; set the one under .rds.amazonaws.com that the console shows",
         );
