@@ -20,13 +20,35 @@ impl DatabaseServer {
     pub async fn start(like: &TestDatabase, options: &[&str]) -> DatabaseServer {
         let name = if is_mariadb(like).await { "mariadb" } else { "mysql" };
         let folder = tempfile::tempdir().unwrap();
-        let mut start = services("start", folder.path());
+        DatabaseServer::start_by(services("start", folder.path()), name, folder, options)
+    }
+
+    /// A MariaDB for which /etc/pam.d is this folder, and for nobody else. `None` where this may not be mounted.
+    pub fn start_with_pam(pam: &Path, options: &[&str]) -> Option<DatabaseServer> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut private = Command::new("unshare");
+        let script = "mount --bind \"$0\" /etc/pam.d && exec \"$@\"";
+        private.args(["--mount", "sh", "-c", script]).arg(pam);
+        if !Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let start = services("start", folder.path());
+        private.arg(start.get_program()).args(start.get_args());
+        Some(DatabaseServer::start_by(private, "mariadb", folder, options))
+    }
+
+    fn start_by(mut start: Command, name: &str, folder: TempDir, options: &[&str]) -> DatabaseServer {
         let started = start.arg(name).arg("--").args(options).output().unwrap();
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
         let env = std::fs::read_to_string(folder.path().join("env")).unwrap();
         let url =
             env.lines().find_map(|line| line.strip_prefix(&format!("TEST_{}_URL=", name.to_uppercase())));
         DatabaseServer { url: url.unwrap().to_owned(), folder }
+    }
+
+    /// For DATABASE_CA_FILE.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("tls/ca.pem")
     }
 
     /// `host:port`.
