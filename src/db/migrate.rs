@@ -6,8 +6,9 @@ use rust_embed::RustEmbed;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqlSafeStr, SqliteConnection};
 
+use super::cluster::Cluster;
 use super::{Backend, Db, Pools};
-use crate::error::{Error, Result};
+use crate::error::{Error, Failure, Result};
 
 /// How long `migrate` waits for a concurrent migration of the same database, and then for tables in use, before it
 /// fails.
@@ -53,10 +54,7 @@ impl Db {
                 if locked != Some(1) {
                     return Err(still("another migration of this database is running", patience));
                 }
-                if pending(&migrator, mysql).await? > 0 {
-                    wait_for_tables(mysql, patience).await?;
-                }
-                apply(&migrator, mysql).await
+                apply_in_turn(&migrator, mysql, patience).await
             }
         }
     }
@@ -147,15 +145,60 @@ fn still(what: &str, patience: Duration) -> Error {
 
 async fn apply<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
     let before = pending(migrator, conn).await?;
-    migrator.run_direct(None, conn, false).await.map_err(explain)?;
+    migrator.run_direct(None, conn, false).await.map_err(Error::internal).map_err(explain)?;
     Ok(before)
 }
 
-/// Read-only: on a database that was never migrated, the table of applied migrations does not exist yet.
+/// Applies migrations while another node of a cluster may do the same: GET_LOCK holds on one node only. Between nodes, the row
+/// that sqlx inserts for a migration decides: the first DDL statement commits it, and for all but one node that commit
+/// fails before the statement runs. The others wait until the row says that the migration has succeeded, as long as
+/// there is progress.
+async fn apply_in_turn(migrator: &Migrator, conn: &mut MySqlConnection, patience: Duration) -> Result<usize> {
+    let is_cluster = Cluster::of(conn).await?.is_some();
+    let (mut before, mut left, mut since) = (0, None, Instant::now());
+    loop {
+        let attempt = async {
+            let now = unapplied(migrator, conn).await.map_err(Error::internal)?;
+            before = before.max(now);
+            if left.replace(now).is_some_and(|left| now < left) {
+                since = Instant::now();
+            }
+            if now > 0 {
+                wait_for_tables(conn, patience).await?;
+            }
+            migrator.run_direct(None, conn, false).await.map_err(Error::internal)
+        };
+        match attempt.await {
+            Ok(()) => return Ok(before),
+            Err(error) if is_cluster && runs_elsewhere(&error) && since.elapsed() < patience => {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+            }
+            Err(error) => return Err(explain(error)),
+        }
+    }
+}
+
+fn runs_elsewhere(error: &Error) -> bool {
+    match migrate_error(error) {
+        None => error.is_lock_conflict(),
+        Some(MigrateError::Dirty(_)) => true,
+        Some(MigrateError::Execute(sqlx::Error::Database(error))) if error.is_unique_violation() => true,
+        Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+            Failure::of(error) == Failure::LockConflict
+        }
+        Some(_) => false,
+    }
+}
+
 async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
+    unapplied(migrator, conn).await.map_err(Error::internal).map_err(explain)
+}
+
+/// Read-only: on a database that was never migrated, the table of applied migrations does not exist yet.
+async fn unapplied<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize, MigrateError> {
     let applied = match conn.list_applied_migrations(&migrator.table_name).await {
         Err(error) if is_missing_table(&error) => Vec::new(),
-        applied => applied.map_err(explain)?,
+        applied => applied?,
     };
     Ok(migrator.iter().filter(|m| applied.iter().all(|a| a.version != m.version)).count())
 }
@@ -169,12 +212,19 @@ fn is_missing_table(error: &MigrateError) -> bool {
     }
 }
 
-fn explain(error: MigrateError) -> Error {
+fn migrate_error(error: &Error) -> Option<&MigrateError> {
     match error {
-        MigrateError::Dirty(version) => Error::internal(format!(
+        Error::Internal(source) => source.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn explain(error: Error) -> Error {
+    match migrate_error(&error) {
+        Some(MigrateError::Dirty(version)) => Error::internal(format!(
             "migration {version} stopped half-way in an earlier run; put right by hand what it left, delete its row \
              from _sqlx_migrations and run migrate again"
         )),
-        other => Error::internal(other),
+        _ => error,
     }
 }

@@ -21,6 +21,7 @@ mod busy;
 mod cleanup;
 mod command_line;
 mod containers;
+mod database_cluster;
 mod database_connections;
 mod database_faults;
 mod database_reader;
