@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqlSafeStr, SqliteConnect
 
 use super::cluster::Cluster;
 use super::{Backend, Db, Pools};
-use crate::error::{Error, Failure, Result};
+use crate::error::{Error, Result};
 
 /// How long `migrate` waits for a concurrent migration of the same database, and then for tables in use, before it
 /// fails.
@@ -54,7 +54,15 @@ impl Db {
                 if locked != Some(1) {
                     return Err(still("another migration of this database is running", patience));
                 }
-                apply_in_turn(&migrator, mysql, patience).await
+                if Cluster::of(mysql).await?.is_none() {
+                    return apply_to_tables(&migrator, mysql, patience).await;
+                }
+                lock_cluster(mysql, patience).await?;
+                let applied = apply_to_tables(&migrator, mysql, patience).await;
+                let unlocked = sqlx::raw_sql("DELETE FROM _migration_lock").execute(mysql).await;
+                let applied = applied?;
+                unlocked?;
+                Ok(applied)
             }
         }
     }
@@ -109,6 +117,45 @@ async fn apply_alone(migrator: &Migrator, conn: &mut SqliteConnection, patience:
     Ok(applied)
 }
 
+/// GET_LOCK holds on one node of a cluster. Between nodes, the committed row of this table is the lock: of several nodes that
+/// insert it, one succeeds. If the process dies, it stays, and the error says so.
+async fn lock_cluster(conn: &mut MySqlConnection, patience: Duration) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let error = match sqlx::raw_sql("INSERT INTO _migration_lock VALUES (1)").execute(&mut *conn).await {
+            Ok(_) => return Ok(()),
+            Err(error) if is_missing_table(&error) => {
+                let create =
+                    "CREATE TABLE IF NOT EXISTS _migration_lock (id INT PRIMARY KEY) ENGINE = InnoDB";
+                match sqlx::raw_sql(create).execute(&mut *conn).await {
+                    Ok(_) => continue,
+                    Err(error) => Error::from(error),
+                }
+            }
+            Err(error) => Error::from(error),
+        };
+        if !error.is_lock_conflict() && !error.is_unique_violation() {
+            return Err(error);
+        }
+        if start.elapsed() >= patience {
+            let what = "another migration runs on this cluster (if not: DELETE FROM _migration_lock)";
+            return Err(still(what, patience));
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+async fn apply_to_tables(
+    migrator: &Migrator,
+    conn: &mut MySqlConnection,
+    patience: Duration,
+) -> Result<usize> {
+    if pending(migrator, conn).await? > 0 {
+        wait_for_tables(conn, patience).await?;
+    }
+    apply(migrator, conn).await
+}
+
 /// Waits until no transaction uses any of the tables, in short attempts with pauses in which page queries can run. A
 /// migration that met such a transaction would stop half-way: in MySQL each DDL statement commits implicitly.
 async fn wait_for_tables(conn: &mut MySqlConnection, patience: Duration) -> Result<()> {
@@ -145,86 +192,34 @@ fn still(what: &str, patience: Duration) -> Error {
 
 async fn apply<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
     let before = pending(migrator, conn).await?;
-    migrator.run_direct(None, conn, false).await.map_err(Error::internal).map_err(explain)?;
+    migrator.run_direct(None, conn, false).await.map_err(explain)?;
     Ok(before)
 }
 
-/// Applies migrations while another node of a cluster may do the same: GET_LOCK holds on one node only. Between nodes, the row
-/// that sqlx inserts for a migration decides: the first DDL statement commits it, and for all but one node that commit
-/// fails before the statement runs. The others wait until the row says that the migration has succeeded, as long as
-/// there is progress.
-async fn apply_in_turn(migrator: &Migrator, conn: &mut MySqlConnection, patience: Duration) -> Result<usize> {
-    let is_cluster = Cluster::of(conn).await?.is_some();
-    let (mut before, mut left, mut since) = (0, None, Instant::now());
-    loop {
-        let attempt = async {
-            let now = unapplied(migrator, conn).await.map_err(Error::internal)?;
-            before = before.max(now);
-            if left.replace(now).is_some_and(|left| now < left) {
-                since = Instant::now();
-            }
-            if now > 0 {
-                wait_for_tables(conn, patience).await?;
-            }
-            migrator.run_direct(None, conn, false).await.map_err(Error::internal)
-        };
-        match attempt.await {
-            Ok(()) => return Ok(before),
-            Err(error) if is_cluster && runs_elsewhere(&error) && since.elapsed() < patience => {
-                tokio::time::sleep(RETRY_INTERVAL).await;
-            }
-            Err(error) => return Err(explain(error)),
-        }
-    }
-}
-
-fn runs_elsewhere(error: &Error) -> bool {
-    match migrate_error(error) {
-        None => error.is_lock_conflict(),
-        Some(MigrateError::Dirty(_)) => true,
-        Some(MigrateError::Execute(sqlx::Error::Database(error))) if error.is_unique_violation() => true,
-        Some(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
-            Failure::of(error) == Failure::LockConflict
-        }
-        Some(_) => false,
-    }
-}
-
-async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
-    unapplied(migrator, conn).await.map_err(Error::internal).map_err(explain)
-}
-
 /// Read-only: on a database that was never migrated, the table of applied migrations does not exist yet.
-async fn unapplied<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize, MigrateError> {
+async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
     let applied = match conn.list_applied_migrations(&migrator.table_name).await {
-        Err(error) if is_missing_table(&error) => Vec::new(),
-        applied => applied?,
+        Err(MigrateError::Execute(error)) if is_missing_table(&error) => Vec::new(),
+        applied => applied.map_err(explain)?,
     };
     Ok(migrator.iter().filter(|m| applied.iter().all(|a| a.version != m.version)).count())
 }
 
 /// MySQL reports this by number, SQLite only by message.
-fn is_missing_table(error: &MigrateError) -> bool {
-    let MigrateError::Execute(sqlx::Error::Database(error)) = error else { return false };
+fn is_missing_table(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
     match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
         Some(mysql) => mysql.number() == 1146,
         None => error.message().starts_with("no such table"),
     }
 }
 
-fn migrate_error(error: &Error) -> Option<&MigrateError> {
+fn explain(error: MigrateError) -> Error {
     match error {
-        Error::Internal(source) => source.downcast_ref(),
-        _ => None,
-    }
-}
-
-fn explain(error: Error) -> Error {
-    match migrate_error(&error) {
-        Some(MigrateError::Dirty(version)) => Error::internal(format!(
+        MigrateError::Dirty(version) => Error::internal(format!(
             "migration {version} stopped half-way in an earlier run; put right by hand what it left, delete its row \
              from _sqlx_migrations and run migrate again"
         )),
-        _ => error,
+        other => Error::internal(other),
     }
 }
