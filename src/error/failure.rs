@@ -1,12 +1,19 @@
 //! Classifies database errors: the one place that decides what is retried, what is a 503 and what is a 500.
 
+use std::time::Duration;
+
 use sqlx::mysql::MySqlDatabaseError;
+
+/// Upper bound of a pause between two attempts, times their number.
+const BACKOFF: Duration = Duration::from_millis(20);
 
 /// The class of a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The database rolled back in favour of another transaction. The whole transaction runs again.
     LockConflict,
+    /// The same after a wait of some seconds.
+    LockTimeout,
     /// The connection's server takes no writes, or its session has ended. The statement had no effect: it runs again on
     /// a new connection, which may reach another server.
     StaleConnection,
@@ -40,8 +47,9 @@ impl Failure {
             // cause, such as a lost quorum, the other nodes may have committed it.
             1180 if message.contains("error 149") => Failure::LockConflict,
             1180 => Failure::Transient,
-            // Lock wait time-out, deadlock (also the loser of a write conflict between Galera nodes).
-            1205 | 1213
+            1205 => Failure::LockTimeout,
+            // Deadlock, also the loser of a write conflict between Galera nodes.
+            1213
             // MariaDB with innodb_snapshot_isolation: the row has changed since the transaction began.
             | 1020
             // Group Replication: rolled back by certification, reported at a statement or at COMMIT.
@@ -87,10 +95,22 @@ impl Failure {
         matches!(self, Failure::StaleConnection | Failure::Disconnected)
     }
 
+    /// How long to wait before that. Random, so that two nodes of a cluster do not conflict again and again; the first
+    /// retry is immediate.
+    pub fn backoff(self, attempts: usize) -> Duration {
+        let mut random = [0];
+        if self != Failure::LockConflict || attempts < 2 || getrandom::fill(&mut random).is_err() {
+            return Duration::ZERO;
+        }
+        BACKOFF * attempts as u32 * u32::from(random[0]) / 255
+    }
+
     /// Whether to run the statement or transaction again after this many failed attempts.
     pub fn is_tried_again_after(self, attempts: usize) -> bool {
         match self {
-            Failure::LockConflict => attempts < 3,
+            // Two nodes of a cluster that change one row all the time need more than two.
+            Failure::LockConflict => attempts < 8,
+            Failure::LockTimeout => attempts < 3,
             Failure::StaleConnection => attempts < 2,
             Failure::Disconnected | Failure::Transient | Failure::Fault => false,
         }
