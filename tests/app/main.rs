@@ -74,6 +74,7 @@ mod picture_deletions;
 mod picture_memory;
 mod pictures;
 mod post_deletion;
+mod promotion;
 mod queue_queries;
 mod rails_tests;
 mod raw;
