@@ -175,9 +175,10 @@ impl Db {
     /// The cluster with several writers that the server belongs to, if any.
     pub async fn cluster(&self) -> Result<Option<Cluster>> {
         let mut conn = self.conn().await?;
+        let limit = conn.answer_timeout();
         let answer = match conn.backend_mut()? {
             Backend::Sqlite(_) => (true, Ok(None)),
-            Backend::MySql(object) => Conn::with_timeout(Cluster::of(object)).await,
+            Backend::MySql(object) => Conn::with_timeout(limit, Cluster::of(object)).await,
         };
         conn.finish(answer)
     }
