@@ -253,7 +253,7 @@ async fn change_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
                     "there is no activated account with the address {email}"
                 )));
             };
-            Ok(User::set_admin(db, user.id, admin).await?.then_some(user.id))
+            Ok(User::set_admin(db, user.id, admin, Clock::default().now()).await?.then_some(user.id))
         })
         .await?;
     if let Some(id) = changed {

@@ -3,6 +3,7 @@
 //! A model takes a [`Conn`] and runs its SQL through [`with_backend!`], which expands the same query once per backend. Statements
 //! that must succeed or fail together go through [`Db::transaction`]. Models do not know which backend is in use.
 
+mod cluster;
 mod conn;
 mod migrate;
 mod pool;
@@ -17,6 +18,7 @@ mod writes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use cluster::Cluster;
 pub use conn::{Backend, Conn, ExecResult};
 pub(crate) use conn::{execute, fetch_all, fetch_one, fetch_optional, row, with_backend};
 pub use migrate::MIGRATE_LOCK_TIMEOUT;
@@ -177,6 +179,17 @@ impl Db {
     pub async fn with_connection(self) -> Result<Db> {
         self.conn().await?;
         Ok(self)
+    }
+
+    /// The cluster with several writers that the server belongs to, if any.
+    pub async fn cluster(&self) -> Result<Option<Cluster>> {
+        let mut conn = self.conn().await?;
+        let limit = conn.answer_timeout();
+        let answer = match conn.backend_mut()? {
+            Backend::Sqlite(_) => (true, Ok(None)),
+            Backend::MySql(object) => Conn::with_timeout(limit, Cluster::of(object)).await,
+        };
+        conn.finish(answer)
     }
 
     /// Replaces every MySQL connection before its next use: one of them leads to a server that no longer takes writes,

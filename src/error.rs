@@ -89,7 +89,7 @@ impl Error {
 
     /// Whether the database rolled back in favour of another transaction.
     pub fn is_lock_conflict(&self) -> bool {
-        self.failure() == Failure::LockConflict
+        matches!(self.failure(), Failure::LockConflict | Failure::LockTimeout)
     }
 
     /// What this error means for the statement or transaction that met it.

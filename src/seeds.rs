@@ -68,7 +68,7 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
             User::activate(db, id, now).await?;
             ids.push(id);
         }
-        User::set_admin(db, ids[0], true).await?;
+        User::set_admin(db, ids[0], true, now).await?;
         // The Rails sample posts round by round, so feeds are mixed; the last round is the newest.
         for round in 0..POSTS_EACH {
             for (n, id) in ids.iter().take(WRITERS).enumerate() {

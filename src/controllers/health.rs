@@ -26,11 +26,7 @@ pub async fn readyz(app: Data<App>) -> HttpResponse {
     let ready = !app.is_stopping();
     let states = join_all(app::services(&app).map(async |service| {
         let fresh = if service.ping_is_costly { COSTLY_PING_REUSE } else { Duration::ZERO };
-        probe(&app, service, fresh).await;
-        let state = match (service.call_stats)(&app).snapshot().last {
-            Some(Err(())) => "down",
-            _ => "up",
-        };
+        let state = if probe(&app, service, fresh).await { "up" } else { "down" };
         (service.name.to_owned(), Value::from(state))
     }));
     let mut body = Map::from_iter([("ready".to_owned(), Value::from(ready))]);

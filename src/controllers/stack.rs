@@ -56,8 +56,10 @@ struct Bar {
 /// GET /stack
 pub async fn show(operator: Operator) -> Result<HttpResponse> {
     let app = &operator.app;
-    join_all(app::services(app).map(|service| probe(app, service, PING_REUSE))).await;
-    let services = services(app).await;
+    // Cheap ones always: on a read-only writer, the other calls succeed.
+    let fresh = |service: &app::Service| if service.ping_is_costly { PING_REUSE } else { Duration::ZERO };
+    let up = join_all(app::services(app).map(|service| probe(app, service, fresh(service)))).await;
+    let services = services(app, &up).await;
     operator.render(&Show {
         layout: operator.layout("Stack"),
         services,
@@ -66,21 +68,27 @@ pub async fn show(operator: Operator) -> Result<HttpResponse> {
     })
 }
 
-/// Probes a service, unless it was called recently. The result is in its call statistics.
-pub(super) async fn probe(app: &App, service: &app::Service, fresh: Duration) {
+/// Probes a service, unless it was called recently, and returns whether it works. Not whether the last recorded call did:
+/// that may be another request's.
+pub(super) async fn probe(app: &App, service: &app::Service, fresh: Duration) -> bool {
     let call_stats = (service.call_stats)(app);
-    if call_stats.snapshot().last_ended.is_some_and(|ended| ended < fresh) {
-        return;
+    let snapshot = call_stats.snapshot();
+    if snapshot.last_ended.is_some_and(|ended| ended < fresh) {
+        return snapshot.last != Some(Err(()));
     }
-    if tokio::time::timeout(PING_TIMEOUT, (service.ping)(app)).await.is_err() {
-        call_stats.record(PING_TIMEOUT, Some(&format!("no answer within {} s", PING_TIMEOUT.as_secs())));
+    match tokio::time::timeout(PING_TIMEOUT, (service.ping)(app)).await {
+        Ok(answer) => answer.is_ok(),
+        Err(_) => {
+            call_stats.record(PING_TIMEOUT, Some(&format!("no answer within {} s", PING_TIMEOUT.as_secs())));
+            false
+        }
     }
 }
 
-async fn services(app: &App) -> Vec<Service> {
+async fn services(app: &App, up: &[bool]) -> Vec<Service> {
     let mut services = Vec::new();
-    for service in app::services(app) {
-        services.push(card(app, service, depths(app, service.name).await));
+    for (service, is_up) in app::services(app).zip(up) {
+        services.push(card(app, service, *is_up, depths(app, service.name).await));
     }
     services
 }
@@ -145,12 +153,13 @@ fn count(number: u64, one: &str) -> String {
     pluralize(&number.cast_signed(), one)
 }
 
-fn card(app: &App, service: &app::Service, depths: Vec<String>) -> Service {
+fn card(app: &App, service: &app::Service, is_up: bool, depths: Vec<String>) -> Service {
     let snapshot = (service.call_stats)(app).snapshot();
     let kind = (service.kind)(app);
     let (state, latency) = match snapshot.last {
+        _ if !is_up => ("down", String::new()),
         None => ("idle", String::new()),
-        Some(Err(())) => ("down", String::new()),
+        Some(Err(())) => ("up", String::new()),
         Some(Ok(took)) if took.as_millis() >= service.slow_ms => ("slow", milliseconds(took)),
         Some(Ok(took)) => ("up", milliseconds(took)),
     };

@@ -137,6 +137,7 @@ impl Conn {
             if self.in_transaction || !error.failure().is_tried_again_after(attempts) {
                 return Err(error);
             }
+            tokio::time::sleep(error.failure().backoff(attempts)).await;
             if self.backend.is_none() {
                 let db = self.db.clone();
                 *self = db.conn().await?;

@@ -6,6 +6,7 @@ use rust_embed::RustEmbed;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqlSafeStr, SqliteConnection};
 
+use super::cluster::Cluster;
 use super::{Backend, Db, Pools};
 use crate::error::{Error, Result};
 
@@ -53,10 +54,15 @@ impl Db {
                 if locked != Some(1) {
                     return Err(still("another migration of this database is running", patience));
                 }
-                if pending(&migrator, mysql).await? > 0 {
-                    wait_for_tables(mysql, patience).await?;
+                if Cluster::of(mysql).await?.is_none() {
+                    return apply_to_tables(&migrator, mysql, patience).await;
                 }
-                apply(&migrator, mysql).await
+                lock_cluster(mysql, patience).await?;
+                let applied = apply_to_tables(&migrator, mysql, patience).await;
+                let unlocked = sqlx::raw_sql("DELETE FROM _migration_lock").execute(mysql).await;
+                let applied = applied?;
+                unlocked?;
+                Ok(applied)
             }
         }
     }
@@ -111,6 +117,45 @@ async fn apply_alone(migrator: &Migrator, conn: &mut SqliteConnection, patience:
     Ok(applied)
 }
 
+/// GET_LOCK holds on one node of a cluster. Between nodes, the committed row of this table is the lock: of several nodes that
+/// insert it, one succeeds. If the process dies, it stays, and the error says so.
+async fn lock_cluster(conn: &mut MySqlConnection, patience: Duration) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let error = match sqlx::raw_sql("INSERT INTO _migration_lock VALUES (1)").execute(&mut *conn).await {
+            Ok(_) => return Ok(()),
+            Err(error) if is_missing_table(&error) => {
+                let create =
+                    "CREATE TABLE IF NOT EXISTS _migration_lock (id INT PRIMARY KEY) ENGINE = InnoDB";
+                match sqlx::raw_sql(create).execute(&mut *conn).await {
+                    Ok(_) => continue,
+                    Err(error) => Error::from(error),
+                }
+            }
+            Err(error) => Error::from(error),
+        };
+        if !error.is_lock_conflict() && !error.is_unique_violation() {
+            return Err(error);
+        }
+        if start.elapsed() >= patience {
+            let what = "another migration runs on this cluster (if not: DELETE FROM _migration_lock)";
+            return Err(still(what, patience));
+        }
+        tokio::time::sleep(RETRY_INTERVAL).await;
+    }
+}
+
+async fn apply_to_tables(
+    migrator: &Migrator,
+    conn: &mut MySqlConnection,
+    patience: Duration,
+) -> Result<usize> {
+    if pending(migrator, conn).await? > 0 {
+        wait_for_tables(conn, patience).await?;
+    }
+    apply(migrator, conn).await
+}
+
 /// Waits until no transaction uses any of the tables, in short attempts with pauses in which page queries can run. A
 /// migration that met such a transaction would stop half-way: in MySQL each DDL statement commits implicitly.
 async fn wait_for_tables(conn: &mut MySqlConnection, patience: Duration) -> Result<()> {
@@ -154,15 +199,15 @@ async fn apply<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
 /// Read-only: on a database that was never migrated, the table of applied migrations does not exist yet.
 async fn pending<C: Migrate>(migrator: &Migrator, conn: &mut C) -> Result<usize> {
     let applied = match conn.list_applied_migrations(&migrator.table_name).await {
-        Err(error) if is_missing_table(&error) => Vec::new(),
+        Err(MigrateError::Execute(error)) if is_missing_table(&error) => Vec::new(),
         applied => applied.map_err(explain)?,
     };
     Ok(migrator.iter().filter(|m| applied.iter().all(|a| a.version != m.version)).count())
 }
 
 /// MySQL reports this by number, SQLite only by message.
-fn is_missing_table(error: &MigrateError) -> bool {
-    let MigrateError::Execute(sqlx::Error::Database(error)) = error else { return false };
+fn is_missing_table(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
     match error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
         Some(mysql) => mysql.number() == 1146,
         None => error.message().starts_with("no such table"),

@@ -25,7 +25,9 @@ impl Db {
             };
             attempts += 1;
             match done {
-                Err(error) if error.failure().is_tried_again_after(attempts) => {}
+                Err(error) if error.failure().is_tried_again_after(attempts) => {
+                    tokio::time::sleep(error.failure().backoff(attempts)).await;
+                }
                 done => return done,
             }
         }

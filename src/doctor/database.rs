@@ -93,7 +93,12 @@ pub(super) async fn sign_in(check: &mut Check, mysql: &MySql, server: &Server<'_
             }
             Err(error) => return Err(refused(&error, mysql)),
         };
-        let text = format!("{} is in, and there is a database {}", mysql.user, mysql.database);
+        let mut text = format!("{} is in, and there is a database {}", mysql.user, mysql.database);
+        match db.cluster().await.map_err(|error| refused(&error, mysql))? {
+            None => {}
+            Some(cluster) if cluster.reads_are_current => text += ", in a cluster",
+            Some(_) => return Err(stale_reads()),
+        }
         Ok((db, format!("{text} ({})", milliseconds(start))))
     };
     check.step("sign-in", sign_in).await
@@ -255,6 +260,14 @@ fn refused(error: &Error, mysql: &MySql) -> Problem {
         _ => "look the number up in the reference of MySQL, and at the log of the server".to_owned(),
     };
     Problem::new(format!("{message} ({number})"), advice)
+}
+
+fn stale_reads() -> Problem {
+    Problem::new(
+        "this is a node of a cluster, and its reads do not wait for the writes of the other nodes: a visitor would miss \
+         their own post",
+        "set on every node wsrep_sync_wait=7 (Galera) or group_replication_consistency=BEFORE (Group Replication)",
+    )
 }
 
 fn refused_write(error: &Error) -> Problem {

@@ -1,12 +1,19 @@
 //! Classifies database errors: the one place that decides what is retried, what is a 503 and what is a 500.
 
+use std::time::Duration;
+
 use sqlx::mysql::MySqlDatabaseError;
+
+/// Upper bound of a pause between two attempts, times their number.
+const BACKOFF: Duration = Duration::from_millis(20);
 
 /// The class of a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The database rolled back in favour of another transaction. The whole transaction runs again.
     LockConflict,
+    /// The same after a wait of some seconds.
+    LockTimeout,
     /// The connection's server takes no writes, or its session has ended. The statement had no effect: it runs again on
     /// a new connection, which may reach another server.
     StaleConnection,
@@ -22,7 +29,7 @@ impl Failure {
     pub fn of(error: &sqlx::Error) -> Failure {
         match error {
             sqlx::Error::Database(error) => match error.try_downcast_ref::<MySqlDatabaseError>() {
-                Some(mysql) => Failure::of_mysql(mysql.number()),
+                Some(mysql) => Failure::of_mysql(mysql.number(), mysql.message()),
                 None => Failure::of_sqlite(error.code().and_then(|code| code.parse().ok()).unwrap_or(0)),
             },
             sqlx::Error::Io(_)
@@ -34,20 +41,26 @@ impl Failure {
     }
 
     /// Error numbers of MySQL, MariaDB, Galera and Group Replication, and of proxies in front of them.
-    fn of_mysql(number: u16) -> Failure {
+    fn of_mysql(number: u16, message: &str) -> Failure {
         match number {
-            // Lock wait time-out, deadlock (also the loser of a write conflict between Galera nodes).
-            1205 | 1213
+            // COMMIT failed. With 149 (HA_ERR_LOCK_DEADLOCK) a cluster rolled it back by certification. With any other
+            // cause, such as a lost quorum, the other nodes may have committed it.
+            1180 if message.contains("error 149") => Failure::LockConflict,
+            1180 => Failure::Transient,
+            1205 => Failure::LockTimeout,
+            // Deadlock, also the loser of a write conflict between Galera nodes.
+            1213
             // MariaDB with innodb_snapshot_isolation: the row has changed since the transaction began.
             | 1020
             // Group Replication: rolled back by certification, reported at a statement or at COMMIT.
-            | 3101 | 1180
+            | 3101
             // The table definition changed; the statement must be prepared again.
             | 1412 | 1615 => Failure::LockConflict,
             // read_only, read-only transaction, read-only mode, innodb_read_only: an Aurora reader, a demoted primary.
             1290 | 1792 | 1836 | 1874
-            // A Galera node without quorum.
-            | 1047
+            // A Galera node without quorum; offline_mode; a member of Group Replication that is not online, or cannot
+            // reach the others, before it begins a transaction.
+            | 1047 | 3032 | 3796..=3799
             // Closed by wait_timeout; a prepared statement unknown to this server, because a proxy switched servers.
             | 4031 | 1243 => Failure::StaleConnection,
             // Server shutdown, connection killed, network errors on the server's side.
@@ -82,10 +95,22 @@ impl Failure {
         matches!(self, Failure::StaleConnection | Failure::Disconnected)
     }
 
+    /// How long to wait before that. Random, so that two nodes of a cluster do not conflict again and again; the first
+    /// retry is immediate.
+    pub fn backoff(self, attempts: usize) -> Duration {
+        let mut random = [0];
+        if self != Failure::LockConflict || attempts < 2 || getrandom::fill(&mut random).is_err() {
+            return Duration::ZERO;
+        }
+        BACKOFF * attempts as u32 * u32::from(random[0]) / 255
+    }
+
     /// Whether to run the statement or transaction again after this many failed attempts.
     pub fn is_tried_again_after(self, attempts: usize) -> bool {
         match self {
-            Failure::LockConflict => attempts < 3,
+            // Two nodes of a cluster that change one row all the time need more than two.
+            Failure::LockConflict => attempts < 8,
+            Failure::LockTimeout => attempts < 3,
             Failure::StaleConnection => attempts < 2,
             Failure::Disconnected | Failure::Transient | Failure::Fault => false,
         }

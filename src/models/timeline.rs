@@ -52,8 +52,10 @@ pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: Date
     // Although a SELECT, this reads the current row and not a snapshot: this transaction has updated it.
     let (followers, read_through): (i64, bool) =
         fetch_one!(db, "SELECT followers_count, read_through FROM users WHERE id = ?", followed_id)?;
-    if read_through {
+    if followers >= FANOUT_ON_READ_FROM || read_through {
         execute!(db, "UPDATE users SET follows_read_through = TRUE WHERE id = ?", follower_id)?;
+    }
+    if read_through {
         return Ok(followers);
     }
     if followers >= FANOUT_ON_READ_FROM {
@@ -79,8 +81,8 @@ pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> 
     Ok(())
 }
 
-/// One step of changing an author to fan-out on read. First all followers are marked, in the order of their follows;
-/// then posts are no longer written to them. Until then both apply, so no feed misses a post. `after` is the id of the
+/// One step of changing an author to fan-out on read. First all followers are marked, in the order of their follows
+/// (those who come from now on mark themselves: in a cluster, ids are not in the order of commits); then posts are no longer written to them. Until then both apply, so no feed misses a post. `after` is the id of the
 /// last follow of the previous step; returns that of this step, or `None` when all is done.
 pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option<i64>> {
     let next =

@@ -230,7 +230,7 @@ impl User {
             return Err(Error::NotFound);
         }
         let user = Self::find(db, id).await?.ok_or(Error::NotFound)?;
-        if user.admin && !Self::has_other_admin(db, id).await? {
+        if user.admin && !Self::has_other_admin(db, id, now).await? {
             return Ok(false);
         }
         // The previous version does not know `deleted_at`; to it this is an account that was never activated.
@@ -248,8 +248,8 @@ impl User {
     }
 
     /// Grants or revokes admin rights. `false` if this is the last admin, who keeps them.
-    pub async fn set_admin(db: &mut Conn, id: i64, admin: bool) -> Result<bool> {
-        if !admin && !Self::has_other_admin(db, id).await? {
+    pub async fn set_admin(db: &mut Conn, id: i64, admin: bool, now: DateTime<Utc>) -> Result<bool> {
+        if !admin && !Self::has_other_admin(db, id, now).await? {
             return Ok(false);
         }
         execute!(db, "UPDATE users SET admin = ? WHERE id = ? AND deleted_at IS NULL", admin, id)?;
@@ -257,10 +257,10 @@ impl User {
     }
 
     /// Whether there is an admin besides this one. Locks the others until the transaction ends, so that two requests
-    /// cannot each rely on the admin that the other one removes. An UPDATE, because a SELECT would read a snapshot.
-    async fn has_other_admin(db: &mut Conn, id: i64) -> Result<bool> {
-        let others =
-            execute!(db, "UPDATE users SET updated_at = updated_at WHERE admin = TRUE AND id <> ?", id)?;
+    /// cannot each rely on the admin that the other one removes. An UPDATE, because a SELECT would read a snapshot, and
+    /// one that changes the rows: the nodes of a cluster compare changes, not locks.
+    async fn has_other_admin(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
+        let others = execute!(db, "UPDATE users SET updated_at = ? WHERE admin = TRUE AND id <> ?", now, id)?;
         Ok(others.rows > 0)
     }
 

@@ -115,7 +115,7 @@ async fn transactions_dropped_half_way_are_rolled_back() {
     for n in 0..100_u64 {
         let work = app.app.db.transaction(async |db| {
             User::activate(db, id, app.app.clock.now() + chrono::TimeDelta::days(1)).await?;
-            User::set_admin(db, id + 1, true).await?;
+            User::set_admin(db, id + 1, true, app.app.clock.now()).await?;
             std::future::pending::<()>().await;
             Ok(())
         });
@@ -161,7 +161,7 @@ async fn an_error_undoes_the_whole_transaction() {
         .app
         .db
         .transaction(async |db| {
-            User::set_admin(db, anna.id, true).await?;
+            User::set_admin(db, anna.id, true, app.app.clock.now()).await?;
             ask(db, "SELECT no_such_column FROM users").await
         })
         .await;

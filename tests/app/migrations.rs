@@ -38,7 +38,8 @@ impl Drop for Empty {
     }
 }
 
-fn open(url: &str) -> Db {
+/// Another process that uses the database at this URL.
+pub fn open(url: &str) -> Db {
     let settings = [("DATABASE_URL", url), ("SECRET_KEY_BASE", &"0123456789abcdef".repeat(4))];
     let settings: BTreeMap<_, _> = settings.map(|(name, value)| (name.into(), value.into())).into();
     App::new(Config::load(&settings).unwrap(), Clock::default()).unwrap().db

@@ -81,11 +81,11 @@ async fn people_on(app: TestApp) {
     let berta = app.db_person("Berta").await.id;
     assert!(!User::change_email(db, berta, "anna@example.com", now).await.unwrap(), "taken");
     assert!(User::change_email(db, berta, "b@example.com", now).await.unwrap());
-    assert!(User::set_admin(db, id, true).await.unwrap());
-    assert!(!User::set_admin(db, id, false).await.unwrap(), "the last one");
+    assert!(User::set_admin(db, id, true, now).await.unwrap());
+    assert!(!User::set_admin(db, id, false, now).await.unwrap(), "the last one");
     assert!(!User::delete(db, id, now).await.unwrap(), "the last one");
-    assert!(User::set_admin(db, berta, true).await.unwrap());
-    assert!(User::set_admin(db, id, false).await.unwrap());
+    assert!(User::set_admin(db, berta, true, now).await.unwrap());
+    assert!(User::set_admin(db, id, false, now).await.unwrap());
     drop(conn);
     relationship::follow(pool, id, berta, now).await.unwrap();
     relationship::follow(pool, berta, id, now).await.unwrap();

@@ -221,7 +221,11 @@ async fn a_demoted_admin_is_none_at_once() {
         (app.db_admin("admin").await, app.db_admin("former").await, app.db_person("bob").await);
     let mut browser = app.logged_in(&former).await;
     assert!(browser.get("/users").await.has("ul.users form"));
-    app.app.db.transaction(async |db| User::set_admin(db, former.id, false).await).await.unwrap();
+    app.app
+        .db
+        .transaction(async |db| User::set_admin(db, former.id, false, app.app.clock.now()).await)
+        .await
+        .unwrap();
     let page = browser.delete(&format!("/users/{}", bob.id)).await;
     assert_eq!((page.status, page.location().as_deref()), (303, Some("/")));
     assert!(!browser.get("/users").await.has("ul.users form"));

@@ -153,7 +153,11 @@ async fn an_admin_no_more_may_do_no_more_at_once() {
     let lana = app.db_person("lana").await;
     let mut browser = app.logged_in(&second).await;
     assert!(browser.get("/users").await.has(&format!("form[action='/users/{}']", lana.id)));
-    let demoted = app.app.db.transaction(async |db| User::set_admin(db, second.id, false).await).await;
+    let demoted = app
+        .app
+        .db
+        .transaction(async |db| User::set_admin(db, second.id, false, app.app.clock.now()).await)
+        .await;
     assert!(demoted.unwrap());
     browser.delete(&format!("/users/{}", lana.id)).await.assert_redirect("/");
     browser.delete(&format!("/users/{}", first.id)).await.assert_redirect("/");

@@ -68,7 +68,11 @@ async fn in_production_admins_alone() {
     let mut annas = app.logged_in(&anna).await;
     annas.get_only("/stack").await.assert_redirect("/");
     assert!(!annas.get("/").await.has("a[href='/stack']"));
-    app.app.db.transaction(async |db| User::set_admin(db, anna.id, true).await).await.unwrap();
+    app.app
+        .db
+        .transaction(async |db| User::set_admin(db, anna.id, true, app.app.clock.now()).await)
+        .await
+        .unwrap();
     assert_eq!(annas.get("/stack").await.status, 200);
     assert!(annas.get("/").await.has("a[href='/stack']"));
 }

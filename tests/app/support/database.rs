@@ -26,6 +26,11 @@ impl TestDatabase {
         TestDatabase { url: format!("{server}/{name}"), server: Some((server, name)) }
     }
 
+    /// A schema on a server of the test's own, with which it disappears.
+    pub fn on_own_server(url: &str) -> TestDatabase {
+        TestDatabase { url: url.to_owned(), server: Some(Default::default()) }
+    }
+
     pub fn is_mysql(&self) -> bool {
         self.server.is_some()
     }

@@ -37,7 +37,8 @@ impl DatabaseServer {
         Some(DatabaseServer::start_by(private, "mariadb", folder, options))
     }
 
-    fn start_by(mut start: Command, name: &str, folder: TempDir, options: &[&str]) -> DatabaseServer {
+    /// The same by another command, which starts scripts/services in this folder.
+    pub fn start_by(mut start: Command, name: &str, folder: TempDir, options: &[&str]) -> DatabaseServer {
         let started = start.arg(name).arg("--").args(options).output().unwrap();
         assert!(started.status.success(), "{}", String::from_utf8_lossy(&started.stderr));
         let env = std::fs::read_to_string(folder.path().join("env")).unwrap();
@@ -54,6 +55,22 @@ impl DatabaseServer {
     /// `host:port`.
     pub fn address(&self) -> String {
         self.url.split('@').nth(1).unwrap().to_owned()
+    }
+
+    /// Sends a signal by its name without SIG: KILL as in a power failure, STOP and CONT, TERM.
+    pub fn signal(&self, name: &str) {
+        let pids = std::fs::read_to_string(self.folder.path().join("pids")).unwrap();
+        let pid = pids.lines().last().unwrap().rsplit(' ').next().unwrap();
+        assert!(Command::new("kill").args(["-s", name, pid]).status().unwrap().success());
+    }
+
+    /// Stops it and leaves its folder.
+    pub fn stop(&self) {
+        let _ = services("stop", self.folder.path()).status();
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Runs a statement as the administrator.
@@ -76,9 +93,7 @@ impl DatabaseServer {
 
     /// Kills it (SIGKILL), like a power failure.
     pub fn kill(&self) {
-        let pids = std::fs::read_to_string(self.folder.path().join("pids")).unwrap();
-        let pid = pids.lines().last().unwrap().rsplit(' ').next().unwrap();
-        assert!(Command::new("kill").args(["-s", "KILL", pid]).status().unwrap().success());
+        self.signal("KILL");
     }
 }
 
@@ -86,7 +101,8 @@ pub async fn is_mariadb(database: &TestDatabase) -> bool {
     database.db_text("SELECT VERSION()").await.contains("MariaDB")
 }
 
-fn services(command: &str, folder: &Path) -> Command {
+/// The script that starts and stops servers, with its first two arguments.
+pub fn services(command: &str, folder: &Path) -> Command {
     let mut services = Command::new(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/services"));
     services.arg(command).arg(folder);
     services
@@ -94,6 +110,6 @@ fn services(command: &str, folder: &Path) -> Command {
 
 impl Drop for DatabaseServer {
     fn drop(&mut self) {
-        let _ = services("stop", self.folder.path()).status();
+        self.stop();
     }
 }

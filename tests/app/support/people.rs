@@ -45,7 +45,11 @@ impl TestApp {
     /// An admin.
     pub async fn db_admin(&self, name: &str) -> Person {
         let person = self.db_person(name).await;
-        self.app.db.transaction(async |db| User::set_admin(db, person.id, true).await).await.unwrap();
+        self.app
+            .db
+            .transaction(async |db| User::set_admin(db, person.id, true, self.app.clock.now()).await)
+            .await
+            .unwrap();
         person
     }
 
