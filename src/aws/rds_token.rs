@@ -64,6 +64,7 @@ mod tests {
             database: "app".into(),
             ssl_mode: SslMode::VerifyIdentity,
             ca_file: None,
+            by_proxy: false,
             iam_region: Some("us-east-1".into()),
             secret: None,
         };
