@@ -69,6 +69,15 @@ fn statements(app: &TestApp) -> [u64; 2] {
     })
 }
 
+/// Waits until visitors use open connections to the reader, so that what happens next meets statements under way.
+async fn is_busy(app: &TestApp) {
+    let ([_, before], start) = (statements(app), Instant::now());
+    while statements(app)[1] < before + 200 {
+        assert!(start.elapsed() < PATIENCE, "nobody reads from the reader");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Somebody who writes on one instance and looks on the other one.
 struct Author<'a> {
     site: &'a Site,
@@ -219,11 +228,13 @@ async fn a_frozen_or_killed_reader_costs_no_failed_request() {
     let profile = format!("/users/{}", anna.id);
     let longest = look(app, &profile, async {
         for _ in 0..2 {
+            is_busy(app).await;
             site.servers.end_point.freeze();
             is_read_from(app, false).await;
             site.servers.end_point.thaw();
             is_read_from(app, true).await;
         }
+        is_busy(app).await;
         site.servers.reader.kill();
         is_read_from(app, false).await;
         tokio::time::sleep(Duration::from_millis(700)).await;
