@@ -5,7 +5,6 @@
 //! [`services`] (what stands behind: sessions, images, mail, logs), [`views`] and templates/ (what people see).
 
 pub mod app;
-pub mod aws;
 pub mod cli;
 pub mod client_gone;
 pub mod clock;
@@ -15,7 +14,6 @@ pub mod cpu_pool;
 pub mod db;
 pub mod doctor;
 pub mod error;
-pub mod http;
 pub mod jobs;
 pub mod mail;
 pub mod models;

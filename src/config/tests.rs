@@ -3,9 +3,7 @@
 
 mod database;
 mod documents;
-mod iam;
 mod names;
-mod references;
 mod secrets;
 mod services;
 mod ses_password;
@@ -150,8 +148,6 @@ fn the_books_variables_work_unchanged() -> Tested {
         ssl_mode: SslMode::Preferred,
         ca_file: None,
         by_proxy: false,
-        iam_region: None,
-        secret: None,
     };
     assert_eq!(config.database, Database::MySql(expected.clone()));
 
