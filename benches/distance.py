@@ -11,7 +11,8 @@ from relay import Exchanges, relayed
 from report import plain_line
 
 DELAY = 0.001  # seconds, each way
-WARM, TIMES = 4, 20
+# The first requests on each connection of each worker also prepare their statements.
+WARM, TIMES = 40, 20
 ACCOUNT = ("example@railstutorial.org", "foobar")
 # Exchanges to aim at.
 AIMS = {"feed": 2, "profile": 3, "users": 3, "post a text": 5, "follow": 6, "log-in": 2}
