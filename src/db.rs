@@ -138,13 +138,6 @@ impl Db {
         conn
     }
 
-    /// Runs `work` on a connection of its own, so that queries which do not need each other's result run at the same
-    /// time. Combine them with `join!`: `try_join!` would drop the others at the first error, and with each its
-    /// connection.
-    pub async fn with_conn<T>(&self, work: impl AsyncFnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-        work(&mut self.conn().await?).await
-    }
-
     /// How many hold or want one of this thread's connections, and how many there may be.
     fn demand(&self) -> (usize, usize) {
         let status = match &self.0.backend {

@@ -93,30 +93,18 @@ impl Literal for bool {
     }
 }
 
-/// For finite numbers.
-impl Literal for f64 {
-    fn literal(&self) -> String {
-        self.to_string()
-    }
+/// `f64` for finite numbers.
+macro_rules! numbers {
+    ($($number:ty),+) => {$(
+        impl Literal for $number {
+            fn literal(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+};
 }
 
-impl Literal for i64 {
-    fn literal(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Literal for i32 {
-    fn literal(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Literal for u32 {
-    fn literal(&self) -> String {
-        self.to_string()
-    }
-}
+numbers!(f64, i64, i32, u32);
 
 impl Literal for String {
     fn literal(&self) -> String {

@@ -82,8 +82,9 @@ pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> 
 }
 
 /// One step of changing an author to fan-out on read. First all followers are marked, in the order of their follows
-/// (those who come from now on mark themselves: in a cluster, ids are not in the order of commits); then posts are no longer written to them. Until then both apply, so no feed misses a post. `after` is the id of the
-/// last follow of the previous step; returns that of this step, or `None` when all is done.
+/// (those who come from now on mark themselves: in a cluster, ids are not in the order of commits); then posts are no
+/// longer written to them. Until then both apply, so no feed misses a post. `after` is the id of the last follow of the
+/// previous step; returns that of this step, or `None` when all is done.
 pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option<i64>> {
     let next =
         "SELECT id, follower_id FROM relationships WHERE followed_id = ? AND id > ? ORDER BY id LIMIT ?";

@@ -43,11 +43,11 @@ struct Worker {
     /// Lists and profiles in progress, and the most of them in this interval.
     in_progress: Cell<usize>,
     peak: Cell<usize>,
-    /// Requests of this interval.
-    requests: Cell<usize>,
-    /// Refused requests since the last log line, by class, and those of this interval.
+    /// Whether there were requests in this interval, and whether one was refused.
+    asked: Cell<bool>,
+    refused: Cell<bool>,
+    /// Refused requests since the last log line, by class.
     unlogged: Cell<[u64; 3]>,
-    refused: Cell<usize>,
     /// Whether [`measure`] runs.
     measuring: Cell<bool>,
 }
@@ -87,10 +87,10 @@ pub fn refusal(req: &ServiceRequest, class: Option<Class>) -> Option<HttpRespons
     if !worker.measuring.replace(true) {
         rt::spawn(measure(app.clone()));
     }
-    add(&worker.requests, 1);
+    worker.asked.set(true);
     let in_progress = worker.in_progress.get();
     if !worker.controller.get().admits(class, in_progress) {
-        add(&worker.refused, 1);
+        worker.refused.set(true);
         let mut unlogged = worker.unlogged.get();
         unlogged[class as usize] += 1;
         worker.unlogged.set(unlogged);
@@ -103,10 +103,6 @@ pub fn refusal(req: &ServiceRequest, class: Option<Class>) -> Option<HttpRespons
         req.extensions_mut().insert(InProgress(app.clone()));
     }
     None
-}
-
-fn add(count: &Cell<usize>, more: usize) {
-    count.set(count.get() + more);
 }
 
 fn refuse(app: &App) -> HttpResponse {
@@ -136,10 +132,10 @@ async fn measure(app: Data<App>) {
         controller.end_interval(Measured {
             delay,
             peak: worker.peak.replace(worker.in_progress.get()),
-            refused: worker.refused.take() > 0,
+            refused: worker.refused.take(),
         });
         worker.controller.set(controller);
-        let idle = worker.requests.take() == 0 && worker.in_progress.get() == 0;
+        let idle = !worker.asked.take() && worker.in_progress.get() == 0;
         let [lists, profiles, writes] = worker.unlogged.get();
         if lists + profiles + writes > 0 && (idle || logged.is_none_or(|at| at.elapsed() >= LOG_INTERVAL)) {
             worker.unlogged.take();
