@@ -8,6 +8,7 @@ use sample_app::models::user::User;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::TestApp;
+use crate::support::database::innodb_trx;
 use crate::support::outbox::until;
 use crate::support::people::{PASSWORD, Person};
 
@@ -114,8 +115,8 @@ async fn rows_locked(db: &mut Conn) -> Result<i64> {
     let Backend::MySql(object) = db.backend_mut()? else { panic!() };
     let sql = "SELECT CAST(trx_rows_locked AS SIGNED) FROM information_schema.innodb_trx \
                WHERE trx_mysql_thread_id = CONNECTION_ID()";
-    let locked = sqlx::query_scalar(sql).fetch_one(&mut **object).await;
-    db.finish((locked.is_ok(), locked.map_err(Into::into)))
+    let locked = innodb_trx(&mut *object, sql).await;
+    db.finish((true, Ok(locked)))
 }
 
 #[actix_web::test]
