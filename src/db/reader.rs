@@ -214,6 +214,11 @@ impl Reader {
         self.0.db.address()
     }
 
+    /// The shortest wait for a connection, as [`Db::take_shortest_wait`].
+    pub fn take_shortest_wait(&self, since: Duration) -> Duration {
+        self.0.db.take_shortest_wait(since)
+    }
+
     /// Connections in use, and the maximum for all threads that have a pool so far.
     pub fn connections(&self) -> (usize, usize) {
         self.0.db.in_use()

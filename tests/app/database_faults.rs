@@ -118,6 +118,15 @@ async fn a_busy_sqlite_delays_writers_and_not_readers() {
 
 /// An application that reaches its database through a network that can freeze and be slow.
 pub async fn behind_a_proxy(settings: &[(&str, &str)]) -> Option<(TestApp, Proxy, i64)> {
+    by_proxy("DATABASE_URL", settings).await
+}
+
+/// The same for its reader, which is the same server.
+pub async fn reader_behind_a_proxy(settings: &[(&str, &str)]) -> Option<(TestApp, Proxy, i64)> {
+    by_proxy("DATABASE_READER_URL", settings).await
+}
+
+async fn by_proxy(name: &str, settings: &[(&str, &str)]) -> Option<(TestApp, Proxy, i64)> {
     let folder = tempfile::tempdir().unwrap();
     let database = TestDatabase::create(folder.path()).await;
     if !database.is_mysql_or_says("there is no network to a file") {
@@ -126,7 +135,7 @@ pub async fn behind_a_proxy(settings: &[(&str, &str)]) -> Option<(TestApp, Proxy
     let server = database.url.split('@').nth(1).unwrap().split('/').next().unwrap().to_owned();
     let proxy = Proxy::to(server.clone());
     let url = database.url.replace(&server, &proxy.address.to_string());
-    let settings = [settings, &[("DATABASE_URL", url.as_str()), ("LIMITS", "off")]].concat();
+    let settings = [settings, &[(name, url.as_str()), ("LIMITS", "off")]].concat();
     let app = TestApp::start_on(folder, database, &settings).await;
     app.app.db.migrate().await.unwrap();
     let anna = app.db_person("anna").await;

@@ -12,7 +12,7 @@ use sample_app::routes::{self, TABLE};
 use sample_app::web::middleware::admission::controller::Class;
 use tokio::task::JoinHandle;
 
-use crate::database_faults::behind_a_proxy;
+use crate::database_faults::{behind_a_proxy, reader_behind_a_proxy};
 use crate::support::people::PASSWORD;
 use crate::support::program::PATIENCE;
 use crate::support::table::PICTURE;
@@ -69,11 +69,15 @@ fn is_refusal(page: &Page) -> bool {
     page.status == 503 && page.header("x-request-id").is_empty()
 }
 
-/// Refused requests of a class, as the metrics report them.
-async fn refused(app: &TestApp, class: &str) -> u64 {
+/// A figure of the metrics.
+async fn figure(app: &TestApp, name: &str) -> u64 {
     let figures = Browser::new(app.metrics_address().unwrap()).get("/metrics").await.text();
-    let name = format!("sample_app_refused_requests_total{{class=\"{class}\"}}");
-    figures.lines().find_map(|line| line.strip_prefix(&name)).unwrap().trim().parse().unwrap()
+    figures.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap().parse().unwrap()
+}
+
+/// Refused requests of a class.
+async fn refused(app: &TestApp, class: &str) -> u64 {
+    figure(app, &format!("sample_app_refused_requests_total{{class=\"{class}\"}}")).await
 }
 
 const METRICS: (&str, &str) = ("METRICS_LISTEN", "127.0.0.1:0");
@@ -119,6 +123,29 @@ async fn with_a_slow_database_lists_are_refused_and_log_ins_posts_and_health_are
         assert_eq!(anna.get(path).await.status, 200, "{path}");
     }
     assert_eq!(refused(&app, "list").await, before);
+}
+
+/// Otherwise check-outs time out, the reader is left, and the writer gets all of the load.
+#[actix_web::test]
+async fn with_a_slow_reader_lists_are_refused_and_it_stays_in_use() {
+    let Some((app, proxy, _)) = reader_behind_a_proxy(&[METRICS]).await else { return };
+    let mut anna = app.browser();
+    assert_eq!(anna.log_in("anna@example.com", PASSWORD).await.status, 200);
+    let is_in_use = async || figure(&app, "sample_app_database_reader_in_use").await == 1;
+    let start = Instant::now();
+    while !is_in_use().await {
+        assert!(start.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    proxy.slow_down(Duration::from_millis(60));
+    let flood = Flood::start(&anna, "/users", 40);
+    until(&mut anna.clone(), "/users", is_refusal).await;
+    assert_eq!(refused(&app, "write").await, 0);
+    for text in ["one", "two"] {
+        anna.post("/microposts", &[("micropost[content]", text)]).await.assert_redirect("/");
+        assert!(is_in_use().await);
+    }
+    flood.end().await;
 }
 
 #[actix_web::test]

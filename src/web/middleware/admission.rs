@@ -1,7 +1,7 @@
 //! Refuses requests before any work while this worker is overloaded: lists first, then profiles, changes last. What is
 //! accepted is answered in time, instead of everything late.
 //!
-//! Two queues are measured: the event loop's (how late a timer is) and that for database connections. A refusal is the
+//! Two kinds of queues are measured: the event loop's (how late a timer is) and those for connections to the database and its reader. A refusal is the
 //! same for everybody and is rendered once. It skips the other middleware, because its cost is what limits how much
 //! more than its capacity a worker survives.
 
@@ -126,7 +126,9 @@ async fn measure(app: Data<App>) {
             sleep_until(due.into()).await;
             lateness = lateness.min(due.elapsed());
         }
-        let delay = lateness.max(app.db.take_shortest_wait(start.elapsed()));
+        let since = start.elapsed();
+        let reader = app.reader.as_ref().map(|reader| reader.take_shortest_wait(since));
+        let delay = lateness.max(app.db.take_shortest_wait(since)).max(reader.unwrap_or_default());
         let mut controller = worker.controller.get();
         let limit = controller.limit();
         controller.end_interval(Measured {
