@@ -104,12 +104,10 @@ def scaling_message(event, subject):
 
 
 def other_message(sns):
-    text = sns["Message"]
+    text = escape("\n".join(part for part in (sns.get("Subject"), sns["Message"]) if part is not None))
     if len(text) > TEXT_LIMIT:
         text = f"{text[:TEXT_LIMIT]}\n… and {len(text) - TEXT_LIMIT} more characters"
-    if sns.get("Subject"):
-        text = f"{sns['Subject']}\n{text}"
-    return {"text": escape(text), "mrkdwn": False}
+    return {"text": text, "mrkdwn": False}
 
 
 def attachment(color, title, link, lines, fields):
