@@ -6,7 +6,7 @@ import yaml
 FOLDER = pathlib.Path(__file__).parents[1] / "templates"
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     pass
 
 
