@@ -176,6 +176,18 @@ class Agent(unittest.TestCase):
         self.assertEqual(asked, agent_metrics())
 
 
+    def test_instances_of_beanstalk_get_the_same_agent(self):
+        self.assertFalse({"Agent", "AgentSettings"} & Resolver(TEMPLATES["watch"], WATCH_VARIANTS[0]).resources.keys())
+        resources = Resolver(TEMPLATES["watch"], {**WATCH_VARIANTS[0], "BeanstalkEnvironment": "environment"}).resources
+        settings = resources["AgentSettings"]["Properties"]
+        self.assertEqual(settings["Value"], (AWS / "cloudwatch-agent.json").read_text())
+        # CloudWatchAgentServerPolicy allows this prefix.
+        self.assertTrue(settings["Name"].startswith("AmazonCloudWatch-"))
+        agent = resources["Agent"]["Properties"]
+        self.assertEqual(agent["Targets"], [{"Key": "tag:elasticbeanstalk:environment-name", "Values": ["environment"]}])
+        self.assertTrue(agent["Parameters"]["commands"][-1].endswith("-c ssm:<AgentSettings>"))
+
+
 class Alerts(unittest.TestCase):
     def resolved(self, **parameters):
         return Resolver(TEMPLATES["alerts"], {"Name": "sample-app", **parameters})
