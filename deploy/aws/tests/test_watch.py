@@ -164,6 +164,12 @@ class Watch(unittest.TestCase):
             titles = [widget["properties"]["markdown"] for widget in body["widgets"] if widget["type"] == "text"]
             self.assertEqual(titles, ["## Load balancer", "## Instances", "## Database", "## Cache"])
 
+    def test_the_header_counts_the_metrics_that_cost_money(self):
+        counts = [sum(len(metrics_of(alarm)) for alarm in alarms(resolved).values()) for _, resolved in self.variants()]
+        header = (AWS / "templates/watch.yaml").read_text().partition("AWSTemplateFormatVersion")[0]
+        self.assertIn(f"{min(counts)} to {max(counts)} of them", header)
+        self.assertIn(f"at most {max(counts) / 10:.2f}", header)
+
     def test_widgets_do_not_overlap(self):
         for _, resolved in self.variants():
             taken = set()
