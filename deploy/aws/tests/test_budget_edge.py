@@ -23,7 +23,7 @@ class Budget(unittest.TestCase):
         self.assertEqual(set(self.resources(Trail="true")), {"TrailFiles", "TrailFilesPolicy", "ChangeTrail"})
 
     def test_mails_at_50_80_and_100_percent_of_dollars_a_month(self):
-        budget = self.resources(BudgetMail="a@example.com", BudgetAmount=300)["Budget"]["Properties"]
+        budget = self.resources(BudgetMail="a@example.com", MonthlyBudget=300)["Budget"]["Properties"]
         self.assertEqual(budget["Budget"]["BudgetLimit"], {"Amount": 300, "Unit": "USD"})
         self.assertEqual((budget["Budget"]["BudgetType"], budget["Budget"]["TimeUnit"]), ("COST", "MONTHLY"))
         mails = budget["NotificationsWithSubscribers"]
