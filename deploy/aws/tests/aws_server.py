@@ -46,6 +46,9 @@ def answer(model, params, **_):
         return Answered(), {**ANSWERS[name], "ResponseMetadata": {"HTTPStatusCode": 200}}
     if name == "ssm.GetParameter" and IMAGES.encode() in params["body"]:
         return Answered(), {"Parameter": {"Value": "ami-0123456789abcdef0"}, "ResponseMetadata": {"HTTPStatusCode": 200}}
+    if name == "elastic-load-balancing-v2.DescribeTargetGroups" and "awseb" in str(params["body"]):
+        arn = "arn:aws:elasticloadbalancing:ap-northeast-1:123456789012:targetgroup/awseb-x/0123456789abcdef"
+        return Answered(), {"TargetGroups": [{"TargetGroupArn": arn}], "ResponseMetadata": {"HTTPStatusCode": 200}}
     return None
 
 
