@@ -1,10 +1,10 @@
 """Runs the real aws command without its start: Python imports it once, then forks for each call.
 
 The tests put `fake/aws` in front of PATH. It hands arguments, environment and files over to this server. Each call is appended to
-CALLS, one JSON array a line. FAULTS may hold lines of JSON {"match": REGEX, "say": TEXT, "times": N}: a call that matches says
-TEXT and ends with 254 instead, N times.
+CALLS, one JSON array a line. FAULTS may hold lines of JSON {"match": REGEX, "times": N, "say": TEXT}: a call that matches says
+TEXT and ends with 254 instead, N times; with "delay": SECONDS it waits before it runs. QUOTA may hold the quota of everything.
 
-    python aws_server.py SOCKET CALLS FAULTS
+    python aws_server.py FOLDER       with SOCKET aws.sock, calls, faults and quota in it
 """
 import json
 import os
@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import sys
+import time
 
 import awscli.clidriver
 
@@ -31,8 +32,9 @@ ANSWERS = {
         "LoadBalancers": [{"Name": "arn:aws:elasticloadbalancing:ap-northeast-1:123456789012:loadbalancer/app/awseb-x/0123456789abcdef"}],
         "AutoScalingGroups": [{"Name": "awseb-e-x-stack-AWSEBAutoScalingGroup-x"}]}},
     "elastic-beanstalk.DescribeEnvironments": {"Environments": [{"Status": "Ready", "Health": "Green", "VersionLabel": "x"}]},
-    "service-quotas.GetServiceQuota": {"Quota": {"Value": 32.0}},
 }
+folder = sys.argv[1]
+calls, faults, quota = (f"{folder}/{name}" for name in ("calls", "faults", "quota"))
 IMAGES = "/aws/service/ami-amazon-linux-latest/"
 
 
@@ -44,6 +46,9 @@ def answer(model, params, **_):
     name = f"{model.service_model.service_id.hyphenize()}.{model.name}"
     if name in ANSWERS:
         return Answered(), {**ANSWERS[name], "ResponseMetadata": {"HTTPStatusCode": 200}}
+    if name == "service-quotas.GetServiceQuota":
+        value = float(open(quota).read()) if os.path.exists(quota) else 32.0
+        return Answered(), {"Quota": {"Value": value}, "ResponseMetadata": {"HTTPStatusCode": 200}}
     if name == "ssm.GetParameter" and IMAGES.encode() in params["body"]:
         return Answered(), {"Parameter": {"Value": "ami-0123456789abcdef0"}, "ResponseMetadata": {"HTTPStatusCode": 200}}
     if name == "elastic-load-balancing-v2.DescribeTargetGroups" and "awseb" in str(params["body"]):
@@ -71,9 +76,9 @@ def warm_up():
 
 
 def fault(path, line):
-    """What a fault says instead of this call, and uses it up."""
+    """The fault that is planned for this call, which is used up."""
     if not os.path.exists(path):
-        return None
+        return {}
     with open(path) as file:
         faults = [json.loads(text) for text in file if text.strip()]
     for planned in faults:
@@ -81,20 +86,21 @@ def fault(path, line):
             planned["times"] -= 1
             with open(path, "w") as file:
                 file.writelines(json.dumps(each) + "\n" for each in faults)
-            return planned["say"]
-    return None
+            return planned
+    return {}
 
 
-def run(driver, request, files, faults):
+def run(driver, request, files):
     for number, file in enumerate(files):
         os.dup2(file, number)
     os.chdir(request["cwd"])
     data_path = os.environ["AWS_DATA_PATH"]  # set by awscli itself
     os.environ.clear()
     os.environ.update(request["env"], AWS_DATA_PATH=data_path)
-    said = fault(faults, " ".join(request["argv"]))
-    if said:
-        os.write(2, f"\n{said}\n".encode())
+    planned = fault(faults, " ".join(request["argv"]))
+    time.sleep(planned.get("delay", 0))
+    if "say" in planned:
+        os.write(2, f"\n{planned['say']}\n".encode())
         return 254
     sys.stdin, sys.stdout, sys.stderr = (open(number, mode, closefd=False) for number, mode in enumerate("rww"))
     try:
@@ -106,11 +112,11 @@ def run(driver, request, files, faults):
     return code
 
 
-def main(path, calls, faults):
+def main():
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     driver = warm_up()
     server = socket.socket(socket.AF_UNIX)
-    server.bind(path)
+    server.bind(f"{folder}/aws.sock")
     server.listen(16)
     while True:
         client, _ = server.accept()
@@ -124,9 +130,9 @@ def main(path, calls, faults):
         request = json.loads(message)
         with open(calls, "a") as log:
             log.write(json.dumps(request["argv"]) + "\n")
-        code = run(driver, request, files, faults)
+        code = run(driver, request, files)
         client.sendall(str(code).encode())
         os._exit(0)
 
 
-main(*sys.argv[1:])
+main()
