@@ -69,11 +69,16 @@ def placeholder(kind, attributes):
     return {"create": create, "update": update, "delete": lambda pid, props: note("deleted", kind, pid, props)}
 
 
-def with_more(create, more):
-    def both(logical_id, props, stack_name):
-        pid, attributes = create(logical_id, props, stack_name)
+def with_more(handler, more):
+    def create(logical_id, props, stack_name):
+        pid, attributes = handler["create"](logical_id, props, stack_name)
         return pid, {**attributes, **more(pid, props)}
-    return both
+
+    def update(pid, old, new, *rest):
+        pid, attributes = handler["update"](pid, old, new, *rest)
+        return pid, {**attributes, **more(pid, new)}
+
+    return {**handler, "create": create, **({"update": update} if "update" in handler else {})}
 
 
 def unless_math(known):
@@ -90,8 +95,7 @@ def unless_math(known):
 for kind, attributes in MISSING.items():
     provisioners._RESOURCE_HANDLERS.setdefault(kind, placeholder(kind, attributes))
 for kind, more in MORE.items():
-    handler = provisioners._RESOURCE_HANDLERS[kind]
-    handler["create"] = with_more(handler["create"], more)
+    provisioners._RESOURCE_HANDLERS[kind] = with_more(provisioners._RESOURCE_HANDLERS[kind], more)
 provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"] = unless_math(provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"])
 
 from ministack.app import main  # noqa: E402

@@ -252,11 +252,10 @@ class Failures(StackTest):
         self.assertIn("deleting sample-app-app: a right is missing", self.down(code=1))
 
     def test_5_what_is_left_is_listed(self):
-        self.client("ec2").create_vpc(CidrBlock="10.9.0.0/16", TagSpecifications=[
-            {"ResourceType": "vpc", "Tags": [{"Key": "project", "Value": "sample-app"}]}])
+        self.client("sns").create_topic(Name="forgotten", Tags=[{"Key": "project", "Value": "sample-app"}])
         said = self.down(code=1)
         self.assertIn("This is left", said)
-        self.assertRegex(said, r"arn:aws:ec2:ap-northeast-1:\d+:vpc/vpc-")
+        self.assertRegex(said, r"arn:aws:sns:ap-northeast-1:\d+:forgotten")
 
 
 if __name__ == "__main__":
