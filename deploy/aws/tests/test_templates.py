@@ -4,7 +4,6 @@ import itertools
 import json
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile

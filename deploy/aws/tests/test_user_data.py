@@ -1,0 +1,144 @@
+"""The first start of an instance: UserData of the resolved template runs as root in a writable copy of this machine (an
+overlay, in namespaces without network), with stand-ins for what Amazon Linux and AWS have. nginx, deploy/ec2/install and the
+packed release are real; the program is a script that migrates, writes assets and answers on its socket."""
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+from test_templates import APP, AWS, user_data
+
+PATIENCE = 180
+
+PROGRAM = r'''#!/usr/bin/python3 -IS
+import http.server, os, socketserver, sys
+if sys.argv[1:2] == ["assets"]:
+    os.makedirs(sys.argv[2], exist_ok=True)
+elif sys.argv[1:] == ["migrate"]:
+    assert os.environ["RDS_PASSWORD"].endswith(":password::"), os.environ
+    sys.exit(os.path.exists("/migration-fails"))
+else:
+    class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+        def get_request(self):
+            return super().get_request()[0], ("", 0)
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"ready")
+        def log_message(self, *arguments):
+            pass
+    Server("/run/sample-app.sock", Answer).serve_forever()
+'''
+STAND_INS = {
+    "dnf": "exit 0",
+    "useradd": "echo sample-app:x:990:990::/var/lib/sample-app:/usr/sbin/nologin >>/etc/passwd",
+    "usermod": "exit 0",
+    # Only what the script needs: settings into the environment, and the command.
+    "systemd-run": 'set -a; . /etc/sample-app/sample-app.env; set +a; while [[ $1 != /* ]]; do shift; done; exec "$@"',
+    "systemctl": """
+        case "$*" in
+            "restart sample-app.service") setsid /opt/sample-app/sample-app >/dev/null 2>&1 &
+                until [ -S /run/sample-app.sock ]; do sleep 0.1; done; chmod 666 /run/sample-app.sock ;;
+            "reload-or-restart nginx") nginx ;;
+        esac""",
+    "aws": """
+        case "$*" in
+            "s3 cp"*) cp /fetched/release.tar.gz release.tar.gz ;;
+            *describe-target-health*"Id=i-0123456789abcdef0"*) curl --fail --silent --output /dev/null http://127.0.0.1:3000/readyz && echo healthy ;;
+            *) exit 1 ;;
+        esac""",
+    "curl": """
+        case "$*" in
+            *truststore.pki.rds*) while [ "$1" != --output ]; do shift; done; echo "the authorities of RDS" >"$2" ;;
+            *api/token*) echo token ;;
+            *instance-id*) echo i-0123456789abcdef0 ;;
+            *) exec /usr/bin/curl --noproxy '*' "$@" ;;
+        esac""",
+}
+SIGNAL = 'printf "%s\\n" "$*" >>/signal'
+INSIDE = r'''
+set -euo pipefail
+mount -t tmpfs none {work}/overlay
+mkdir {work}/overlay/{{upper,work,root}}
+mount -t overlay overlay -o lowerdir=/,upperdir={work}/overlay/upper,workdir={work}/overlay/work {work}/overlay/root
+cd {work}/overlay/root
+for folder in proc dev; do mount --rbind /$folder $folder; done
+mount -t tmpfs none run
+mount -t tmpfs none tmp
+mkdir -p fetched opt/aws/bin etc/pki/tls/certs
+cp {work}/release.tar.gz fetched
+cp {work}/user-data .
+cp {work}/bin/cfn-signal opt/aws/bin
+cp {work}/bin/* usr/local/bin
+echo 'the public authorities' >etc/pki/tls/certs/ca-bundle.crt
+[ ! -e {work}/migration-fails ] || touch migration-fails
+python3 -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))'
+code=0
+env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot . bash /user-data || code=$?
+chroot . /usr/bin/curl --silent --noproxy '*' http://127.0.0.1:3000/readyz >{work}/answer || true
+cat signal >{work}/signal
+cp etc/sample-app/sample-app.env etc/sample-app/database-ca.pem {work} || true
+stat -c %a etc/sample-app/sample-app.env >{work}/mode || true
+exit $code
+'''
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root, for namespaces with an overlay")
+class FirstStart(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.work = pathlib.Path(folder.name)
+        (self.work / "overlay").mkdir()
+        (self.work / "bin").mkdir()
+        for name, script in {**STAND_INS, "cfn-signal": SIGNAL}.items():
+            (self.work / "bin" / name).write_text(f"#!/bin/bash\n{script}\n")
+            (self.work / "bin" / name).chmod(0o755)
+        (self.work / "program").write_text(PROGRAM)
+        pack = re.search(r"^pack[(][)].*?^}", (AWS / "up").read_text(), re.S | re.M)[0]
+        subprocess.run(["bash", "-euo", "pipefail", "-c", f"work={self.work} here={AWS}\n{pack}\npack {self.work}/program {self.work}/release.tar.gz"], check=True)
+
+    def run_it(self, code=0):
+        digest = hashlib.sha256((self.work / "release.tar.gz").read_bytes()).hexdigest()
+        script = re.sub(r"<([A-Za-z.]+)>", r"\1", user_data({**APP, "ReleaseDigest": getattr(self, "digest", digest)}))
+        script = script.replace("/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl", "true")
+        script = script.replace("until_it_works 120", "until_it_works 20").replace("until_it_works 300", "until_it_works 20")
+        (self.work / "user-data").write_text(script)
+        done = subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "bash", "-c", INSIDE.format(work=self.work)],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=PATIENCE)
+        self.assertEqual(done.returncode, code, done.stdout)
+        return done.stdout, (self.work / "signal").read_text()
+
+    def test_it_comes_up_and_tells_cloudformation(self):
+        said, signal = self.run_it()
+        self.assertEqual((self.work / "answer").read_text(), "ready", said)
+        self.assertRegex(signal, r"^--exit-code 0 --reason ready --region ap-northeast-1 --stack sample-app-layer --resource Instances\n$")
+        self.assertEqual((self.work / "mode").read_text().strip(), "640")
+        self.assertEqual((self.work / "database-ca.pem").read_text(), "the authorities of RDS\nthe public authorities\n")
+        settings = (self.work / "sample-app.env").read_text()
+        self.assertIn("APP_URL=http://LoadBalancer.DNSName\n", settings)
+        self.assertNotRegex(settings, r"(?m)^ ")
+
+    def test_another_release_than_the_one_that_was_asked_for_is_not_run(self):
+        self.digest = "0" * 64
+        said, signal = self.run_it(code=1)
+        self.assertIn("--exit-code 1 --reason failed at: checking the digest of the release", signal)
+        self.assertEqual((self.work / "answer").read_text(), "")
+
+    def test_a_migration_that_fails_is_told(self):
+        (self.work / "migration-fails").touch()
+        said, signal = self.run_it(code=1)
+        self.assertIn("failed at: deploy/ec2/install, most likely migrating the database", signal)
+        self.assertIn("the database could not be brought up to date", said)
+
+
+if __name__ == "__main__":
+    unittest.main()
