@@ -1,6 +1,7 @@
 """up, status, release and down against MiniStack, with the real aws command; afterwards boto3 looks for what should be there.
 
 MiniStack starts no instances and no databases, and the types that it does not know are placeholders (ministack_server.py)."""
+import hashlib
 import pathlib
 import sys
 import unittest
@@ -48,7 +49,6 @@ class Ec2(StackTest):
     def test_3_the_release_lies_where_the_instances_fetch_it(self):
         parameters = {each["ParameterKey"]: each["ParameterValue"] for each in self.stacks()["app"]["Parameters"]}
         release = self.client("s3").get_object(Bucket=self.outputs("data")["ArtifactsBucket"], Key=parameters["ReleaseKey"])["Body"].read()
-        import hashlib
         self.assertEqual(hashlib.sha256(release).hexdigest(), parameters["ReleaseDigest"])
         self.assertEqual(parameters["AlarmTopic"], self.outputs("alerts")["AlarmTopic"])
 
@@ -61,8 +61,10 @@ class Ec2(StackTest):
         self.assertIn("me@example.org", self.client("ssm").get_parameter(Name="/sample-app/choices")["Parameter"]["Value"])
 
     def test_5_another_size_changes_what_depends_on_it(self):
-        self.up("--size", "production", "--with", "readers,proxy", "--set", "MaxSize=6")
-        self.assertEqual(self.calls("create-stack"), [])
+        self.up("--size", "production", "--with", "readers,proxy,logs,edge,people,trail,bastion", "--set", "MaxSize=6",
+                "--set", "BastionKey=key", "--set", "BastionFrom=198.51.100.7/32")
+        self.assertEqual(sorted(line.split("--stack-name sample-app-")[1].split()[0] for line in self.calls("create-stack")), ["edge", "logs"])
+        self.assertEqual([bastion["KeyName"] for bastion in self.placeholders("AWS::EC2::Instance") if "KeyName" in bastion], ["key"])
         self.assertEqual(len(self.placeholders("AWS::EC2::NatGateway")), 2)
         self.assertEqual([proxy["RequireTLS"] for proxy in self.placeholders("AWS::RDS::DBProxy")], [True])
         databases = self.client("rds").describe_db_instances()["DBInstances"]
@@ -71,6 +73,13 @@ class Ec2(StackTest):
         self.assertEqual((main["MultiAZ"], main["DBInstanceClass"], main["DeletionProtection"]), (True, "db.t4g.medium", True))
         group, = self.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
         self.assertEqual((group["MinSize"], group["MaxSize"]), (2, 6))
+
+    def test_5b_layers_that_are_no_longer_asked_for_go(self):
+        self.up("--with", "readers")
+        self.assertFalse({"logs", "edge"} & self.stacks().keys())
+        parameters = {each["ParameterKey"]: each["ParameterValue"] for each in self.stacks()["app"]["Parameters"]}
+        self.assertEqual((parameters["LogstashUrl"], parameters["PicturesUrl"]), ("", ""))
+        self.assertEqual(self.placeholders("AWS::EC2::Instance"), [])
 
     def test_6_a_release_changes_the_application_only(self):
         before = self.stacks()["app"]
