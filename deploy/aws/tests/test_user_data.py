@@ -1,5 +1,5 @@
 """The first start of an instance: UserData of the resolved template runs as root in a writable copy of this machine (an
-overlay, in namespaces without network), with stand-ins for what Amazon Linux and AWS have. nginx, deploy/ec2/install and the
+overlay, in namespaces without network), with the nginx.conf of Amazon Linux and stand-ins for what it and AWS have. nginx, deploy/ec2/install and the
 packed release are real; the program is a script that migrates, writes assets and answers on its socket."""
 import hashlib
 import os
@@ -64,6 +64,35 @@ STAND_INS = {
         esac""",
 }
 SIGNAL = 'printf "%s\\n" "$*" >>/signal'
+# As the package of Amazon Linux 2023 has it: another user, no modules-enabled, a server of its own on port 80.
+NGINX = """
+user nginx;
+worker_processes auto;
+error_log /var/log/nginx/error.log notice;
+pid /run/nginx.pid;
+include /usr/share/nginx/modules/*.conf;
+events {
+    worker_connections 1024;
+}
+http {
+    log_format  main  '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent';
+    access_log  /var/log/nginx/access.log  main;
+    sendfile            on;
+    tcp_nopush          on;
+    keepalive_timeout   65;
+    types_hash_max_size 4096;
+    include             /etc/nginx/mime.types;
+    default_type        application/octet-stream;
+    include /etc/nginx/conf.d/*.conf;
+    server {
+        listen       80;
+        listen       [::]:80;
+        server_name  _;
+        root         /usr/share/nginx/html;
+        include /etc/nginx/default.d/*.conf;
+    }
+}
+"""
 INSIDE = r'''
 set -euo pipefail
 mount -t tmpfs none {work}/overlay
@@ -78,6 +107,10 @@ cp {work}/release.tar.gz fetched
 cp {work}/user-data .
 cp {work}/bin/cfn-signal opt/aws/bin
 cp {work}/bin/* usr/local/bin
+rm -rf etc/nginx/modules-enabled etc/nginx/sites-enabled etc/nginx/conf.d/*
+cp {work}/nginx.conf etc/nginx
+echo nginx:x:991:991::/:/usr/sbin/nologin >>etc/passwd
+echo nginx:x:991: >>etc/group
 echo 'the public authorities' >etc/pki/tls/certs/ca-bundle.crt
 [ ! -e {work}/migration-fails ] || touch migration-fails
 python3 -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))'
@@ -86,6 +119,7 @@ env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot . bash /user-dat
 chroot . /usr/bin/curl --silent --noproxy '*' http://127.0.0.1:3000/readyz >{work}/answer || true
 cat signal >{work}/signal
 cp etc/sample-app/sample-app.env etc/sample-app/database-ca.pem {work} || true
+cp -R etc/nginx {work}/nginx
 stat -c %a etc/sample-app/sample-app.env >{work}/mode || true
 exit $code
 '''
@@ -103,6 +137,7 @@ class FirstStart(unittest.TestCase):
             (self.work / "bin" / name).write_text(f"#!/bin/bash\n{script}\n")
             (self.work / "bin" / name).chmod(0o755)
         (self.work / "program").write_text(PROGRAM)
+        (self.work / "nginx.conf").write_text(NGINX)
         pack = re.search(r"^pack[(][)].*?^}", (AWS / "up").read_text(), re.S | re.M)[0]
         subprocess.run(["bash", "-euo", "pipefail", "-c", f"work={self.work} here={AWS}\n{pack}\npack {self.work}/program {self.work}/release.tar.gz"], check=True)
 
@@ -126,6 +161,9 @@ class FirstStart(unittest.TestCase):
         settings = (self.work / "sample-app.env").read_text()
         self.assertIn("APP_URL=http://LoadBalancer.DNSName\n", settings)
         self.assertNotRegex(settings, r"(?m)^ ")
+        # Amazon Linux has no brotli module.
+        self.assertFalse((self.work / "nginx/sample-app/brotli.conf").exists())
+        self.assertIn("worker_connections 16384;", (self.work / "nginx/nginx.conf").read_text())
 
     def test_another_release_than_the_one_that_was_asked_for_is_not_run(self):
         self.digest = "0" * 64
