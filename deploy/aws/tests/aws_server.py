@@ -31,6 +31,10 @@ ANSWERS = {
     "elastic-beanstalk.DescribeEnvironmentResources": {"EnvironmentResources": {
         "LoadBalancers": [{"Name": "arn:aws:elasticloadbalancing:ap-northeast-1:123456789012:loadbalancer/app/awseb-x/0123456789abcdef"}],
         "AutoScalingGroups": [{"Name": "awseb-e-x-stack-AWSEBAutoScalingGroup-x"}]}},
+    "auto-scaling.DescribeAutoScalingGroups": {"AutoScalingGroups": [{"Instances": [
+        {"InstanceId": "i-0fedcba9876543210", "LifecycleState": "Terminating"}, {"InstanceId": "i-0123456789abcdef0", "LifecycleState": "InService"}]}]},
+    "ssm.SendCommand": {"Command": {"CommandId": "11111111-2222-3333-4444-555555555555"}},
+    "ssm.GetCommandInvocation": {"Status": "Success", "StandardOutputContent": "", "StandardErrorContent": ""},
     "elastic-beanstalk.DescribeEnvironments": {"Environments": [{"Status": "Ready", "Health": "Green", "VersionLabel": "x"}]},
 }
 folder = sys.argv[1]

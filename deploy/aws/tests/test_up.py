@@ -60,6 +60,15 @@ class Ec2(StackTest):
         self.assertEqual(self.calls("s3", "cp"), [])
         self.assertIn("me@example.org", self.client("ssm").get_parameter(Name="/sample-app/choices")["Parameter"]["Value"])
 
+    def test_4b_an_administrator_is_made_on_an_instance_that_is_in_service(self):
+        self.assertIn("me@example.org is an administrator now.", self.up("--admin", "me@example.org"))
+        command, = self.calls("send-command")
+        self.assertIn("--instance-ids i-0123456789abcdef0", command)
+        self.assertIn("EnvironmentFile=/etc/sample-app/sample-app.env", command)
+        self.assertIn("/opt/sample-app/sample-app admin grant me@example.org'", command)
+        self.assertIn("is no address", self.up("--admin", "'; rm -rf /; x@y.z", code=2))
+        self.assertEqual(self.calls("send-command"), [])
+
     def test_5_another_size_changes_what_depends_on_it(self):
         self.up("--size", "production", "--with", "readers,proxy,logs,edge,people,trail,bastion", "--set", "MaxSize=6",
                 "--set", "BastionKey=key", "--set", "BastionFrom=198.51.100.7/32")
