@@ -6,6 +6,7 @@ TEXT and ends with 254 instead, N times; with "delay": SECONDS it waits before i
 
     python aws_server.py FOLDER       with SOCKET aws.sock, calls, faults and quota in it
 """
+import gc
 import json
 import os
 import re
@@ -119,6 +120,7 @@ def run(driver, request, files):
 def main():
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     driver = warm_up()
+    gc.freeze()  # memory that forks share stays shared
     server = socket.socket(socket.AF_UNIX)
     server.bind(f"{folder}/aws.sock")
     server.listen(16)
