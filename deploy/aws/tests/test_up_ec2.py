@@ -18,10 +18,12 @@ class Ec2(StackTest):
     """One after the other, on one account."""
 
     def test_1_up_makes_the_layers_in_order(self):
-        said = self.up("--release", self.program, "--mail", "me@example.org")
+        webhook = self.client("secretsmanager").create_secret(Name="slack-webhook", SecretString="https://hooks.slack.com/services/x")["ARN"]
+        said = self.up("--release", self.program, "--mail", "me@example.org", "--slack-webhook", webhook)
         made = [line.split(" --stack-name sample-app-")[1].split()[0] for line in self.calls("create-stack")]
         self.assertEqual([layer for layer in made if layer != "budget"], EC2)
         self.assertEqual({layer: stack["StackStatus"] for layer, stack in self.stacks().items() if not stack["StackStatus"].endswith("_COMPLETE")}, {})
+        self.assertEqual([each["FunctionName"] for each in self.client("lambda").list_functions()["Functions"]], ["sample-app-slack"])
         self.assertRegex(said, r"about \$0\.\d+ an hour, \$\d+ a month")
         self.assertIn(self.outputs("app")["AppUrl"] + " is there.", said)
         for stack in self.stacks().values():
