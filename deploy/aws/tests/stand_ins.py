@@ -1,4 +1,5 @@
 """MiniStack and the server of the aws command, for the tests of up, status, release and down."""
+import ctypes
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import urllib.request
 
 import boto3
 
+LIBC = ctypes.CDLL(None)
 HERE = pathlib.Path(__file__).parent
 AWS = HERE.parent
 REGION, ACCOUNT = "ap-northeast-1", "123456789012"
@@ -64,7 +66,8 @@ class StackTest(unittest.TestCase):
     def start(cls, command, environment):
         log = open(cls.folder / "servers.log", "ab")
         cls.addClassCleanup(log.close)
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        # Ends with the tests, however they end (PR_SET_PDEATHSIG).
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, preexec_fn=lambda: LIBC.prctl(1, signal.SIGKILL))
         cls.addClassCleanup(server.wait)
         cls.addClassCleanup(server.kill)
 
