@@ -16,11 +16,12 @@ import sys
 import time
 
 import awscli.clidriver
+from awscli.botocore.utils import create_nested_client
 
 RECEIVE = 1 << 20
 # Services whose descriptions are read once, in the parent.
 SERVICES = ["cloudformation", "ec2", "rds", "elasticache", "iam", "s3api", "ssm", "sts", "elbv2", "elasticbeanstalk",
-            "resourcegroupstaggingapi", "secretsmanager", "service-quotas"]
+            "resourcegroupstaggingapi", "secretsmanager", "service-quotas", "autoscaling", "logs"]
 NAMES = {"s3api": "s3"}
 # What MiniStack does not know, as parsed responses. The command goes on with them as with those of a server.
 ANSWERS = {
@@ -77,7 +78,30 @@ def warm_up():
                 loader.load_service_model(NAMES.get(service, service), kind)
             except Exception:  # not every service has each
                 pass
+    driver.session.get_component("credential_provider")
+    if "AWS_ENDPOINT_URL" in os.environ:
+        keep_clients(driver.session)
     return driver
+
+
+def place(region):
+    return region or os.environ.get("AWS_REGION"), os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_ACCESS_KEY_ID")
+
+
+def keep_clients(session):
+    """Making a client takes longer than most calls. Those of the server's own region, endpoint and account are there already."""
+    create, here = session.create_client, place(None)
+    kept = {NAMES.get(service, service): None for service in SERVICES}
+
+    def create_client(service, region_name=None, endpoint_url=None, verify=None, **more):
+        if service in kept and kept[service] and not endpoint_url and not more and place(region_name) == here:
+            return kept[service]
+        return create(service, region_name=region_name, endpoint_url=endpoint_url, verify=verify, **more)
+
+    session.create_client = create_client
+    for service in kept:
+        kept[service] = create_nested_client(session, service, region_name=here[0])
+    session._credentials = None
 
 
 def fault(path, line):

@@ -55,10 +55,10 @@ class StackTest(unittest.TestCase):
         cls.start([sys.executable, HERE / "ministack_server.py"], {
             **base, "MINISTACK_REGION": REGION, "MINISTACK_ACCOUNT_ID": ACCOUNT, "PLACEHOLDERS": f"{cls.folder}/placeholders", "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port), "STATE_DIR": f"{cls.folder}/state", "S3_DATA_DIR": f"{cls.folder}/s3", "IOT_MTLS_ENABLED": "0"})
-        cls.start([sys.executable, HERE / "aws_server.py", cls.folder], {**base, **account})
+        cls.start([sys.executable, HERE / "aws_server.py", cls.folder], {**base, **account, "AWS_ENDPOINT_URL": cls.endpoint, "AWS_REGION": REGION})
         wait_for("the aws command", (cls.folder / "aws.sock").exists)
         wait_for("MiniStack", cls.answers)
-        cls.session = boto3.Session("x", "x", region_name=REGION)
+        cls.clients = {}
         cls.program = cls.folder / "program"
         cls.program.write_text("#!/bin/sh\n# first\n")
 
@@ -83,7 +83,9 @@ class StackTest(unittest.TestCase):
 
     @classmethod
     def client(cls, service):
-        return boto3.client(service, endpoint_url=cls.endpoint, region_name=REGION, aws_access_key_id=ACCOUNT, aws_secret_access_key="secret")
+        if service not in cls.clients:
+            cls.clients[service] = boto3.client(service, endpoint_url=cls.endpoint, region_name=REGION, aws_access_key_id=ACCOUNT, aws_secret_access_key="secret")
+        return cls.clients[service]
 
     def script(self, name, *arguments, code=0, **environment):
         """What a script says; it has to end with `code`."""
