@@ -3,6 +3,7 @@
 The tests put `fake/aws` in front of PATH. It hands arguments, environment and files over to this server. Each call is appended to
 CALLS, one JSON array a line. FAULTS may hold lines of JSON {"match": REGEX, "times": N, "say": TEXT}: a call that matches says
 TEXT and ends with 254 instead, N times; with "delay": SECONDS it waits before it runs. QUOTA may hold the quota of everything.
+SENT holds the parameters of the last command by SSM.
 
     python aws_server.py FOLDER       with SOCKET aws.sock, calls, faults and quota in it
 """
@@ -50,6 +51,9 @@ class Answered:
 
 def answer(model, params, **_):
     name = f"{model.service_model.service_id.hyphenize()}.{model.name}"
+    if name == "ssm.SendCommand":
+        with open(f"{folder}/sent", "w") as sent:
+            json.dump(json.loads(params["body"])["Parameters"], sent)
     if name in ANSWERS:
         return Answered(), {**ANSWERS[name], "ResponseMetadata": {"HTTPStatusCode": 200}}
     if name == "service-quotas.GetServiceQuota":

@@ -3,13 +3,14 @@
 MiniStack starts no instances and no databases, and the types that it does not know are placeholders (ministack_server.py).
 """
 import hashlib
+import json
 import pathlib
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from stand_ins import REGION, StackTest
+from stand_ins import AWS, REGION, StackTest
 
 EC2 = ["network", "data", "alerts", "dns", "app", "watch"]
 
@@ -26,6 +27,7 @@ class Ec2(StackTest):
         self.assertEqual([each["FunctionName"] for each in self.client("lambda").list_functions()["Functions"]], ["sample-app-slack"])
         self.assertRegex(said, r"about \$0\.\d+ an hour, \$\d+ a month")
         self.assertIn(self.outputs("app")["AppUrl"] + " is there.", said)
+        self.assertIn("me@example.org is an administrator now.", said)
         for stack in self.stacks().values():
             tags = {tag["Key"]: tag["Value"] for tag in stack["Tags"]}
             self.assertEqual(tags, {"project": "sample-app", "layer": stack["StackName"].removeprefix("sample-app-")})
@@ -63,13 +65,21 @@ class Ec2(StackTest):
         self.assertIn("me@example.org", self.client("ssm").get_parameter(Name="/sample-app/choices")["Parameter"]["Value"])
 
     def test_4b_an_administrator_is_made_on_an_instance_that_is_in_service(self):
-        self.assertIn("me@example.org is an administrator now.", self.up("--admin", "me@example.org"))
+        self.assertIn("other@example.org is an administrator now.", self.up("--admin", "other@example.org"))
         command, = self.calls("send-command")
         self.assertIn("--instance-ids i-0123456789abcdef0", command)
-        self.assertIn("EnvironmentFile=/etc/sample-app/sample-app.env", command)
-        self.assertIn("/opt/sample-app/sample-app admin grant me@example.org'", command)
+        sent = json.loads((self.folder / "sent").read_text())["commands"]
+        self.assertRegex(sent[0], r"^systemd-run .*-p EnvironmentFile=/etc/sample-app/sample-app.env bash -s /opt/sample-app/sample-app "
+                                  r"other@example.org <<'FIRST_ADMIN'$")
+        # Quotes and backslashes arrive as they are.
+        self.assertEqual("\n".join(sent[1:-1]) + "\n", (AWS / "first-admin").read_text())
+        self.assertEqual(sent[-1], "FIRST_ADMIN")
         self.assertIn("is no address", self.up("--admin", "'; rm -rf /; x@y.z", code=2))
         self.assertEqual(self.calls("send-command"), [])
+
+    def test_4c_an_instance_that_is_not_registered_yet_is_waited_for(self):
+        self.plan_faults({"match": "send-command", "say": "An error occurred (InvalidInstanceId) when calling the SendCommand operation: not in a valid state"})
+        self.assertIn("other@example.org is an administrator now.", self.up("--admin", "other@example.org"))
 
     def test_5_another_size_changes_what_depends_on_it(self):
         self.up("--size", "production", "--with", "readers,proxy,logs,edge,people,trail,bastion", "--set", "MaxSize=6",
