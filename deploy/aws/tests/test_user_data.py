@@ -1,10 +1,12 @@
 """The first start of an instance: UserData of the resolved template runs as root in a writable copy of this machine (an
 overlay, in namespaces without network), with the nginx.conf of Amazon Linux and stand-ins for what it and AWS have. nginx, deploy/ec2/install and the
-packed release are real; the program is a script that migrates, writes assets and answers on its socket."""
+packed release are real. So is the program in one test, with a database and so on of its own, where one is built (TEST_PROGRAM,
+or what deploy/build makes); in the others it is a script that migrates, writes assets and answers on its socket."""
 import hashlib
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from test_templates import APP, AWS, user_data
 
 PATIENCE = 180
+REAL_PROGRAM = pathlib.Path(os.environ.get("TEST_PROGRAM") or subprocess.run(
+    [AWS.parent / "build", "--path"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip() or "/nonexistent")
 
 PROGRAM = r'''#!/usr/bin/python3 -IS
 import http.server, os, socketserver, sys
@@ -37,6 +41,15 @@ else:
             pass
     Server("/run/sample-app.sock", Answer).serve_forever()
 '''
+# Settings of the real program instead of those that need AWS.
+OWN_SETTINGS = {
+    "DATABASE_URL": "sqlite:/var/lib/sample-app/db", "REDIS_URL": "memory:", "IMAGES_URL": "file:/var/lib/sample-app/images",
+    "SECRET_KEY_BASE": "0123456789abcdef" * 4, "DATA_DIR": "/var/lib/sample-app", "LISTEN": "unix:/run/sample-app.sock", "MAIL_FROM": "no-reply@example.com",
+}
+# As `up --admin` does it.
+FIRST_ADMIN = """set -a; . /etc/sample-app/sample-app.env; set +a
+bash /opt/sample-app/first-admin /opt/sample-app/sample-app me@example.org && bash /opt/sample-app/first-admin /opt/sample-app/sample-app me@example.org
+"""
 STAND_INS = {
     "dnf": "exit 0",
     "useradd": "echo sample-app:x:990:990::/var/lib/sample-app:/usr/sbin/nologin >>/etc/passwd",
@@ -45,7 +58,7 @@ STAND_INS = {
     "systemd-run": 'set -a; . /etc/sample-app/sample-app.env; set +a; while [[ $1 != /* ]]; do shift; done; exec "$@"',
     "systemctl": """
         case "$*" in
-            "restart sample-app.service") setsid /opt/sample-app/sample-app >/dev/null 2>&1 &
+            "restart sample-app.service") set -a; . /etc/sample-app/sample-app.env; set +a; mkdir -p /var/lib/sample-app; setsid /opt/sample-app/sample-app >/dev/null 2>&1 &
                 until [ -S /run/sample-app.sock ]; do sleep 0.1; done; chmod 666 /run/sample-app.sock ;;
             "reload-or-restart nginx") nginx ;;
         esac""",
@@ -118,6 +131,11 @@ code=0
 env -i PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin chroot . bash /user-data || code=$?
 chroot . /usr/bin/curl --silent --noproxy '*' http://127.0.0.1:3000/readyz >{work}/answer || true
 cat signal >{work}/signal
+if [ -e {work}/afterwards ]; then
+    cp {first_admin} opt/sample-app/first-admin
+    chroot . bash <{work}/afterwards >{work}/said 2>&1 || true
+    chroot . /usr/bin/curl --silent --noproxy '*' http://127.0.0.1:3000/ >{work}/home || true
+fi
 cp etc/sample-app/sample-app.env etc/sample-app/database-ca.pem {work} || true
 cp -R etc/nginx {work}/nginx
 stat -c %a etc/sample-app/sample-app.env >{work}/mode || true
@@ -127,6 +145,8 @@ exit $code
 
 @unittest.skipUnless(os.geteuid() == 0, "needs root, for namespaces with an overlay")
 class FirstStart(unittest.TestCase):
+    settings = {}
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -138,6 +158,9 @@ class FirstStart(unittest.TestCase):
             (self.work / "bin" / name).chmod(0o755)
         (self.work / "program").write_text(PROGRAM)
         (self.work / "nginx.conf").write_text(NGINX)
+        self.pack()
+
+    def pack(self):
         pack = re.search(r"^pack[(][)].*?^}", (AWS / "up").read_text(), re.S | re.M)[0]
         subprocess.run(["bash", "-euo", "pipefail", "-c", f"work={self.work} here={AWS}\n{pack}\npack {self.work}/program {self.work}/release.tar.gz"], check=True)
 
@@ -146,8 +169,11 @@ class FirstStart(unittest.TestCase):
         script = re.sub(r"<([A-Za-z.]+)>", r"\1", user_data({**APP, "ReleaseDigest": getattr(self, "digest", digest)}))
         script = script.replace("/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl", "true")
         script = script.replace("until_it_works 120", "until_it_works 20").replace("until_it_works 300", "until_it_works 20")
+        if self.settings:
+            script = re.sub(r"(?m)^(RDS_\w+|DATABASE_\w+|REDIS_\w+|IMAGES_\w+|SES_\w+|SECRET_KEY_BASE|MAIL_FROM)=.*\n", "", script)
+            script = script.replace("\nSETTINGS\n", "".join(f"\n{name}={value}" for name, value in self.settings.items()) + "\nSETTINGS\n")
         (self.work / "user-data").write_text(script)
-        done = subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "bash", "-c", INSIDE.format(work=self.work)],
+        done = subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "bash", "-c", INSIDE.format(work=self.work, first_admin=AWS / "first-admin")],
                               text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=PATIENCE)
         self.assertEqual(done.returncode, code, done.stdout)
         return done.stdout, (self.work / "signal").read_text()
@@ -164,6 +190,20 @@ class FirstStart(unittest.TestCase):
         # Amazon Linux has no brotli module.
         self.assertFalse((self.work / "nginx/sample-app/brotli.conf").exists())
         self.assertIn("worker_connections 16384;", (self.work / "nginx/nginx.conf").read_text())
+
+    @unittest.skipUnless(REAL_PROGRAM.exists(), "needs a program: build it, or name it in TEST_PROGRAM")
+    def test_the_real_program_comes_up_and_gets_its_first_administrator(self):
+        shutil.copy(REAL_PROGRAM, self.work / "program")
+        self.pack()
+        self.settings = OWN_SETTINGS
+        (self.work / "afterwards").write_text(FIRST_ADMIN)
+        said, signal = self.run_it()
+        self.assertIn("--exit-code 0 --reason ready", signal, said)
+        self.assertIn("<title>", (self.work / "home").read_text())
+        admin = (self.work / "said").read_text()
+        self.assertRegex(admin, r"(?m)^Choose a password, within 2 hours: http://loadbalancer.dnsname/password_resets/[0-9a-f]{64}/edit\?email=me%40example.org$")
+        # Then there is an account, and nothing else to do.
+        self.assertEqual((admin.count("is an admin now"), admin.count("Choose")), (2, 1), admin)
 
     def test_another_release_than_the_one_that_was_asked_for_is_not_run(self):
         self.digest = "0" * 64
