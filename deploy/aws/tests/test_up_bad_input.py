@@ -48,6 +48,7 @@ class BadInput(StackTest):
         self.refused("not both", "--with", "cluster,serverless")
         self.refused("leave one out", "--way", "beanstalk", "--with", "readers,proxy")
         self.refused("--set BastionKey=NAME", "--with", "bastion")
+        self.refused("MaxSize has to be more than MinSize (2)", "--set", "MinSize=2")
 
     def test_nobody_to_ask(self):
         said = self.script("up", "--region", REGION, "--release", self.program, code=1)

@@ -28,6 +28,9 @@ class Ec2(StackTest):
         self.assertRegex(said, r"about \$0\.\d+ an hour, \$\d+ a month")
         self.assertIn(self.outputs("app")["AppUrl"] + " is there.", said)
         self.assertIn("me@example.org is an administrator now.", said)
+        # An empty account has none of these.
+        self.assertEqual([line.rsplit(" ", 1)[1].partition(".")[0] for line in self.calls("create-service-linked-role")],
+                         ["autoscaling", "elasticloadbalancing", "rds", "elasticache"])
         for stack in self.stacks().values():
             tags = {tag["Key"]: tag["Value"] for tag in stack["Tags"]}
             self.assertEqual(tags, {"project": "sample-app", "layer": stack["StackName"].removeprefix("sample-app-")})
