@@ -133,7 +133,9 @@ class StackTest(unittest.TestCase):
         (self.folder / "calls").write_text("")
         with open(self.folder / "said", "w+") as said:
             process = subprocess.Popen([AWS / name, *arguments], env={**self.environment, **environment}, stdin=subprocess.DEVNULL,
-                                       stdout=said, stderr=said, start_new_session=True)
+                                       stdout=said, stderr=said, start_new_session=True,
+                                       # Shells have background jobs ignore it, and so would this.
+                                       preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
             wait_for("the moment to interrupt", lambda: when() or process.poll() is not None)
             os.killpg(process.pid, signal.SIGINT)
             process.wait(PATIENCE)
