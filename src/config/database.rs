@@ -1,11 +1,13 @@
 //! The database settings: one URL, or the groups of variables that the tutorials and Elastic Beanstalk export.
 
+mod iam;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::reader::{Given, Reader};
 use super::values::{Fault, ServiceUrl, authority, path_of, yes_or_no};
-use super::{AppEnv, Secret};
+use super::{AppEnv, ConfigErrors, Secret, Variables};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
@@ -31,6 +33,29 @@ pub struct MySql {
     pub ca_file: Option<PathBuf>,
     /// Whether a proxy such as RDS Proxy shares server connections between clients.
     pub by_proxy: bool,
+    /// Where tokens of IAM take the place of the password: the region they are signed for.
+    pub iam_region: Option<String>,
+    /// Where the account comes from a secret: the variables that lead to it.
+    pub secret: Option<Variables>,
+}
+
+impl MySql {
+    /// User and password that these variables give, which are those of `secret` with their values.
+    ///
+    /// # Errors
+    /// Why they give none.
+    pub fn account(vars: &Variables) -> Result<(String, Secret), ConfigErrors> {
+        let mut r = Reader::new(vars);
+        let account = if let Some(Source::Server(account)) = r.value("DATABASE_READER_URL", source) {
+            Some((account.user.value, account.password.value))
+        } else if let Some(Database::MySql(mysql)) = database(&mut r, Path::new("")) {
+            Some((mysql.user, mysql.password))
+        } else {
+            None
+        };
+        let (errors, _) = r.finish();
+        account.filter(|_| errors.is_empty()).ok_or(ConfigErrors(errors))
+    }
 }
 
 impl fmt::Display for MySql {
@@ -134,7 +159,8 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
     let ssl_mode = r.value("DATABASE_SSL_MODE", ssl_mode);
     let ca_file = r.text("DATABASE_CA_FILE").map(PathBuf::from);
     let by_proxy = r.value("DATABASE_PROXY", yes_or_no).unwrap_or(false);
-    let families: Vec<Account> = FAMILIES.iter().filter_map(|family| family.account(r)).collect();
+    let by_iam = iam::is_on(r);
+    let families: Vec<Account> = FAMILIES.iter().filter_map(|family| family.account(r, by_iam)).collect();
 
     let url = match url {
         Some(Source::File(path)) => {
@@ -143,6 +169,9 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
             }
             if by_proxy {
                 r.error("DATABASE_PROXY", PROXY_OF_FILE);
+            }
+            if by_iam {
+                iam::refuse_for_a_file(r);
             }
             return Some(Database::Sqlite(path));
         }
@@ -154,6 +183,9 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
         if by_proxy {
             r.error("DATABASE_PROXY", PROXY_OF_FILE);
         }
+        if by_iam {
+            iam::refuse_for_a_file(r);
+        }
         return r.absent("DATABASE_URL", Database::Sqlite(data_dir.join("sample_app.db")), FIX);
     };
     for other in accounts {
@@ -163,7 +195,7 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
         r.same("password", &account.password, &other.password);
         r.same("database", &account.database, &other.database);
     }
-    let mysql = MySql { by_proxy, ..with_tls(r, account, ssl_mode, ca_file) };
+    let mysql = MySql { by_proxy, ..with_tls(r, account, ssl_mode, ca_file, by_iam) };
     if !by_proxy && is_rds(&mysql.host) && mysql.host.contains(".proxy-") {
         r.warn(
             "DATABASE_PROXY",
@@ -211,15 +243,19 @@ pub(super) fn reader(r: &mut Reader<'_>, database: Option<&Database>) -> Option<
     if account.as_ref().is_some_and(|account| account.database.value != writer.database) {
         r.error(by, "gives another database than the writer has; set the same, of which it is a replica");
     }
-    let (user, password) = match account {
-        Some(account) => (account.user.value, account.password.value),
-        None => (writer.user.clone(), writer.password.clone()),
+    let (user, password, secret) = match account {
+        Some(account) => (account.user.value, account.password.value, r.to_read_again("DATABASE_READER_URL")),
+        None => (writer.user.clone(), writer.password.clone(), writer.secret.clone()),
     };
     let ssl_mode = match is_rds(&host) && !r.is_set("DATABASE_SSL_MODE") {
         true => SslMode::VerifyIdentity,
         false => writer.ssl_mode,
     };
-    Some(MySql { host, port, user, password, ssl_mode, ..writer.clone() })
+    let iam_region = writer.iam_region.as_ref().and_then(|_| {
+        let host = Given { by, value: host.as_str() };
+        iam::region(r, &host, &Given { by, value: password.clone() }, ssl_mode)
+    });
+    Some(MySql { host, port, user, password, ssl_mode, iam_region, secret, ..writer.clone() })
 }
 
 fn source(text: &str) -> Result<Source, Fault> {
@@ -246,7 +282,7 @@ fn by_url<T>(value: T) -> Given<T> {
 
 impl Family {
     /// The account, if any variable of the group is set. Reports each required one that is then missing.
-    fn account(&self, r: &mut Reader<'_>) -> Option<Account> {
+    fn account(&self, r: &mut Reader<'_>, by_iam: bool) -> Option<Account> {
         let names = [Some(self.password), Some(self.host), Some(self.user), Some(self.database), self.port];
         let first = names.into_iter().flatten().find(|name| r.is_set(name))?;
         let usual = self.usual.as_ref();
@@ -265,7 +301,7 @@ impl Family {
             _ => r.required(name, first),
         };
         let user = part(self.user, usual.map(|usual| usual.user));
-        let password = part(self.password, None);
+        let password = part(self.password, by_iam.then_some(""));
         let database = part(self.database, usual.map(|usual| usual.database));
 
         // Return early only here, after all missing variables have been reported.
@@ -293,14 +329,19 @@ fn is_rds(host: &str) -> bool {
     host.ends_with(".rds.amazonaws.com") || host.ends_with(".rds.amazonaws.com.cn")
 }
 
+fn is_here(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "::1")
+}
+
 /// Adds the TLS settings. Default mode: `VerifyIdentity` for RDS host names, elsewhere `Preferred`, as in MySQL.
 fn with_tls(
     r: &mut Reader<'_>,
     account: Account,
     stated: Option<SslMode>,
     ca_file: Option<PathBuf>,
+    by_iam: bool,
 ) -> MySql {
-    let host = account.host.value;
+    let host = account.host.value.clone();
     let on_rds = is_rds(&host);
     let ssl_mode = stated.unwrap_or(if on_rds { SslMode::VerifyIdentity } else { SslMode::Preferred });
     let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
@@ -313,8 +354,7 @@ fn with_tls(
              its path",
         );
     }
-    let is_here = matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1");
-    if r.env == AppEnv::Production && !verifies && !is_here {
+    if r.env == AppEnv::Production && !verifies && !is_here(&host) {
         r.warn(
             "DATABASE_SSL_MODE",
             "verifies no certificate, so somebody in between could read everything; set verify_identity, or verify_ca \
@@ -327,6 +367,12 @@ fn with_tls(
             "is not looked at, because DATABASE_SSL_MODE verifies nothing; set it to verify_ca or verify_identity",
         );
     }
+    let iam_region = if by_iam {
+        let address = Given { by: account.host.by, value: host.as_str() };
+        iam::region(r, &address, &account.password, ssl_mode)
+    } else {
+        None
+    };
     MySql {
         host,
         port: account.port.value,
@@ -336,5 +382,7 @@ fn with_tls(
         ssl_mode,
         ca_file,
         by_proxy: false,
+        iam_region,
+        secret: r.to_read_again("DATABASE_URL"),
     }
 }

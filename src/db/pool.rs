@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, PoolError, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{Manager, Metrics, Object, PoolError, RecycleError, RecycleResult, Timeouts};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
+use super::sign_in::{SignIn, is_refused};
 use crate::config::{MySql, SslMode};
 use crate::error::{Error, Failure, Result, unusable};
 use crate::thread_local_pool::ThreadLocalPool;
@@ -49,11 +50,15 @@ const PROXY_SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL'";
 
 /// Minimum time between two renewals: until there is a new primary, every write requests one.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a checkout goes on while sign-ins are refused. Shorter than its time-out (db.rs), so that the error names the
+/// cause.
+const SIGN_IN_PATIENCE: Duration = Duration::from_millis(2400);
+const SIGN_IN_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Pause before a busy SQLite file is opened again.
 const SQLITE_OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
 pub struct MySqlConnections {
-    options: MySqlConnectOptions,
+    sign_in: Arc<SignIn>,
     session_sql: &'static str,
     renewal: Arc<Renewal>,
     /// Whether the check for accounts that need TLS ([`NeedsTls`]) is done or unnecessary.
@@ -77,8 +82,6 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
     let mut options = MySqlConnectOptions::new()
         .host(&config.host)
         .port(config.port)
-        .username(&config.user)
-        .password(config.password.expose())
         .database(&config.database)
         .charset("utf8mb4")
         .collation("utf8mb4_unicode_ci")
@@ -102,10 +105,11 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
     let asks_for_tls = !matches!(config.ssl_mode, SslMode::Disabled | SslMode::Preferred);
     let may_lack_tls = Arc::new(AtomicBool::new(asks_for_tls || config.password.expose().is_empty()));
     let session_sql = if config.by_proxy { PROXY_SESSION_SQL } else { SESSION_SQL };
+    let sign_in = SignIn::new(config, options);
     let renewal = renewal.clone();
     ThreadLocalPool::new(move || {
         let connections = MySqlConnections {
-            options: options.clone(),
+            sign_in: sign_in.clone(),
             session_sql,
             renewal: renewal.clone(),
             may_lack_tls: may_lack_tls.clone(),
@@ -141,6 +145,24 @@ fn build<M: Manager>(manager: M, size: usize, create: Option<Duration>) -> Resul
         .timeouts(Timeouts { wait: Some(WAIT_TIMEOUT), create, recycle: Some(PING_TIMEOUT) })
         .build()
         .map_err(Error::internal)
+}
+
+/// Checks a MySQL connection out. While sign-ins are refused and a renewed password may come, one that is open may come back
+/// first, so the checkout goes on.
+pub(super) async fn get(pool: &Pool<MySqlConnections>) -> Result<Object<MySqlConnections>> {
+    let deadline = tokio::time::Instant::now() + SIGN_IN_PATIENCE;
+    let refusal = match pool.get().await {
+        Err(PoolError::Backend(error)) if is_refused(&error) && pool.manager().sign_in.is_renewed() => error,
+        done => return done.map_err(refused),
+    };
+    loop {
+        tokio::time::sleep(SIGN_IN_RETRY_INTERVAL).await;
+        match tokio::time::timeout_at(deadline, pool.get()).await {
+            Ok(Err(PoolError::Backend(error))) if is_refused(&error) => {}
+            Ok(done) => return done.map_err(refused),
+            Err(_) => return Err(refused(PoolError::Backend(refusal))),
+        }
+    }
 }
 
 /// The error of a failed checkout. A configuration error is permanent, so it is internal, not `Unavailable`.
@@ -190,7 +212,7 @@ impl Manager for MySqlConnections {
 
     async fn create(&self) -> sqlx::Result<MySqlConnection> {
         rarely(async {
-            let mut conn = self.options.connect().await.map_err(|error| match error {
+            let mut conn = self.sign_in.connect().await.map_err(|error| match error {
                 // sqlx: "RSA auth backend disabled; enable feature `mysql-rsa`".
                 sqlx::Error::Configuration(said) if said.to_string().contains("RSA") => needs_tls(),
                 other => other,
@@ -208,6 +230,9 @@ impl Manager for MySqlConnections {
     async fn recycle(&self, conn: &mut MySqlConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         if self.renewal.concerns(metrics.created) {
             return Err(RecycleError::message("the server takes no writes any more"));
+        }
+        if metrics.age() > MAX_LIFETIME && !rarely(self.sign_in.is_open()).await {
+            return ping_idle(conn, metrics).await;
         }
         recycle(conn, metrics).await
     }
@@ -288,6 +313,10 @@ async fn recycle<C: Connection>(conn: &mut C, metrics: &Metrics) -> RecycleResul
     if metrics.age() > MAX_LIFETIME {
         return Err(RecycleError::message("old enough to be replaced"));
     }
+    ping_idle(conn, metrics).await
+}
+
+async fn ping_idle<C: Connection>(conn: &mut C, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
     if metrics.last_used() > TRUSTED_IDLE {
         rarely(conn.ping()).await?;
     }
