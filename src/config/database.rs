@@ -1,13 +1,18 @@
 //! The database settings: one URL, or the groups of variables that the tutorials and Elastic Beanstalk export.
 
 mod iam;
+mod read_replica;
+mod tls;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub(super) use self::read_replica::reader;
+pub use self::tls::SslMode;
+use self::tls::{ssl_mode, with_tls};
 use super::reader::{Given, Reader};
 use super::values::{Fault, ServiceUrl, authority, path_of, yes_or_no};
-use super::{AppEnv, ConfigErrors, Secret, Variables};
+use super::{ConfigErrors, Secret, Variables};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
@@ -65,31 +70,11 @@ impl fmt::Display for MySql {
     }
 }
 
-/// The TLS mode, by MySQL's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SslMode {
-    /// No TLS.
-    Disabled,
-    /// TLS if the server offers it, else plain text.
-    Preferred,
-    /// TLS with any certificate.
-    Required,
-    /// TLS with a certificate that a trusted authority signed.
-    VerifyCa,
-    /// As `VerifyCa`, and the certificate must name the host.
-    VerifyIdentity,
-}
-
 const FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]/DATABASE or sqlite:PATH; write it so, with \
     / ? # @ : and % of user and password percent-encoded (%2F %3F %23 %40 %3A %25) and without parameters \
     (for TLS there is DATABASE_SSL_MODE)";
 const FIX: &str = "set mysql://USER:PASSWORD@HOST/DATABASE, or one family of its other names (`sample-app --help`), or \
     sqlite:PATH";
-
-const READER_FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]/DATABASE; write it so, or set the host alone \
-    in MYSQL_DATABASE_READER_HOST";
-/// Hosts of a reader to which everything else of the writer's settings applies.
-const READER_HOSTS: [&str; 2] = ["MYSQL_DATABASE_READER_HOST", "RDS_READER_HOSTNAME"];
 
 const PROXY_OF_FILE: Fault =
     "is true, and the database is a SQLite file; set DATABASE_URL to the proxy, or remove it";
@@ -206,58 +191,6 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
     Some(Database::MySql(mysql))
 }
 
-/// The reader, or `None` if there is none or an error was reported.
-pub(super) fn reader(r: &mut Reader<'_>, database: Option<&Database>) -> Option<MySql> {
-    let url = r.given("DATABASE_READER_URL", |text| match source(text) {
-        Ok(Source::Server(account)) => Ok(account),
-        _ => Err(READER_FORM),
-    });
-    let writer = match database {
-        Some(Database::MySql(writer)) => Some(writer),
-        _ => None,
-    };
-    let port = writer.map_or(3306, |writer| writer.port);
-    let address = |given: &Given<Account>| {
-        let (host, port) = (given.value.host.value.clone(), given.value.port.value);
-        Given { by: given.by, value: (host, port) }
-    };
-    let by_url = url.as_ref().map(address);
-    let hosts = READER_HOSTS.map(|name| {
-        let (host, port) = r.host_and_port(name, None, port)?;
-        Some(Given { by: name, value: (host.value, port.value) })
-    });
-    let Given { by, value: (host, port) } = r.one_of("reader", [by_url].into_iter().chain(hosts))?;
-    let Some(writer) = writer else {
-        if matches!(database, Some(Database::Sqlite(_))) {
-            r.error(
-                by,
-                "is set, and the database is a file, which has no readers; remove it, or set DATABASE_URL to mysql://..",
-            );
-        }
-        return None;
-    };
-    if (&host, port) == (&writer.host, writer.port) {
-        r.error(by, "is the address of the writer; set that of the reader, or remove it");
-    }
-    let account = url.map(|url| url.value);
-    if account.as_ref().is_some_and(|account| account.database.value != writer.database) {
-        r.error(by, "gives another database than the writer has; set the same, of which it is a replica");
-    }
-    let (user, password, secret) = match account {
-        Some(account) => (account.user.value, account.password.value, r.to_read_again("DATABASE_READER_URL")),
-        None => (writer.user.clone(), writer.password.clone(), writer.secret.clone()),
-    };
-    let ssl_mode = match is_rds(&host) && !r.is_set("DATABASE_SSL_MODE") {
-        true => SslMode::VerifyIdentity,
-        false => writer.ssl_mode,
-    };
-    let iam_region = writer.iam_region.as_ref().and_then(|_| {
-        let host = Given { by, value: host.as_str() };
-        iam::region(r, &host, &Given { by, value: password.clone() }, ssl_mode)
-    });
-    Some(MySql { host, port, user, password, ssl_mode, iam_region, secret, ..writer.clone() })
-}
-
 fn source(text: &str) -> Result<Source, Fault> {
     if text.starts_with("sqlite:") {
         return path_of(text, "sqlite").map(Source::File).ok_or(FORM);
@@ -312,17 +245,6 @@ impl Family {
     }
 }
 
-fn ssl_mode(text: &str) -> Result<SslMode, Fault> {
-    match text.to_ascii_lowercase().replace('-', "_").as_str() {
-        "disabled" => Ok(SslMode::Disabled),
-        "preferred" => Ok(SslMode::Preferred),
-        "required" => Ok(SslMode::Required),
-        "verify_ca" => Ok(SslMode::VerifyCa),
-        "verify_identity" => Ok(SslMode::VerifyIdentity),
-        _ => Err("is none of disabled, preferred, required, verify_ca and verify_identity; set one of them"),
-    }
-}
-
 /// Regions in China have their own domain.
 fn is_rds(host: &str) -> bool {
     let host = host.trim_end_matches('.');
@@ -331,58 +253,4 @@ fn is_rds(host: &str) -> bool {
 
 fn is_here(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "::1")
-}
-
-/// Adds the TLS settings. Default mode: `VerifyIdentity` for RDS host names, elsewhere `Preferred`, as in MySQL.
-fn with_tls(
-    r: &mut Reader<'_>,
-    account: Account,
-    stated: Option<SslMode>,
-    ca_file: Option<PathBuf>,
-    by_iam: bool,
-) -> MySql {
-    let host = account.host.value.clone();
-    let on_rds = is_rds(&host);
-    let ssl_mode = stated.unwrap_or(if on_rds { SslMode::VerifyIdentity } else { SslMode::Preferred });
-    let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
-    // Of RDS, only RDS Proxy has certificates from Amazon's public authorities.
-    if on_rds && verifies && ca_file.is_none() && !host.contains(".proxy-") {
-        r.warn(
-            "DATABASE_CA_FILE",
-            "is missing and RDS certificates are signed by authorities that no system knows, so the connection will \
-             probably be refused; download https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem and set \
-             its path",
-        );
-    }
-    if r.env == AppEnv::Production && !verifies && !is_here(&host) {
-        r.warn(
-            "DATABASE_SSL_MODE",
-            "verifies no certificate, so somebody in between could read everything; set verify_identity, or verify_ca \
-             for an alias such as db.home, and DATABASE_CA_FILE",
-        );
-    }
-    if ca_file.is_some() && !verifies {
-        r.warn(
-            "DATABASE_CA_FILE",
-            "is not looked at, because DATABASE_SSL_MODE verifies nothing; set it to verify_ca or verify_identity",
-        );
-    }
-    let iam_region = if by_iam {
-        let address = Given { by: account.host.by, value: host.as_str() };
-        iam::region(r, &address, &account.password, ssl_mode)
-    } else {
-        None
-    };
-    MySql {
-        host,
-        port: account.port.value,
-        user: account.user.value,
-        password: account.password.value,
-        database: account.database.value,
-        ssl_mode,
-        ca_file,
-        by_proxy: false,
-        iam_region,
-        secret: r.to_read_again("DATABASE_URL"),
-    }
 }

@@ -2,8 +2,9 @@
 //! without a time-out whenever a connection is returned, and loses a slot for good if nothing answers (transact-rs/sqlx
 //! issue 4349).
 
+mod sqlite;
+
 use std::future::Future;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,12 +13,12 @@ use std::time::{Duration, Instant};
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, PoolError, RecycleError, RecycleResult, Timeouts};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
-use super::sign_in::{SignIn, is_refused};
+pub(super) use self::sqlite::{SqliteConnections, sqlite};
+use super::sign_in::{Refusal, SignIn};
 use crate::config::{MySql, SslMode};
-use crate::error::{Error, Failure, Result, unusable};
+use crate::error::{Error, Result};
 use crate::thread_local_pool::ThreadLocalPool;
 use crate::tls;
 
@@ -30,9 +31,6 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long SQLite waits for another writer. Shorter than the statement time-out (conn.rs), so that the error names the
-/// cause.
-const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Prepared statements cached per connection: more than the program has, so that each is prepared once.
 const CACHED_STATEMENTS: usize = 256;
 
@@ -50,22 +48,21 @@ const PROXY_SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL'";
 
 /// Minimum time between two renewals: until there is a new primary, every write requests one.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a checkout goes on while sign-ins are refused. Shorter than its time-out (db.rs), so that the error names the
+/// How long a checkout waits while sign-ins are refused. Shorter than its time-out (db.rs), so that the error names the
 /// cause.
-const SIGN_IN_PATIENCE: Duration = Duration::from_millis(2400);
-const SIGN_IN_RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Pause before a busy SQLite file is opened again.
-const SQLITE_OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(10);
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(2400);
+/// Interval at which it looks for a connection meanwhile.
+const REFUSAL_RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 pub struct MySqlConnections {
     sign_in: Arc<SignIn>,
+    /// While sign-ins are refused: the queue for connections, in order of arrival.
+    turn: tokio::sync::Mutex<()>,
     session_sql: &'static str,
     renewal: Arc<Renewal>,
     /// Whether the check for accounts that need TLS ([`NeedsTls`]) is done or unnecessary.
     may_lack_tls: Arc<AtomicBool>,
 }
-
-pub struct SqliteConnections(SqliteConnectOptions);
 
 /// On all threads, connections that were opened before this moment are to be replaced.
 pub(super) struct Renewal {
@@ -110,32 +107,13 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
     ThreadLocalPool::new(move || {
         let connections = MySqlConnections {
             sign_in: sign_in.clone(),
+            turn: tokio::sync::Mutex::default(),
             session_sql,
             renewal: renewal.clone(),
             may_lack_tls: may_lack_tls.clone(),
         };
         build(connections, MYSQL_PER_THREAD, Some(CONNECT_TIMEOUT))
     })
-}
-
-/// One pool for all threads: sqlx runs SQLite on threads of its own.
-pub(super) fn sqlite(path: &Path) -> Result<Pool<SqliteConnections>> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Error::internal(unusable(folder, "DATABASE_URL", error)))?;
-    }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .foreign_keys(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // In WAL mode a process crash loses nothing; a power failure may lose the last transactions.
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(SQLITE_BUSY_TIMEOUT)
-        .statement_cache_capacity(CACHED_STATEMENTS)
-        .disable_statement_logging();
-    // No create time-out: opening a file has its own (see `create`).
-    build(SqliteConnections(options), 2 * cores(), None)
 }
 
 fn build<M: Manager>(manager: M, size: usize, create: Option<Duration>) -> Result<Pool<M>> {
@@ -147,29 +125,48 @@ fn build<M: Manager>(manager: M, size: usize, create: Option<Duration>) -> Resul
         .map_err(Error::internal)
 }
 
-/// Checks a MySQL connection out. While sign-ins are refused and a renewed password may come, one that is open may come back
-/// first, so the checkout goes on.
+/// Checks a MySQL connection out.
 pub(super) async fn get(pool: &Pool<MySqlConnections>) -> Result<Object<MySqlConnections>> {
-    let deadline = tokio::time::Instant::now() + SIGN_IN_PATIENCE;
-    let refusal = match pool.get().await {
-        Err(PoolError::Backend(error)) if is_refused(&error) && pool.manager().sign_in.is_renewed() => error,
-        done => return done.map_err(refused),
-    };
-    loop {
-        tokio::time::sleep(SIGN_IN_RETRY_INTERVAL).await;
-        match tokio::time::timeout_at(deadline, pool.get()).await {
-            Ok(Err(PoolError::Backend(error))) if is_refused(&error) => {}
-            Ok(done) => return done.map_err(refused),
-            Err(_) => return Err(refused(PoolError::Backend(refusal))),
+    if pool.manager().sign_in.refusal().is_none() {
+        match pool.get().await {
+            Err(PoolError::Backend(error)) if Refusal::of(&error).is_some() => {}
+            done => return done.map_err(refused),
         }
     }
+    rarely(get_in_turn(pool)).await
+}
+
+/// The same while sign-ins are refused: waits for an open connection to come back, or for a password that works. A failed
+/// attempt leaves the pool at once, where it would take the place of those that use the open connections.
+async fn get_in_turn(pool: &Pool<MySqlConnections>) -> Result<Object<MySqlConnections>> {
+    let MySqlConnections { sign_in, turn, .. } = pool.manager();
+    let get = async {
+        let _turn = turn.lock().await;
+        loop {
+            match pool.get().await {
+                Err(PoolError::Backend(error)) if Refusal::of(&error).is_some() => {
+                    tokio::time::sleep(REFUSAL_RETRY_INTERVAL).await;
+                }
+                done => return done.map_err(refused),
+            }
+        }
+    };
+    let late = |_| {
+        Err(sign_in
+            .refusal()
+            .map_or_else(|| Error::unavailable("no connection was free"), Error::unavailable))
+    };
+    tokio::time::timeout(REFUSAL_TIMEOUT, get).await.unwrap_or_else(late)
 }
 
 /// The error of a failed checkout. A configuration error is permanent, so it is internal, not `Unavailable`.
 pub(super) fn refused(error: PoolError<sqlx::Error>) -> Error {
     match error {
         PoolError::Backend(error @ sqlx::Error::Configuration(_)) => Error::internal(error),
-        PoolError::Backend(error) => Error::unavailable(error),
+        PoolError::Backend(error) => match Refusal::of(&error) {
+            Some(refusal) => Error::unavailable(refusal.clone()),
+            None => Error::unavailable(error),
+        },
         other => Error::unavailable(other),
     }
 }
@@ -202,10 +199,6 @@ async fn refuse_without_tls(conn: &mut MySqlConnection) -> sqlx::Result<()> {
     }
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
-}
-
 impl Manager for MySqlConnections {
     type Type = MySqlConnection;
     type Error = sqlx::Error;
@@ -231,51 +224,10 @@ impl Manager for MySqlConnections {
         if self.renewal.concerns(metrics.created) {
             return Err(RecycleError::message("the server takes no writes any more"));
         }
-        if metrics.age() > MAX_LIFETIME && !rarely(self.sign_in.is_open()).await {
+        // While sign-ins are refused, nothing could take its place.
+        if metrics.age() > MAX_LIFETIME && rarely(self.sign_in.is_refused()).await {
             return ping_idle(conn, metrics).await;
         }
-        recycle(conn, metrics).await
-    }
-}
-
-impl SqliteConnections {
-    /// Adds the path and the setting to the error of a file that cannot be opened.
-    fn named(&self, error: sqlx::Error) -> sqlx::Error {
-        match error.as_database_error().and_then(|e| e.code()) {
-            // SQLITE_CANTOPEN, SQLITE_NOTADB
-            Some(code) if matches!(code.as_ref(), "14" | "26") => {
-                sqlx::Error::Configuration(unusable(self.0.get_filename(), "DATABASE_URL", error).into())
-            }
-            _ => error,
-        }
-    }
-}
-
-impl Manager for SqliteConnections {
-    type Type = SqliteConnection;
-    type Error = sqlx::Error;
-
-    /// The first connection to a new file switches it to WAL. That returns SQLITE_BUSY_TIMEOUT at once while others use the
-    /// file: the busy time-out does not apply to it (sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
-    async fn create(&self) -> sqlx::Result<SqliteConnection> {
-        rarely(async {
-            let start = Instant::now();
-            loop {
-                match self.0.connect().await {
-                    Err(error)
-                        if Failure::of(&error) == Failure::Transient
-                            && start.elapsed() < SQLITE_BUSY_TIMEOUT =>
-                    {
-                        tokio::time::sleep(SQLITE_OPEN_RETRY_INTERVAL).await;
-                    }
-                    opened => return opened.map_err(|error| self.named(error)),
-                }
-            }
-        })
-        .await
-    }
-
-    async fn recycle(&self, conn: &mut SqliteConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         recycle(conn, metrics).await
     }
 }

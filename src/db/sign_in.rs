@@ -1,44 +1,37 @@
 //! How a new connection signs in: with the password of the settings, with one that a secret in AWS holds and a rotation
 //! changes, or with a token of IAM. The only place that knows which.
+//!
+//! Nobody who wants a connection waits for AWS here. While the account is refused, `connect` fails at once, and a task
+//! renews the account and tries it out; pool.rs waits for that, or for a connection that is open already.
 
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlDatabaseError};
+use sqlx::{ConnectOptions, Connection};
 
 use crate::aws::{rds_token, secrets};
 use crate::config::{MySql, Secret, Variables};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Source as Cause};
 
-/// Tokens are renewed at this age, well before they expire.
+/// Tokens are renewed at this age, well before they expire at 15 minutes.
 const TOKEN_RENEWAL_AGE: Duration = Duration::from_secs(10 * 60);
-/// Tokens that cannot be renewed serve until this age: they expire at 15 minutes.
-const TOKEN_MAX_AGE: Duration = Duration::from_secs(14 * 60);
-/// Least time between two reads of a secret, and between two attempts to renew a token.
-const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a refused sign-in waits for a renewal, which goes on without it. Meanwhile it takes a place in the pool that an
-/// open connection could have.
-const RENEWAL_PATIENCE: Duration = Duration::from_millis(500);
-/// While sign-ins are refused, one is tried this often. All others fail at once and leave the pool to the open connections.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// One account can be refused, its renewed password as well, and the one after that be right.
-const MAX_ATTEMPTS: usize = 3;
+/// Minimum time between two reads of a secret, and between two tokens.
+const READ_INTERVAL: Duration = Duration::from_secs(5);
+/// Minimum time between two renewals. One between two reads tries the same passwords again: in a rotation, the database
+/// may refuse the new one for a while.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
+/// Time-out for a renewal, longer than that of reading secrets.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(12);
 
 pub(super) struct SignIn {
     source: Source,
-    latest: Mutex<Arc<Account>>,
-    /// When it was last renewed. Locked while that goes on, so that one does it for all.
-    renewed_at: tokio::sync::Mutex<Option<Instant>>,
-    /// When the last sign-in was refused or tried after that, unless one has succeeded since.
-    refused_at: Mutex<Option<Instant>>,
+    state: Mutex<State>,
+    /// Locked during a renewal, so that one does it for all.
+    renewal: Arc<tokio::sync::Mutex<Renewal>>,
 }
-
-/// In place of an attempt that the server would refuse.
-#[derive(Debug, thiserror::Error)]
-#[error("the database refused the sign-in a moment ago (1045)")]
-struct RefusedLately;
 
 enum Source {
     Settings,
@@ -50,6 +43,12 @@ enum Source {
     },
 }
 
+struct State {
+    account: Arc<Account>,
+    /// Why there is no use in trying this account.
+    refusal: Option<Refusal>,
+}
+
 /// What a connection signs in with.
 struct Account {
     options: MySqlConnectOptions,
@@ -57,6 +56,18 @@ struct Account {
     password: Secret,
     made_at: Instant,
 }
+
+#[derive(Default)]
+struct Renewal {
+    begun_at: Option<Instant>,
+    read_at: Option<Instant>,
+    /// What the last read found, in the order in which it is tried.
+    accounts: Vec<Arc<Account>>,
+}
+
+/// Why nobody can sign in at the moment, though that may pass.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal(Arc<dyn std::error::Error + Send + Sync>);
 
 impl SignIn {
     /// `options` have everything but user and password.
@@ -68,132 +79,148 @@ impl SignIn {
             (None, Some(variables)) => Source::Secret(variables.clone()),
             (None, None) => Source::Settings,
         };
+        let by_token = matches!(source, Source::Token { .. });
         // The configuration refuses tokens without verified TLS.
-        let options = options.enable_cleartext_plugin(matches!(source, Source::Token { .. }));
+        let options = options.enable_cleartext_plugin(by_token);
         let account = Account::new(options, database.user.clone(), database.password.clone());
+        let account = Arc::new(account);
+        let accounts = if by_token { Vec::new() } else { vec![account.clone()] };
+        let refusal = by_token.then(|| Refusal::new("there is no token of IAM yet"));
         Arc::new(SignIn {
             source,
-            latest: Mutex::new(Arc::new(account)),
-            renewed_at: tokio::sync::Mutex::default(),
-            refused_at: Mutex::default(),
+            state: Mutex::new(State { account, refusal }),
+            renewal: Arc::new(tokio::sync::Mutex::new(Renewal { accounts, ..Renewal::default() })),
         })
     }
 
-    /// Opens a connection. If the account is refused (1045), it is renewed and tried again.
+    /// Opens a connection. Fails with a [`Refusal`] if the account is refused and can be renewed, which then begins.
     pub(super) async fn connect(self: &Arc<Self>) -> sqlx::Result<MySqlConnection> {
-        let mut account = self.account().await?;
-        if !self.may_try(&account) {
-            return Err(sqlx::Error::Io(io::Error::other(RefusedLately)));
+        let (account, refusal) = {
+            let state = lock(&self.state);
+            (state.account.clone(), state.refusal.clone())
+        };
+        if refusal.is_some() || self.is_due(&account) {
+            self.renew();
         }
-        let mut attempts = 1;
-        loop {
-            let error = match account.options.connect().await {
-                Ok(conn) => {
-                    *lock(&self.refused_at) = None;
-                    return Ok(conn);
+        if let Some(refusal) = refusal {
+            return Err(refusal.into());
+        }
+        match account.options.connect().await {
+            Err(error) if self.is_renewable() && is_access_denied(&error) => {
+                tracing::warn!(%error, "the database refuses the sign-in");
+                let refusal = Refusal::new(error);
+                let mut state = lock(&self.state);
+                // Not if it was renewed in the meantime.
+                if Arc::ptr_eq(&state.account, &account) {
+                    state.refusal = Some(refusal.clone());
                 }
-                Err(error) if is_refused(&error) && self.is_renewed() => error,
-                Err(error) => return Err(error),
-            };
-            *lock(&self.refused_at) = Some(Instant::now());
-            match tokio::time::timeout(RENEWAL_PATIENCE, self.renew(&account)).await {
-                Ok(Ok(renewed)) if !Arc::ptr_eq(&renewed, &account) && attempts < MAX_ATTEMPTS => {
-                    account = renewed;
-                    attempts += 1;
-                }
-                // A failed renewal is in the log.
-                _ => return Err(error),
+                drop(state);
+                self.renew();
+                Err(refusal.into())
             }
+            done => done,
         }
     }
 
-    /// Whether a refused sign-in may succeed soon, because what it signs in with changes by itself.
-    pub(super) fn is_renewed(&self) -> bool {
+    /// Whether a sign-in is refused, which open connections do not show.
+    pub(super) async fn is_refused(self: &Arc<Self>) -> bool {
+        if !self.is_renewable() {
+            return false;
+        }
+        match self.connect().await {
+            Ok(conn) => {
+                let _ = conn.close().await;
+                false
+            }
+            Err(error) => Refusal::of(&error).is_some(),
+        }
+    }
+
+    /// Whether what it signs in with changes by itself.
+    fn is_renewable(&self) -> bool {
         !matches!(self.source, Source::Settings)
     }
 
-    /// Whether a connection can be replaced. During a rotation both passwords may be refused for a minute, and then the
-    /// connections that are open are all there is.
-    pub(super) async fn is_open(self: &Arc<Self>) -> bool {
-        let has_succeeded = lock(&self.refused_at).is_none();
-        has_succeeded || self.connect().await.is_ok()
+    /// Why nobody can sign in at the moment.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        if self.is_renewable() { lock(&self.state).refusal.clone() } else { None }
     }
 
-    /// Whether this account was not refused within the interval. The attempt that follows begins the next one.
-    fn may_try(&self, account: &Account) -> bool {
-        let mut refused_at = lock(&self.refused_at);
-        let is_too_soon = refused_at.is_some_and(|at| at > account.made_at && at.elapsed() < PROBE_INTERVAL);
-        if refused_at.is_some() && !is_too_soon {
-            *refused_at = Some(Instant::now());
-        }
-        !is_too_soon
+    fn is_due(&self, account: &Account) -> bool {
+        matches!(self.source, Source::Token { .. }) && account.made_at.elapsed() >= TOKEN_RENEWAL_AGE
     }
 
-    /// The account for the next connection; with tokens, one that is still valid.
-    async fn account(self: &Arc<Self>) -> sqlx::Result<Arc<Account>> {
-        let account = lock(&self.latest).clone();
-        if !matches!(self.source, Source::Token { .. }) || account.is_younger_than(TOKEN_RENEWAL_AGE) {
-            return Ok(account);
+    /// Begins a renewal, unless one is in progress or began a moment ago.
+    fn renew(self: &Arc<Self>) {
+        let Ok(mut renewal) = self.renewal.clone().try_lock_owned() else { return };
+        if is_within(RENEWAL_INTERVAL, renewal.begun_at) {
+            return;
         }
-        match self.renew(&account).await {
-            Ok(renewed) if renewed.is_younger_than(TOKEN_MAX_AGE) => Ok(renewed),
-            Ok(_) => {
-                Err(unavailable("there is no token of IAM yet; the next attempt follows within seconds"))
+        renewal.begun_at = Some(Instant::now());
+        let sign_in = self.clone();
+        tokio::spawn(async move {
+            let found = tokio::time::timeout(RENEWAL_TIMEOUT, sign_in.find_account(&mut renewal)).await;
+            let found = found.unwrap_or_else(|_| Err(Refusal::new("the password was not renewed in time")));
+            let mut state = lock(&sign_in.state);
+            match found {
+                Ok(account) => *state = State { account, refusal: None },
+                // A token that is only due goes on serving.
+                Err(refusal) if state.refusal.is_some() => state.refusal = Some(refusal),
+                Err(_) => {}
             }
-            Err(_) if account.is_younger_than(TOKEN_MAX_AGE) => Ok(account),
-            Err(error) => Err(unavailable(&error.text())),
-        }
+        });
     }
 
-    /// Another account than this one, if there is any by now. It goes on when the caller gives up, so that a slow answer
-    /// of AWS still serves the next caller.
-    async fn renew(self: &Arc<Self>, old: &Arc<Account>) -> Result<Arc<Account>> {
-        let (sign_in, old) = (self.clone(), old.clone());
-        let renewal = tokio::spawn(async move { sign_in.renew_alone(&old).await });
-        renewal.await.map_err(Error::internal).flatten()
-    }
-
-    async fn renew_alone(&self, old: &Arc<Account>) -> Result<Arc<Account>> {
-        let mut renewed_at = self.renewed_at.lock().await;
-        let latest = lock(&self.latest).clone();
-        let is_too_soon = renewed_at.is_some_and(|at| at.elapsed() < RENEWAL_INTERVAL);
-        if !Arc::ptr_eq(&latest, old) || is_too_soon {
-            return Ok(latest);
-        }
-        *renewed_at = Some(Instant::now());
-        match self.read_again(&latest).await {
-            Ok(Some(account)) => {
-                let account = Arc::new(account);
-                *lock(&self.latest) = account.clone();
-                Ok(account)
-            }
-            Ok(None) => Ok(latest),
-            Err(error) => {
-                tracing::warn!(%error, "password or token of the database cannot be renewed");
-                Err(error)
+    /// The first account that the database takes, of those that the source has now.
+    async fn find_account(&self, renewal: &mut Renewal) -> Result<Arc<Account>, Refusal> {
+        let mut refusal = Refusal::new("there is no other password yet");
+        if !is_within(READ_INTERVAL, renewal.read_at) {
+            renewal.read_at = Some(Instant::now());
+            match self.read_accounts().await {
+                Ok(accounts) => renewal.accounts = accounts,
+                Err(error) => {
+                    let error = error.text();
+                    tracing::warn!(error, "password or token of the database cannot be read");
+                    refusal = Refusal::new(error);
+                }
             }
         }
+        for account in &renewal.accounts {
+            match account.options.connect().await {
+                Ok(conn) => {
+                    // It works; that the server is told of the end makes no difference.
+                    let _ = conn.close().await;
+                    tracing::info!("the database takes the renewed password or token");
+                    return Ok(account.clone());
+                }
+                Err(error) => refusal = Refusal::new(error),
+            }
+        }
+        Err(refusal)
     }
 
-    /// The account that differs from `old`, if there is one.
-    async fn read_again(&self, old: &Account) -> Result<Option<Account>> {
-        let variables = match &self.source {
-            Source::Settings => return Ok(None),
+    /// What the source has now.
+    async fn read_accounts(&self) -> Result<Vec<Arc<Account>>> {
+        let old = lock(&self.state).account.clone();
+        let found = match &self.source {
+            Source::Settings => Vec::new(),
             Source::Token { database, region } => {
-                let token = rds_token::create(database, region).await?;
-                return Ok(Some(old.with(database.user.clone(), token)));
+                vec![(database.user.clone(), rds_token::create(database, region).await?)]
             }
-            Source::Secret(variables) => variables,
+            Source::Secret(variables) => {
+                // A rotation changes the password in the database first and the current version of the secret after that.
+                let (current, pending) =
+                    tokio::join!(account(variables, None), account(variables, Some(secrets::PENDING)));
+                let mut found = vec![current?];
+                found.extend(pending);
+                found.dedup();
+                // What was refused before comes last.
+                found.sort_by_key(|(user, password)| *user == old.user && *password == old.password);
+                found
+            }
         };
-        // A rotation changes the password in the database first and the current version of the secret after that.
-        let (current, pending) =
-            tokio::join!(account(variables, None), account(variables, Some(secrets::PENDING)));
-        let differs = |(user, password): &(String, Secret)| *user != old.user || *password != old.password;
-        let found = Some(current?).filter(differs).or_else(|| pending.ok().filter(differs));
-        if found.is_some() {
-            tracing::info!("the secret of the database holds another password now");
-        }
-        Ok(found.map(|(user, password)| old.with(user, password)))
+        let account = |(user, password)| Arc::new(Account::new(old.options.clone(), user, password));
+        Ok(found.into_iter().map(account).collect())
     }
 }
 
@@ -202,15 +229,6 @@ impl Account {
         let options = options.username(&user).password(password.expose());
         Account { options, user, password, made_at: Instant::now() }
     }
-
-    fn with(&self, user: String, password: Secret) -> Account {
-        Account::new(self.options.clone(), user, password)
-    }
-
-    /// For tokens; before the first one, the password is empty.
-    fn is_younger_than(&self, age: Duration) -> bool {
-        !self.password.expose().is_empty() && self.made_at.elapsed() < age
-    }
 }
 
 async fn account(variables: &Variables, stage: Option<&str>) -> Result<(String, Secret)> {
@@ -218,17 +236,45 @@ async fn account(variables: &Variables, stage: Option<&str>) -> Result<(String, 
     MySql::account(&read).map_err(Error::unavailable)
 }
 
-fn unavailable(what: &str) -> sqlx::Error {
-    sqlx::Error::Io(io::Error::other(what.to_owned()))
+/// Errors 1045 and 1698: wrong user, password or host.
+fn is_access_denied(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+    error.is_some_and(|error| matches!(error.number(), 1045 | 1698))
 }
 
-/// Error 1045: wrong user, password or host.
-pub(super) fn is_refused(error: &sqlx::Error) -> bool {
-    if let sqlx::Error::Io(error) = error {
-        return error.get_ref().is_some_and(|error| error.is::<RefusedLately>());
+fn is_within(interval: Duration, last: Option<Instant>) -> bool {
+    last.is_some_and(|at| at.elapsed() < interval)
+}
+
+impl Refusal {
+    fn new(cause: impl Into<Cause>) -> Refusal {
+        Refusal(Arc::from(cause.into()))
     }
-    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
-    error.is_some_and(|error| error.number() == 1045)
+
+    pub(super) fn of(error: &sqlx::Error) -> Option<&Refusal> {
+        match error {
+            sqlx::Error::Io(error) => error.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.0)
+    }
+}
+
+impl From<Refusal> for sqlx::Error {
+    fn from(refusal: Refusal) -> sqlx::Error {
+        sqlx::Error::Io(io::Error::other(refusal))
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -95,7 +95,7 @@ fn file(folder: &Path, name: &str, mode: u32, text: &str) -> PathBuf {
 #[actix_web::test]
 async fn a_token_signs_in_over_verified_tls() {
     let Some(iam) = Iam::start().await else { return };
-    iam.program.succeed(&["migrate"]);
+    iam.program.succeed(&["seed"]);
     let tokens = iam.tokens();
     let token = tokens.last().unwrap();
     assert!(
@@ -108,15 +108,15 @@ async fn a_token_signs_in_over_verified_tls() {
 
     let mut serving = iam.program.serve();
     let mut browser = serving.browser();
-    assert_eq!(browser.get("/users").await.status, 200);
-    // One that is refused is replaced at once.
+    assert_eq!(browser.get("/users/1").await.status, 200);
+    // After a refused sign-in there is another one at once.
     tokio::time::sleep(Duration::from_millis(1200)).await;
     iam.server.db_execute("KILL USER iam_app").await;
     file(iam.folder.path(), "refuse", 0o666, "");
     let before = iam.tokens().len();
     let many = (0..12).map(|_| serving.browser()).collect::<Vec<_>>();
     let pages = futures_util::future::join_all(
-        many.into_iter().map(async |mut browser| browser.get("/users").await.status),
+        many.into_iter().map(async |mut browser| browser.get("/users/1").await.status),
     );
     assert!(pages.await.iter().all(|status| *status == 200));
     assert!(!iam.folder.path().join("refuse").exists() && iam.tokens().len() > before);
