@@ -107,11 +107,11 @@ impl SignIn {
         }
         match account.options.connect().await {
             Err(error) if self.is_renewable() && is_access_denied(&error) => {
-                tracing::warn!(%error, "the database refuses the sign-in");
                 let refusal = Refusal::new(error);
                 let mut state = lock(&self.state);
                 // Not if it was renewed in the meantime.
-                if Arc::ptr_eq(&state.account, &account) {
+                if Arc::ptr_eq(&state.account, &account) && state.refusal.is_none() {
+                    tracing::warn!(error = %refusal, "the database refuses the sign-in");
                     state.refusal = Some(refusal.clone());
                 }
                 drop(state);
@@ -173,7 +173,7 @@ impl SignIn {
 
     /// The first account that the database takes, of those that the source has now.
     async fn find_account(&self, renewal: &mut Renewal) -> Result<Arc<Account>, Refusal> {
-        let mut refusal = Refusal::new("there is no other password yet");
+        let mut refusal = self.refusal().unwrap_or_else(|| Refusal::new("nothing can be renewed"));
         if !is_within(READ_INTERVAL, renewal.read_at) {
             renewal.read_at = Some(Instant::now());
             match self.read_accounts().await {

@@ -125,7 +125,7 @@ async fn visit(visitors: &[Browser], pages: usize) {
 #[actix_web::test]
 async fn nobody_notices_a_rotation() {
     let Some(mut app) = Rotating::start(false).await else { return };
-    let rounds = env_number("TEST_ROTATIONS").unwrap_or(3);
+    let rounds = env_number("TEST_ROTATIONS").unwrap_or(2);
     let (few, many) = (app.visitors(2), app.visitors(VISITORS));
     let served = AtomicUsize::new(0);
     for round in 1..=rounds {
@@ -182,7 +182,7 @@ async fn while_sign_ins_are_refused_open_connections_serve_everybody() {
     }
     let before = app.connections().await;
     app.change_in_database("second").await;
-    visit(&visitors, 9).await;
+    visit(&visitors, 6).await;
     assert_eq!(app.connections().await, before, "no sign-in succeeded");
 
     app.change_in_secret("second", "AWSCURRENT").await;

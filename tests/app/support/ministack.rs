@@ -46,7 +46,11 @@ impl MiniStack {
 
     /// Gives a secret a version with this label: AWSPENDING during a rotation, AWSCURRENT after it.
     pub async fn put_secret(&self, arn: &str, text: &str, stage: &str) {
-        let input = json!({ "SecretId": arn, "SecretString": text, "VersionStages": [stage] });
+        // A version for each label: unlike AWS, MiniStack does not move a label from one version to another.
+        let version = format!("{stage:-<32}");
+        let input = json!({
+            "SecretId": arn, "SecretString": text, "VersionStages": [stage], "ClientRequestToken": version,
+        });
         self.call("secretsmanager.PutSecretValue", &input).await;
     }
 
