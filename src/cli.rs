@@ -8,8 +8,9 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
+use crate::aws;
 use crate::clock::Clock;
-use crate::config::{self, AppEnv, Config};
+use crate::config::{self, AppEnv, Config, Variables};
 use crate::db::Db;
 use crate::doctor;
 use crate::error::{Error, Result};
@@ -87,15 +88,10 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
-    // These commands do without complete settings.
+    // These commands do without settings.
     match &command {
         Command::Secret => {
             println!("{}", random_hex::<64>().map_err(say)?);
-            return Ok(ExitCode::SUCCESS);
-        }
-        Command::SmtpPassword => {
-            let password = config::smtp_password().map_err(|errors| errors.to_string())?;
-            println!("{}", password.expose());
             return Ok(ExitCode::SUCCESS);
         }
         Command::Assets { folder } => {
@@ -104,7 +100,13 @@ async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
         }
         _ => {}
     }
-    let config = Config::from_env().map_err(|errors| errors.to_string())?;
+    let settings = aws::secrets::read(Variables::from_env(), None).await;
+    if let Command::SmtpPassword = command {
+        let password = config::smtp_password(&settings).map_err(|errors| errors.to_string())?;
+        println!("{}", password.expose());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = Config::read(&settings).map_err(|errors| errors.to_string())?;
     for warning in &config.warnings {
         eprintln!("Note: {warning}");
     }

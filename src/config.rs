@@ -10,17 +10,18 @@ mod listen;
 mod mail;
 mod rate_limits;
 mod reader;
+mod reference;
 mod secret;
 mod services;
 mod ses_password;
 mod settings;
 mod values;
+mod variables;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,11 +32,13 @@ pub use self::database::{Database, MySql, SslMode};
 pub use self::listen::Listen;
 pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
 pub use self::rate_limits::LimitNumbers;
+pub use self::reference::{Entry, Reference, Store};
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
 pub use self::ses_password::smtp_password;
 pub use self::settings::{SETTINGS, Setting, help, markdown_table};
 pub use self::values::{AppUrl, MAX_SHUTDOWN_DELAY, authority};
+pub use self::variables::Variables;
 
 /// All settings, complete and checked.
 #[derive(Clone, Debug)]
@@ -100,6 +103,8 @@ pub struct Config {
     pub log: String,
     /// What works, but not as somebody may believe: one line each, to be shown at start.
     pub warnings: Vec<String>,
+    /// The variables whose values stand in Secrets Manager or Parameter Store.
+    pub references: Vec<(&'static str, Reference)>,
 }
 
 /// How strict the program is about what is absent.
@@ -117,12 +122,12 @@ pub enum AppEnv {
 pub struct ConfigErrors(Vec<String>);
 
 impl Config {
-    /// Reads the settings from the environment of the process.
+    /// Reads the settings from `vars`, which refer to no secret in AWS.
     ///
     /// # Errors
-    /// Everything that is missing, unreadable or contradictory, at once.
-    pub fn from_env() -> Result<Config, ConfigErrors> {
-        Config::load(&as_text(std::env::vars_os()))
+    /// As for [`Config::read`].
+    pub fn load(vars: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
+        Config::read(&Variables::from(vars.clone()))
     }
 
     /// Reads the settings from `vars`, where an empty value counts as absent. Touches nothing outside, except that
@@ -130,7 +135,7 @@ impl Config {
     ///
     /// # Errors
     /// Everything that is missing, unreadable or contradictory, at once.
-    pub fn load(vars: &BTreeMap<String, String>) -> Result<Config, ConfigErrors> {
+    pub fn read(vars: &Variables) -> Result<Config, ConfigErrors> {
         let mut reader = Reader::new(vars);
         let r = &mut reader;
 
@@ -188,6 +193,8 @@ impl Config {
         else {
             return Err(ConfigErrors(errors));
         };
+        let references = vars.references().into_iter();
+        let references = references.filter_map(|(name, reference)| Some((name, reference.ok()?)));
         // Last, so that nothing is written for settings that are refused.
         let secret_key_base = match secret {
             Some(secret) => secret,
@@ -229,15 +236,9 @@ impl Config {
             avatars,
             log,
             warnings,
+            references: references.collect(),
         })
     }
-}
-
-/// The variables as text. Bytes that are not UTF-8 become U+FFFD, which the reader refuses, with its name, in our
-/// settings; nobody else's are looked at.
-fn as_text(vars: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
-    let text = |value: OsString| value.to_string_lossy().into_owned();
-    vars.map(|(name, value)| (text(name), text(value))).collect()
 }
 
 fn app_env(r: &mut Reader<'_>) -> AppEnv {

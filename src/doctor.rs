@@ -38,6 +38,12 @@ const COLUMNS: usize = 110;
 
 /// Checks all services, one after the other, and prints the findings. Returns whether all checks passed.
 pub async fn run(config: &Config) -> bool {
+    if !config.references.is_empty() {
+        say!("{:<10} from AWS", "settings");
+    }
+    for (name, reference) in &config.references {
+        say!("  {name}: {reference}");
+    }
     // Boxed, as the compiler demands: these futures contain those of sqlx, redis and the AWS SDK.
     let mut all = vec![Box::pin(database::run(config)).await];
     if let Some(reader) = &config.database_reader {
@@ -87,7 +93,7 @@ impl Problem {
 
     /// Splits an error of the form `what is wrong; what to do`. `advice` is for errors without the second part.
     fn of(error: &Error, advice: &str) -> Problem {
-        let text = said(error);
+        let text = error.text();
         match text.split_once("; ") {
             Some((what, to_do)) => Problem::new(what, to_do),
             None => Problem::new(text, advice),
@@ -165,14 +171,6 @@ fn print(outcome: &str, name: &str, text: &str) {
     let options = textwrap::Options::new(COLUMNS).initial_indent(&first).subsequent_indent(&below);
     let wrapped = textwrap::fill(text.trim(), options.break_words(false));
     say!("{}", if text.trim().is_empty() { first.trim_end() } else { &wrapped });
-}
-
-/// The error's text, without its category.
-fn said(error: &Error) -> String {
-    match error {
-        Error::Unavailable(source) | Error::Internal(source) => source.to_string(),
-        other => other.to_string(),
-    }
 }
 
 fn milliseconds(since: Instant) -> String {

@@ -75,6 +75,14 @@ impl Error {
         }
     }
 
+    /// What is wrong, without the category.
+    pub fn text(&self) -> String {
+        match self {
+            Error::Unavailable(source) | Error::Internal(source) => source.to_string(),
+            other => other.to_string(),
+        }
+    }
+
     pub fn is_unique_violation(&self) -> bool {
         self.database().is_some_and(|error| error.is_unique_violation())
     }

@@ -5,6 +5,7 @@
 //! [`services`] (what stands behind: sessions, images, mail, logs), [`views`] and templates/ (what people see).
 
 pub mod app;
+pub mod aws;
 pub mod cli;
 pub mod client_gone;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod cpu_pool;
 pub mod db;
 pub mod doctor;
 pub mod error;
+pub mod http;
 pub mod jobs;
 pub mod mail;
 pub mod models;

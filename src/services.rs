@@ -2,7 +2,6 @@
 //! The settings choose the backend; the rest of the code does not know which one is in use.
 
 pub mod cache;
-pub mod http;
 pub mod images;
 pub mod leaderboard;
 pub mod picture_decoder;

@@ -1,7 +1,7 @@
 //! TLS for connections to services: always rustls with ring, and certificates are always verified.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -30,19 +30,23 @@ pub fn client(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
 /// # Errors
 /// When the file cannot be read or contains no certificate.
 pub fn roots(ca_file: Option<&Path>) -> Result<RootCertStore> {
+    let Some(file) = ca_file else { return Ok(system_roots().clone()) };
     let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots.add(certificate).map_err(Error::internal)?;
-            }
-        }
-        None => {
-            // Ignores invalid certificates in the system's store.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    for certificate in certificates(file)? {
+        roots.add(certificate).map_err(Error::internal)?;
     }
     Ok(roots)
+}
+
+/// The root certificates that the system trusts, read once: there are about 140 of them.
+pub fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        // Ignores invalid certificates in the system's store.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
+    })
 }
 
 /// The certificates in a PEM file.

@@ -1,9 +1,9 @@
 //! The settings LISTEN and PORT, and sockets passed by systemd.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Variables;
 use super::reader::Reader;
 use super::values::{Fault, authority, host_and_port, number, path_of};
 
@@ -41,7 +41,7 @@ impl Listen {
 }
 
 /// The listen address, and the port for a local URL, if known.
-pub(super) fn listen(r: &mut Reader<'_>, vars: &BTreeMap<String, String>) -> (Listen, Option<u16>) {
+pub(super) fn listen(r: &mut Reader<'_>, vars: &Variables) -> (Listen, Option<u16>) {
     let address = r.given("LISTEN", listen_address);
     let port = r.value("PORT", |text| number(text).ok_or("is not a port; set a number up to 65535"));
     let stated = address.as_ref().and_then(|address| address.value.port()).or(port);
@@ -83,8 +83,8 @@ fn listen_address(text: &str) -> Result<Listen, Fault> {
 
 /// Whether systemd passed a socket to this process (sd_listen_fds). LISTEN_PID is compared because child processes
 /// inherit the variables too.
-fn inherits_a_socket(vars: &BTreeMap<String, String>) -> bool {
-    let number = |name| vars.get(name).filter(|text| !text.is_empty()).map(|text| text.parse::<u32>().ok());
+fn inherits_a_socket(vars: &Variables) -> bool {
+    let number = |name| vars.given(name).map(|text| text.parse::<u32>().ok());
     let offered = number("LISTEN_FDS").flatten().is_some_and(|count| count >= 1);
     let to_us = number("LISTEN_PID").is_none_or(|pid| pid == Some(std::process::id()));
     offered && to_us

@@ -7,7 +7,7 @@ use lettre::message::Mailbox;
 
 use super::reader::{Given, Reader};
 use super::ses_password::{self, SES_KEY};
-use super::values::{Fault, ServiceUrl, host, path_of};
+use super::values::{Fault, ServiceUrl, aws_domain, host, path_of};
 use super::{AppUrl, Secret};
 
 /// How mail is delivered.
@@ -220,7 +220,7 @@ pub(super) fn ses_topic(r: &mut Reader<'_>) -> Option<SesTopic> {
     Some(SesTopic { origin: endpoint.unwrap_or(topic.origin), ..topic })
 }
 
-/// Parses `arn:PARTITION:sns:REGION:ACCOUNT:NAME`. Regions in China have their own domain.
+/// Parses `arn:PARTITION:sns:REGION:ACCOUNT:NAME`.
 fn topic(arn: &str) -> Option<SesTopic> {
     let ["arn", partition, "sns", region, account, name] = *arn.split(':').collect::<Vec<_>>() else {
         return None;
@@ -230,11 +230,7 @@ fn topic(arn: &str) -> Option<SesTopic> {
     let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
     let is_name = !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
-    let domain = match partition {
-        "aws" | "aws-us-gov" => "amazonaws.com",
-        "aws-cn" => "amazonaws.com.cn",
-        _ => return None,
-    };
+    let domain = aws_domain(partition)?;
     let origin = format!("https://sns.{region}.{domain}").parse().ok()?;
     (is_region && is_account && is_name).then(|| SesTopic { arn: arn.to_owned(), origin })
 }

@@ -1,10 +1,8 @@
 //! Reads values by variable name and collects errors and warnings. Contains the messages that all settings share.
 
-use std::collections::BTreeMap;
-
-use super::AppEnv;
 use super::settings;
 use super::values::{Fault, host_and_port, port};
+use super::{AppEnv, Variables};
 
 /// A value and the variable that set it.
 pub(super) struct Given<T> {
@@ -15,7 +13,7 @@ pub(super) struct Given<T> {
 /// The variables, with the errors and warnings found so far.
 pub(super) struct Reader<'a> {
     pub(super) env: AppEnv,
-    vars: &'a BTreeMap<String, String>,
+    vars: &'a Variables,
     /// Variables that look like settings but are not, each with the name that was probably meant.
     strangers: Vec<(&'a str, Option<&'static str>)>,
     errors: Vec<String>,
@@ -23,10 +21,11 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(vars: &'a BTreeMap<String, String>) -> Self {
-        let set = vars.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str());
-        let strangers =
-            set.filter(|name| settings::is_stranger(name)).map(|name| (name, settings::nearest(name)));
+    pub(super) fn new(vars: &'a Variables) -> Self {
+        let strangers = vars
+            .names()
+            .filter(|name| settings::is_stranger(name))
+            .map(|name| (name, settings::nearest(name)));
         let mut reader = Reader {
             env: AppEnv::Development,
             vars,
@@ -50,13 +49,19 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {
-        self.vars.get(name).is_some_and(|value| !value.is_empty())
+        self.vars.given(name).is_some()
     }
 
     /// The value of a variable, unless it is absent or malformed. A line end copied along with a password, for example,
     /// is reported rather than trimmed.
     pub(super) fn text(&mut self, name: &'static str) -> Option<&'a str> {
-        let value = self.vars.get(name).filter(|value| !value.is_empty())?;
+        let value = match self.vars.value(name)? {
+            Ok(value) => value,
+            Err(fault) => {
+                self.error(name, fault);
+                return None;
+            }
+        };
         if value.contains('\u{FFFD}') {
             self.error(name, "is not UTF-8 text; set it again");
         } else if value.trim() != value || value.contains(char::is_control) {
@@ -65,6 +70,11 @@ impl<'a> Reader<'a> {
             return Some(value);
         }
         None
+    }
+
+    /// The variables of a setting, to be read again, if one of them refers to a secret.
+    pub(super) fn to_read_again(&self, setting: &'static str) -> Option<Variables> {
+        self.vars.to_read_again(&settings::names_of(setting))
     }
 
     /// The parsed value of a variable, with its name. Reports a parse error.

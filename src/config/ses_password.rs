@@ -8,7 +8,7 @@ use ring::hmac;
 use super::mail::{Smtp, region_of_server};
 use super::reader::Reader;
 use super::values::aws_region;
-use super::{ConfigErrors, Secret, as_text};
+use super::{ConfigErrors, Secret, Variables};
 
 pub(super) const SES_KEY: &str = "SES_SECRET_ACCESS_KEY";
 
@@ -17,14 +17,12 @@ const VERSION: u8 = 0x04;
 /// Stands where Signature Version 4 has the date, so that the password does not expire.
 const DATE: &str = "11111111";
 
-/// Derives the SMTP password for other programs, from the environment of the process. Settings that do not matter for it
-/// may be missing.
+/// Derives the SMTP password for other programs. Settings that do not matter for it may be missing.
 ///
 /// # Errors
 /// Everything that is missing or unreadable, at once.
-pub fn smtp_password() -> Result<Secret, ConfigErrors> {
-    let vars = as_text(std::env::vars_os());
-    let mut reader = Reader::new(&vars);
+pub fn smtp_password(vars: &Variables) -> Result<Secret, ConfigErrors> {
+    let mut reader = Reader::new(vars);
     let r = &mut reader;
     let key = secret_access_key(r);
     if !r.is_set(SES_KEY) {

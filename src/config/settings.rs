@@ -90,6 +90,13 @@ pub const SETTINGS: &[Setting] = &[
                 go as text with their values, and pin no session.",
     },
     Setting {
+        name: "DATABASE_IAM_AUTH",
+        also: "",
+        default: "false",
+        about: "true to sign in to RDS by tokens of IAM that are renewed by themselves, instead of a password. Needs the end \
+                point itself as host, verify_identity, and a role that may rds-db:connect.",
+    },
+    Setting {
         name: "REDIS_URL",
         also: "REDIS_HOST, REDIS_PORT, AWS_INTRO_SAMPLE_REDIS_ADDRESS",
         default: "memory:",
@@ -312,7 +319,12 @@ pub(super) fn names_of(name: &'static str) -> Vec<&'static str> {
 
 /// Whether a name has a prefix of a setting but is not one.
 pub(super) fn is_stranger(name: &str) -> bool {
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !known_names().any(|known| known == name)
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_known(name)
+}
+
+/// Whether a variable sets a setting.
+pub(super) fn is_known(name: &str) -> bool {
+    known_names().any(|known| known == name)
 }
 
 /// The setting that an unknown name was probably meant to be: one with the same prefix and an edit distance of at most
@@ -331,7 +343,8 @@ pub(super) fn nearest(stranger: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-fn known_names() -> impl Iterator<Item = &'static str> {
+/// All variables of all settings. One that belongs to two settings comes twice.
+pub(super) fn known_names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().flat_map(|setting| names_of(setting.name))
 }
 

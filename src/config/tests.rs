@@ -3,7 +3,9 @@
 
 mod database;
 mod documents;
+mod iam;
 mod names;
+mod references;
 mod secrets;
 mod services;
 mod ses_password;
@@ -148,6 +150,8 @@ fn the_books_variables_work_unchanged() -> Tested {
         ssl_mode: SslMode::Preferred,
         ca_file: None,
         by_proxy: false,
+        iam_region: None,
+        secret: None,
     };
     assert_eq!(config.database, Database::MySql(expected.clone()));
 

@@ -179,6 +179,15 @@ pub(super) fn aws_region(text: &str) -> Result<String, Fault> {
     }
 }
 
+/// The domain of the end points of a partition. Regions in China have their own.
+pub(super) fn aws_domain(partition: &str) -> Option<&'static str> {
+    match partition {
+        "aws" | "aws-us-gov" => Some("amazonaws.com"),
+        "aws-cn" => Some("amazonaws.com.cn"),
+        _ => None,
+    }
+}
+
 pub(super) fn yes_or_no(text: &str) -> Result<bool, Fault> {
     match text {
         "true" => Ok(true),

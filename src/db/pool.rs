@@ -2,21 +2,23 @@
 //! without a time-out whenever a connection is returned, and loses a slot for good if nothing answers (transact-rs/sqlx
 //! issue 4349).
 
+mod sqlite;
+
 use std::future::Future;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, PoolError, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{Manager, Metrics, Object, PoolError, RecycleError, RecycleResult, Timeouts};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
+pub(super) use self::sqlite::{SqliteConnections, sqlite};
+use super::sign_in::{Refusal, SignIn};
 use crate::config::{MySql, SslMode};
-use crate::error::{Error, Failure, Result, unusable};
+use crate::error::{Error, Result};
 use crate::thread_local_pool::ThreadLocalPool;
 use crate::tls;
 
@@ -29,9 +31,6 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long SQLite waits for another writer. Shorter than the statement time-out (conn.rs), so that the error names the
-/// cause.
-const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_millis(2500);
 /// Prepared statements cached per connection: more than the program has, so that each is prepared once.
 const CACHED_STATEMENTS: usize = 256;
 
@@ -49,18 +48,21 @@ const PROXY_SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL'";
 
 /// Minimum time between two renewals: until there is a new primary, every write requests one.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
-/// Pause before a busy SQLite file is opened again.
-const SQLITE_OPEN_RETRY_INTERVAL: Duration = Duration::from_millis(10);
+/// How long a checkout waits while sign-ins are refused. Shorter than its time-out (db.rs), so that the error names the
+/// cause.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(2400);
+/// Interval at which it looks for a connection meanwhile.
+const REFUSAL_RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
 pub struct MySqlConnections {
-    options: MySqlConnectOptions,
+    sign_in: Arc<SignIn>,
+    /// While sign-ins are refused: the queue for connections, in order of arrival.
+    turn: tokio::sync::Mutex<()>,
     session_sql: &'static str,
     renewal: Arc<Renewal>,
     /// Whether the check for accounts that need TLS ([`NeedsTls`]) is done or unnecessary.
     may_lack_tls: Arc<AtomicBool>,
 }
-
-pub struct SqliteConnections(SqliteConnectOptions);
 
 /// On all threads, connections that were opened before this moment are to be replaced.
 pub(super) struct Renewal {
@@ -77,8 +79,6 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
     let mut options = MySqlConnectOptions::new()
         .host(&config.host)
         .port(config.port)
-        .username(&config.user)
-        .password(config.password.expose())
         .database(&config.database)
         .charset("utf8mb4")
         .collation("utf8mb4_unicode_ci")
@@ -102,36 +102,18 @@ pub(super) fn mysql(config: &MySql, renewal: &Arc<Renewal>) -> Result<ThreadLoca
     let asks_for_tls = !matches!(config.ssl_mode, SslMode::Disabled | SslMode::Preferred);
     let may_lack_tls = Arc::new(AtomicBool::new(asks_for_tls || config.password.expose().is_empty()));
     let session_sql = if config.by_proxy { PROXY_SESSION_SQL } else { SESSION_SQL };
+    let sign_in = SignIn::new(config, options);
     let renewal = renewal.clone();
     ThreadLocalPool::new(move || {
         let connections = MySqlConnections {
-            options: options.clone(),
+            sign_in: sign_in.clone(),
+            turn: tokio::sync::Mutex::default(),
             session_sql,
             renewal: renewal.clone(),
             may_lack_tls: may_lack_tls.clone(),
         };
         build(connections, MYSQL_PER_THREAD, Some(CONNECT_TIMEOUT))
     })
-}
-
-/// One pool for all threads: sqlx runs SQLite on threads of its own.
-pub(super) fn sqlite(path: &Path) -> Result<Pool<SqliteConnections>> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Error::internal(unusable(folder, "DATABASE_URL", error)))?;
-    }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .foreign_keys(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // In WAL mode a process crash loses nothing; a power failure may lose the last transactions.
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(SQLITE_BUSY_TIMEOUT)
-        .statement_cache_capacity(CACHED_STATEMENTS)
-        .disable_statement_logging();
-    // No create time-out: opening a file has its own (see `create`).
-    build(SqliteConnections(options), 2 * cores(), None)
 }
 
 fn build<M: Manager>(manager: M, size: usize, create: Option<Duration>) -> Result<Pool<M>> {
@@ -143,11 +125,48 @@ fn build<M: Manager>(manager: M, size: usize, create: Option<Duration>) -> Resul
         .map_err(Error::internal)
 }
 
+/// Checks a MySQL connection out.
+pub(super) async fn get(pool: &Pool<MySqlConnections>) -> Result<Object<MySqlConnections>> {
+    if pool.manager().sign_in.refusal().is_none() {
+        match pool.get().await {
+            Err(PoolError::Backend(error)) if Refusal::of(&error).is_some() => {}
+            done => return done.map_err(refused),
+        }
+    }
+    rarely(get_in_turn(pool)).await
+}
+
+/// The same while sign-ins are refused: waits for an open connection to come back, or for a password that works. A failed
+/// attempt leaves the pool at once, where it would take the place of those that use the open connections.
+async fn get_in_turn(pool: &Pool<MySqlConnections>) -> Result<Object<MySqlConnections>> {
+    let MySqlConnections { sign_in, turn, .. } = pool.manager();
+    let get = async {
+        let _turn = turn.lock().await;
+        loop {
+            match pool.get().await {
+                Err(PoolError::Backend(error)) if Refusal::of(&error).is_some() => {
+                    tokio::time::sleep(REFUSAL_RETRY_INTERVAL).await;
+                }
+                done => return done.map_err(refused),
+            }
+        }
+    };
+    let late = |_| {
+        Err(sign_in
+            .refusal()
+            .map_or_else(|| Error::unavailable("no connection was free"), Error::unavailable))
+    };
+    tokio::time::timeout(REFUSAL_TIMEOUT, get).await.unwrap_or_else(late)
+}
+
 /// The error of a failed checkout. A configuration error is permanent, so it is internal, not `Unavailable`.
 pub(super) fn refused(error: PoolError<sqlx::Error>) -> Error {
     match error {
         PoolError::Backend(error @ sqlx::Error::Configuration(_)) => Error::internal(error),
-        PoolError::Backend(error) => Error::unavailable(error),
+        PoolError::Backend(error) => match Refusal::of(&error) {
+            Some(refusal) => Error::unavailable(refusal.clone()),
+            None => Error::unavailable(error),
+        },
         other => Error::unavailable(other),
     }
 }
@@ -180,17 +199,13 @@ async fn refuse_without_tls(conn: &mut MySqlConnection) -> sqlx::Result<()> {
     }
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
-}
-
 impl Manager for MySqlConnections {
     type Type = MySqlConnection;
     type Error = sqlx::Error;
 
     async fn create(&self) -> sqlx::Result<MySqlConnection> {
         rarely(async {
-            let mut conn = self.options.connect().await.map_err(|error| match error {
+            let mut conn = self.sign_in.connect().await.map_err(|error| match error {
                 // sqlx: "RSA auth backend disabled; enable feature `mysql-rsa`".
                 sqlx::Error::Configuration(said) if said.to_string().contains("RSA") => needs_tls(),
                 other => other,
@@ -209,48 +224,10 @@ impl Manager for MySqlConnections {
         if self.renewal.concerns(metrics.created) {
             return Err(RecycleError::message("the server takes no writes any more"));
         }
-        recycle(conn, metrics).await
-    }
-}
-
-impl SqliteConnections {
-    /// Adds the path and the setting to the error of a file that cannot be opened.
-    fn named(&self, error: sqlx::Error) -> sqlx::Error {
-        match error.as_database_error().and_then(|e| e.code()) {
-            // SQLITE_CANTOPEN, SQLITE_NOTADB
-            Some(code) if matches!(code.as_ref(), "14" | "26") => {
-                sqlx::Error::Configuration(unusable(self.0.get_filename(), "DATABASE_URL", error).into())
-            }
-            _ => error,
+        // While sign-ins are refused, nothing could take its place.
+        if metrics.age() > MAX_LIFETIME && rarely(self.sign_in.is_refused()).await {
+            return ping_idle(conn, metrics).await;
         }
-    }
-}
-
-impl Manager for SqliteConnections {
-    type Type = SqliteConnection;
-    type Error = sqlx::Error;
-
-    /// The first connection to a new file switches it to WAL. That returns SQLITE_BUSY_TIMEOUT at once while others use the
-    /// file: the busy time-out does not apply to it (sqlite.org/wal.html, "Sometimes Queries Return SQLITE_BUSY").
-    async fn create(&self) -> sqlx::Result<SqliteConnection> {
-        rarely(async {
-            let start = Instant::now();
-            loop {
-                match self.0.connect().await {
-                    Err(error)
-                        if Failure::of(&error) == Failure::Transient
-                            && start.elapsed() < SQLITE_BUSY_TIMEOUT =>
-                    {
-                        tokio::time::sleep(SQLITE_OPEN_RETRY_INTERVAL).await;
-                    }
-                    opened => return opened.map_err(|error| self.named(error)),
-                }
-            }
-        })
-        .await
-    }
-
-    async fn recycle(&self, conn: &mut SqliteConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         recycle(conn, metrics).await
     }
 }
@@ -288,6 +265,10 @@ async fn recycle<C: Connection>(conn: &mut C, metrics: &Metrics) -> RecycleResul
     if metrics.age() > MAX_LIFETIME {
         return Err(RecycleError::message("old enough to be replaced"));
     }
+    ping_idle(conn, metrics).await
+}
+
+async fn ping_idle<C: Connection>(conn: &mut C, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
     if metrics.last_used() > TRUSTED_IDLE {
         rarely(conn.ping()).await?;
     }

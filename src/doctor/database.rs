@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::mysql_handshake::{self, Greeting};
 use super::network::Server;
-use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, bad_file, certificate, milliseconds, said};
+use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, bad_file, certificate, milliseconds};
 use crate::clock::Clock;
 use crate::config::{AppEnv, Config, Database, MySql, SslMode};
 use crate::db::{Conn, Db, NeedsTls};
@@ -89,7 +89,7 @@ pub(super) async fn sign_in(check: &mut Check, mysql: &MySql, server: &Server<'_
             Err(error) if wants_tls(&error, mysql, offers_tls).await => {
                 let advice =
                     "with TLS the same user and password are taken: remove DATABASE_SSL_MODE=disabled";
-                return Err(Problem::new(said(&error), advice));
+                return Err(Problem::new(error.text(), advice));
             }
             Err(error) => return Err(refused(&error, mysql)),
         };
@@ -236,12 +236,16 @@ fn refused(error: &Error, mysql: &MySql) -> Problem {
         return Problem::new(text, NeedsTls::ADVICE);
     }
     let Some((number, message)) = mysql_error(error) else {
-        return Problem::new(
-            said(error),
+        return Problem::of(
+            error,
             "look at the log of the server; name, port and TLS were all right just now",
         );
     };
     let advice = match number {
+        1045 | 1698 if mysql.iam_region.is_some() => format!(
+            "let the role of this program do rds-db:connect as {user}, switch on IAM authentication of the RDS instance, \
+             and make the user with CREATE USER {user} IDENTIFIED WITH AWSAuthenticationPlugin AS 'RDS'"
+        ),
         1045 | 1698 => format!(
             "check {PASSWORD} against the user {user} of the RDS instance; in a URL, special characters have to be \
              percent-encoded. The user has to be allowed from this machine ({user}@'%')"
@@ -274,7 +278,7 @@ fn refused_write(error: &Error) -> Problem {
         Some(1142 | 1044) => "the user may not write: GRANT ALL on the database to it, as the master user",
         _ => "look at the free space and the state of the database",
     };
-    Problem::new(said(error), advice)
+    Problem::new(error.text(), advice)
 }
 
 /// Number and message of the MySQL error in the chain of sources.

@@ -118,7 +118,7 @@ async fn put_get_delete(images: &Images) -> Result<()> {
     images
         .delete(&key)
         .await
-        .map_err(|error| Error::unavailable(format!("{} (the object {key} is left)", super::said(&error))))?;
+        .map_err(|error| Error::unavailable(format!("{} (the object {key} is left)", error.text())))?;
     match read? {
         read if read == bytes => Ok(()),
         _ => Err(Error::unavailable("what was put is not what was read")),

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::net::TcpStream;
 
 use super::network::Server;
-use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, bad_file, folder, milliseconds, said};
+use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, bad_file, folder, milliseconds};
 use crate::config::{Config, Mail, Smtp, SmtpTls};
 use crate::error::{Error, Result};
 use crate::mail::mailer::{DeliveryError, Mailer};
@@ -181,7 +181,7 @@ fn refused(error: &Error, smtp: &Smtp) -> Problem {
             "name, port and TLS were all right just now: try again, and look how the server is doing",
         );
     }
-    let text = said(error);
+    let text = error.text();
     let what = text.split("; ").next().unwrap_or_default();
     let region = match smtp.ses_region() {
         Some(region) => format!("in the region {region}, since each region has passwords of its own"),

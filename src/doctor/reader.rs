@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::database::{server, sign_in};
-use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, milliseconds, said};
+use super::{Check, Failed, Problem, STEP_TIMEOUT, StepResult, milliseconds};
 use crate::config::{Config, MySql};
 use crate::db::{Db, Reader};
 
@@ -27,7 +27,9 @@ pub(super) async fn run(config: &Config, mysql: &MySql) -> Check {
 }
 
 async fn replication(config: &Config, mysql: &MySql) -> StepResult<()> {
-    let problem = |error| Problem::new(said(&error), "repair the writer first, whose check is above");
+    let problem = |error: crate::error::Error| {
+        Problem::new(error.text(), "repair the writer first, whose check is above")
+    };
     let writer = Db::open(&config.database).map_err(problem)?;
     let reader = Reader::open(mysql, writer).map_err(problem)?;
     let Some(position) = reader.position().await.map_err(problem)? else {
@@ -46,7 +48,8 @@ async fn replication(config: &Config, mysql: &MySql) -> StepResult<()> {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         let reached = reader.catch_up(Some(&position), WAIT).await;
-        let problem = |error| Problem::new(said(&error), "look at the log of the reader");
+        let problem =
+            |error: crate::error::Error| Problem::new(error.text(), "look at the log of the reader");
         if reached.map_err(problem)? {
             return Ok(((), format!("it has what the writer has committed ({})", milliseconds(start))));
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use url::Url;
 
 use super::network::Server;
-use super::{Check, Failed, Problem, milliseconds, said};
+use super::{Check, Failed, Problem, milliseconds};
 use crate::config::{Config, Redis as Setting};
 use crate::error::{Error, Result};
 use crate::models::values::token::random_hex;
@@ -82,7 +82,7 @@ async fn set_get_delete(redis: &Redis) -> Result<()> {
 }
 
 fn refused(error: &Error, has_tls: bool) -> Problem {
-    let text = without_pipeline(&said(error));
+    let text = without_pipeline(&error.text());
     let told = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let advice = if told(&["NOAUTH"]) {
         "the server asks for a password: set rediss://:TOKEN@HOST, or rediss://USER:PASSWORD@HOST, in REDIS_URL"

@@ -19,7 +19,7 @@ use webpki::EndEntityCert;
 use self::certificates::Certificates;
 use crate::config::SesTopic;
 use crate::error::{Error, Result};
-use crate::services::http;
+use crate::http;
 use crate::tls;
 
 /// Older messages are refused, to prevent replays. SNS itself retries for an hour.

@@ -14,6 +14,9 @@ fn every_name_that_the_source_asks_for_is_in_the_table() {
     let sources = [
         include_str!("../../config.rs"),
         include_str!("../database.rs"),
+        include_str!("../database/iam.rs"),
+        include_str!("../database/read_replica.rs"),
+        include_str!("../database/tls.rs"),
         include_str!("../listen.rs"),
         include_str!("../mail.rs"),
         include_str!("../rate_limits.rs"),

@@ -1,10 +1,12 @@
 //! Secrets do not leak, and malformed values are reported by name.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::config::variables::as_text;
 
 #[test]
 fn every_name_is_read_and_damage_is_reported_by_name_without_the_value() {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::error::{Error, Result};
-use crate::services::http;
+use crate::http;
 use crate::services::single_flight::SingleFlight;
 
 /// Maximum number of concurrent fetches.

@@ -23,6 +23,20 @@ impl DatabaseServer {
         DatabaseServer::start_by(services("start", folder.path()), name, folder, options)
     }
 
+    /// A MariaDB for which /etc/pam.d is this folder, and for nobody else. `None` where this may not be mounted.
+    pub fn start_with_pam(pam: &Path, options: &[&str]) -> Option<DatabaseServer> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut private = Command::new("unshare");
+        let script = "mount --bind \"$0\" /etc/pam.d && exec \"$@\"";
+        private.args(["--mount", "sh", "-c", script]).arg(pam);
+        if !Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|status| status.success()) {
+            return None;
+        }
+        let start = services("start", folder.path());
+        private.arg(start.get_program()).args(start.get_args());
+        Some(DatabaseServer::start_by(private, "mariadb", folder, options))
+    }
+
     /// The same by another command, which starts scripts/services in this folder.
     pub fn start_by(mut start: Command, name: &str, folder: TempDir, options: &[&str]) -> DatabaseServer {
         let started = start.arg(name).arg("--").args(options).output().unwrap();
@@ -31,6 +45,11 @@ impl DatabaseServer {
         let url =
             env.lines().find_map(|line| line.strip_prefix(&format!("TEST_{}_URL=", name.to_uppercase())));
         DatabaseServer { url: url.unwrap().to_owned(), folder }
+    }
+
+    /// For DATABASE_CA_FILE.
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.path().join("tls/ca.pem")
     }
 
     /// `host:port`.

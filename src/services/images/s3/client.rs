@@ -2,18 +2,11 @@
 
 use std::time::Duration;
 
-use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    SharedHttpClient,
-};
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_sdk_s3::config::{Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 
+use crate::aws;
 use crate::error::{Error, Result};
 
 /// Timeout for connecting, TLS included.
@@ -26,16 +19,10 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// Builds a client. Credentials come from the SDK's default chain (environment, profile, instance role by IMDSv2). The
 /// SDK loads them at the first request and renews them before they expire.
 pub(super) async fn build(region: Option<&str>, endpoint: Option<&str>) -> Result<Client> {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(https()?);
+    let mut loader = aws::loader()?;
     match (region, endpoint) {
         (Some(region), _) => loader = loader.region(Region::new(region.to_owned())),
-        // Without the instance metadata service: outside AWS it does not answer, and the SDK would wait for it.
-        (None, Some(_)) => {
-            let chain = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-                .or_else(ProfileFileRegionProvider::new())
-                .or_else(Region::from_static(DEFAULT_REGION));
-            loader = loader.region(chain);
-        }
+        (None, Some(_)) => loader = loader.region(aws::region_or(DEFAULT_REGION)),
         (None, None) => {}
     }
     let shared = loader.load().await;
@@ -58,16 +45,4 @@ pub(super) async fn build(region: Option<&str>, endpoint: Option<&str>) -> Resul
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
     }
     Ok(Client::from_conf(config.build()))
-}
-
-/// rustls with ring, as everywhere in this application, with the system's root certificates.
-fn https() -> Result<SharedHttpClient> {
-    // A machine without root certificates can still use http:// endpoints; https:// fails.
-    let has_roots = !rustls_native_certs::load_native_certs().certs.is_empty();
-    let roots = TrustStore::empty().with_native_roots(has_roots);
-    let context = TlsContext::builder().with_trust_store(roots).build().map_err(Error::internal)?;
-    Ok(aws_smithy_http_client::Builder::new()
-        .tls_provider(Provider::Rustls(CryptoMode::Ring))
-        .tls_context(context)
-        .build_https())
 }
