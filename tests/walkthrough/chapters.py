@@ -1,0 +1,86 @@
+"""Chapters as lists of blocks."""
+import dataclasses
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BOOK = ROOT / "docs/walkthrough"
+LANGUAGES = ("en", "ko")
+FENCE = re.compile(r"^(`{3,})(.*)$")
+NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$")
+
+
+@dataclasses.dataclass
+class Block:
+    file: str
+    line: int  # of the fence
+    info: str
+    text: str
+    not_run: str = ""
+    expected: str | None = None  # the text block directly after
+
+    @property
+    def words(self):
+        return self.info.split()
+
+    @property
+    def is_shell(self):
+        return self.words[:1] == ["sh"]
+
+    @property
+    def fails(self):
+        return "fails" in self.words
+
+    @property
+    def where(self):
+        """The instance on which it is typed, or local."""
+        return next((word for word in self.words[1:] if word != "fails"), "local")
+
+    def __str__(self):
+        return f"{self.file}:{self.line}"
+
+
+def split(path):
+    """Blocks of a file, and its lines with those of blocks emptied. Indented blocks belong to lists and are read too."""
+    lines, blocks, prose = path.read_text().split("\n"), [], []
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        opened = FENCE.match(line.strip())
+        if not opened:
+            prose.append(line)
+            number += 1
+            continue
+        indent, start = line[:len(line) - len(line.lstrip())], number
+        number += 1
+        body = []
+        while number < len(lines) and lines[number].strip() != opened[1]:
+            body.append(lines[number].removeprefix(indent))
+            number += 1
+        if number == len(lines):
+            raise ValueError(f"{path}:{start + 1}: this block does not end")
+        number += 1
+        before = [text for text in prose if text.strip()]
+        marked = NOT_RUN.match(before[-1].strip()) if before else None
+        blocks.append(Block(str(path.relative_to(ROOT)), start + 1, opened[2].strip(), "\n".join(body) + "\n", marked[1] if marked else ""))
+        if blocks[-1].info == "text" and len(blocks) > 1 and blocks[-2].is_shell and not any(text.strip() for text in prose[directly:]):
+            blocks[-2].expected = blocks[-1].text
+        prose += [""] * (number - start)
+        directly = len(prose)
+    return blocks, prose
+
+
+def numbered(language="en"):
+    """{"03": path} of the chapters that are there."""
+    return {path.name[:2]: path for path in sorted((BOOK / language).glob("[0-9][0-9]-*.md"))}
+
+
+def matches(expected, output):
+    """Whether the output is as the text says: ... alone on a line stands for any lines, within a line for any characters."""
+    pattern = ""
+    for line in expected.rstrip("\n").split("\n"):
+        if line.strip() == "...":
+            pattern += r"(?:.*\n)*?"
+        else:
+            pattern += ".*?".join(re.escape(part) for part in line.rstrip().split("...")) + r"[ \t]*\n"
+    return re.fullmatch(pattern, output.rstrip("\n") + "\n" if output.strip() else "\n") is not None

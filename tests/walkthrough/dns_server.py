@@ -1,0 +1,82 @@
+"""Names of AWS's services lead to the stand-ins; names of hosted zones are as Route 53 has them. Nothing else has an address.
+
+    python dns_server.py ADDRESS FOLDER       FOLDER/names: lines SUFFIX ADDRESS
+"""
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+address, folder = sys.argv[1:]
+kept = {}
+
+
+def route53():
+    """{name: (type, value)} of all zones, not older than a second."""
+    if time.monotonic() - kept.get("at", -9) < 1:
+        return kept["records"]
+    records = {}
+    try:
+        def aws(*words):
+            return json.loads(subprocess.run(["aws", "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True).stdout)
+        for zone in aws("route53", "list-hosted-zones")["HostedZones"]:
+            for record in aws("route53", "list-resource-record-sets", "--hosted-zone-id", zone["Id"])["ResourceRecordSets"]:
+                name = record["Name"].rstrip(".").lower()
+                if record["Type"] in ("A", "CNAME") and record.get("ResourceRecords"):
+                    records[name] = (record["Type"], record["ResourceRecords"][0]["Value"])
+                elif record.get("AliasTarget") and record["Type"] == "A":
+                    records[name] = ("CNAME", record["AliasTarget"]["DNSName"])
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        pass
+    kept.update(at=time.monotonic(), records=records)
+    return records
+
+
+def find(name, depth=0):
+    name = name.rstrip(".").lower()
+    with open(f"{folder}/names") as file:
+        known = [line.split() for line in file if line.strip()]
+    for suffix, target in sorted(known, key=lambda each: -len(each[0])):
+        if name == suffix or name.endswith("." + suffix):
+            return target
+    kind, value = route53().get(name, (None, None))
+    if kind == "A":
+        return value
+    if kind == "CNAME" and depth < 5:
+        return find(value, depth + 1)
+    return None
+
+
+def answer(message):
+    labels, at = [], 12
+    while message[at]:
+        labels.append(message[at + 1:at + 1 + message[at]].decode("latin-1"))
+        at += 1 + message[at]
+    kind = struct.unpack("!H", message[at + 1:at + 3])[0]
+    question = message[12:at + 5]
+    found = find(".".join(labels))
+    if found is None:
+        return message[:2] + b"\x81\x83" + struct.pack("!4H", 1, 0, 0, 0) + question
+    if kind != 1:
+        return message[:2] + b"\x81\x80" + struct.pack("!4H", 1, 0, 0, 0) + question
+    record = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 1, 4) + socket.inet_aton(found)
+    return message[:2] + b"\x81\x80" + struct.pack("!4H", 1, 1, 0, 0) + question + record
+
+
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind((address, 53))
+    while True:
+        message, client = server.recvfrom(4096)
+        if os.fork() == 0:
+            try:
+                server.sendto(answer(message), client)
+            finally:
+                os._exit(0)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            pass
