@@ -42,7 +42,8 @@ for path in sorted((HERE / "answers").glob("*.py")):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     ANSWERS.update(getattr(module, "ANSWERS", {}))
-    AFTER.update(getattr(module, "AFTER", {}))
+    for name, function in getattr(module, "AFTER", {}).items():
+        AFTER.setdefault(name, []).append(function)
 
 
 @contextlib.contextmanager
@@ -81,8 +82,8 @@ def change(model, parsed, context, http_response, **_):
     wanted = AFTER.get(f"{model.service_model.service_id.hyphenize()}.{model.name}")
     if wanted and "Error" not in parsed:
         with shared_state() as state:
-            region = context.get("client_region") or "us-east-1"
-            wanted(context.get("named_params", {}), parsed, aws_answers.Call(state, os.environ, region))
+            for function in wanted:
+                function(context.get("named_params", {}), parsed, aws_answers.Call(state, os.environ, context.get("client_region") or "us-east-1"))
 
 
 def warm_up():

@@ -101,8 +101,13 @@ class Shell:
 
 
 class World:
-    def __init__(self, folder, program):
-        self.folder, self.program = pathlib.Path(folder), pathlib.Path(program)
+    def __init__(self, folder, program, database=True):
+        self.folder, self.program = pathlib.Path(folder), pathlib.Path(folder) / "program/sample-app"
+        self.folder.chmod(0o711)
+        self.program.parent.mkdir()
+        # Without what is for debuggers, as a release has it: it is copied often.
+        run("strip", "-o", self.program, program)
+        self.looked_at = 0
         self.shells, self.instances, self.servers = {}, {}, []
         self.endpoint = f"http://{BRIDGE}:{AWS_PORT}"
         self.network()
@@ -114,7 +119,7 @@ class World:
         self.account = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "secret"}
         self.environment = {
             **base, **self.account, "HOME": str(self.home), "AWS_ENDPOINT_URL": self.endpoint, "AWS_SERVER": f"{self.folder}/aws.sock",
-            "PATH": f"{HERE / 'local'}:{STACK_TESTS / 'fake'}:{base['PATH']}:/usr/sbin:/sbin", "WALK_PROGRAM": str(self.program), "USER": "you",
+            "PATH": f"{HERE / 'local'}:{STACK_TESTS / 'fake'}:{base['PATH']}:/usr/sbin:/sbin", "WALK_PROGRAM": str(self.program), "WALK_FOLDER": str(self.folder), "USER": "you",
             "NO_PROXY": "*", "no_proxy": "*",
         }
         self.start([PYTHON, STACK_TESTS / "ministack_server.py"], {
@@ -122,18 +127,57 @@ class World:
             "GATEWAY_PORT": str(AWS_PORT), "STATE_DIR": f"{self.folder}/state", "S3_DATA_DIR": f"{self.folder}/s3", "IOT_MTLS_ENABLED": "0"})
         self.start([PYTHON, "-W", "ignore", HERE / "aws_server.py", self.folder], {**base, **self.account})
         self.names()
+        self.services(database)
 
     # Addresses of stand-ins, by the names that AWS gives them.
-    SERVICES = {"rds.amazonaws.com": 3, "cache.amazonaws.com": 4, "amazonaws.com": 5, "cloudfront.net": 6, "elb.amazonaws.com": 7}
+    SERVICES = {"rds.amazonaws.com": 3, "cache.amazonaws.com": 4, "amazonaws.com": 5, f"email-smtp.{REGION}.amazonaws.com": 8, "cloudfront.net": 6, "elb.amazonaws.com": 7}
 
     def names(self):
         (self.folder / "names").write_text("".join(f"{suffix} {SERVICES_NET}{number}\n" for suffix, number in self.SERVICES.items()))
         (self.folder / "resolv.conf").write_text(f"nameserver {BRIDGE}\noptions timeout:2 attempts:1\n")
         run("mount", "--bind", self.folder / "resolv.conf", os.path.realpath("/etc/resolv.conf"))
-        self.start(["/usr/bin/python3", "-IS", HERE / "dns_server.py", BRIDGE, self.folder], self.environment)
-        self.start(["/usr/bin/python3", "-IS", HERE / "metadata_server.py", REGION], self.environment)
+        self.start(["/usr/bin/python3", "-IS", HERE / "services/dns_server.py", BRIDGE, self.folder], self.environment)
+        self.start(["/usr/bin/python3", "-IS", HERE / "services/metadata_server.py", REGION], self.environment)
+
+    def services(self, database):
+        tls = self.folder / "tls"
+        tls.mkdir()
+        names = {"mail": [f"email-smtp.{REGION}.amazonaws.com"],
+                 "database": [f"*.{kind}c0ffee123456.{REGION}.rds.amazonaws.com" for kind in ("", "proxy-", "cluster-")],
+                 "cache": ["*.cache.amazonaws.com", "*.apn2.cache.amazonaws.com", "*.c0ffee.apn2.cache.amazonaws.com", "*.sample.c0ffee.apn2.cache.amazonaws.com"]}
+        for name, hosts in names.items():
+            run("bash", HERE / "services/certificate", tls, name, ",".join(f"DNS:{host}" for host in hosts))
+        # The machines trust it as they trust Amazon's.
+        store = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+        (tls / "store.pem").write_bytes(store.read_bytes() + (tls / "ca.pem").read_bytes())
+        run("mount", "--bind", tls / "store.pem", os.path.realpath(store))
+        base = {**self.environment, "PYTHONDONTWRITEBYTECODE": "1"}
+        self.start([PYTHON, "-W", "ignore", HERE / "services/front.py", self.folder, f"{BRIDGE}:{AWS_PORT}", REGION], base)
+        self.start([CACHE / "python/bin/python", "-W", "ignore", HERE / "services/mail_server.py", self.folder, f"{SERVICES_NET}8"], base)
+        self.start(["/usr/bin/python3", "-IS", HERE / "services/line_server.py", "10.0.0.9", "5044", self.folder / "logstash"], base)
+        self.start(["redis-server", "--port", "0", "--tls-port", "6379", "--bind", f"{SERVICES_NET}4", "--protected-mode", "no", "--save", "", "--appendonly", "no",
+                    "--dir", self.folder, "--tls-cert-file", tls / "cache.pem", "--tls-key-file", tls / "cache.pem", "--tls-ca-cert-file", tls / "ca.pem",
+                    "--tls-auth-clients", "no"], base)
+        self.database = None
+        if database:
+            self.database = subprocess.Popen(
+                [ROOT / "scripts/services", "start", self.folder / "database", "mysql", "--", f"--bind-address={SERVICES_NET}3", f"--ssl-ca={tls}/ca.pem",
+                 f"--ssl-cert={tls}/database.pem", f"--ssl-key={tls}/database.pem", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"],
+                env={**os.environ, "SERVICES_PORT": "3306"}, stdin=subprocess.DEVNULL, stdout=open(self.folder / "servers.log", "ab"), stderr=subprocess.STDOUT)
+
+    def database_ready(self):
+        if self.database and self.database.wait():
+            raise RuntimeError(f"MySQL did not start:\n{(self.folder / 'servers.log').read_text()[-2000:]}")
+        if self.database:
+            url = (self.folder / "database/env").read_text().partition("TEST_MYSQL_URL=mysql://root:")[2].partition("@")[0]
+            (self.folder / "mysql.password").write_text(url)
+            subprocess.run(["mariadb", f"--socket={self.folder}/database/mysql/server.sock", "--user=root"], check=True, env={**os.environ, "MYSQL_PWD": url},
+                           input=f"CREATE USER root@'%' IDENTIFIED BY '{url}'; GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;".encode())
+        self.database = None
 
     def ready(self):
+        self.database_ready()
+        wait_for("the web servers", (self.folder / "front.ready").exists)
         wait_for("the aws command", (self.folder / "aws.sock").exists)
         wait_for("MiniStack", self.answers)
 
@@ -153,7 +197,8 @@ class World:
         run("ip", "address", "add", f"{BRIDGE}/8", "dev", "bridge")
         for number in range(3, 10):
             run("ip", "address", "add", f"{SERVICES_NET}{number}/8", "dev", "bridge")
-        run("ip", "address", "add", "169.254.169.254/32", "dev", "bridge")
+        for address in ("169.254.169.254", "10.0.0.9", "198.51.100.7"):
+            run("ip", "address", "add", f"{address}/32", "dev", "bridge")
 
     def copy_repository(self):
         self.clone.mkdir()
@@ -210,6 +255,7 @@ class World:
         address = self.private_address(name)
         number = len(self.instances) + 1
         self.instances[name] = address
+        self.looked_at = 0
         root = folder / "root"
         space = f"walk{number}"
         script = f"""
@@ -236,6 +282,7 @@ ip netns exec {space} ip link set eth0 up
 ip netns exec {space} ip route add default via {BRIDGE}
 rm -f {root}/etc/resolv.conf
 cp {self.folder}/resolv.conf {root}/etc/resolv.conf
+cp --remove-destination {self.folder}/tls/store.pem {root}/etc/ssl/certs/ca-certificates.crt
 """
         done = subprocess.run(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
@@ -243,12 +290,38 @@ cp {self.folder}/resolv.conf {root}/etc/resolv.conf
         environment = {
             "PATH": f"/usr/local/walk:{STACK_TESTS / 'fake'}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/home/ssm-user", "USER": "ssm-user", "LANG": "C.UTF-8",
             "AWS_SERVER": f"{self.folder}/aws.sock", "AWS_ENDPOINT_URL": self.endpoint, "WALK_ROOT": str(root), "AWS_DEFAULT_REGION": REGION,
-            "WALK_PROGRAM": str(self.program), **self.account}
+            "WALK_PROGRAM": str(self.program), "WALK_FOLDER": str(self.folder), **self.account}
+        self.public_addresses()
         # Commands run as root and sudo is a stand-in: there is one user inside.
         return Shell(self.folder / "shells" / name, ["ip", "netns", "exec", space, "chroot", root, "env", "--chdir=/home/ssm-user"], environment, "/")
 
+    def public_addresses(self):
+        """Gives instances that run here the public addresses that AWS has given them meanwhile."""
+        calls = self.calls()
+        words = {"associate-address", "run-instances", "start-instances", "disassociate-address", "release-address"}
+        if not self.instances or not any(words & set(call) for call in calls[self.looked_at:]):
+            return
+        self.looked_at = len(calls)
+        public = {}
+        for reservation in self.boto("ec2", "describe-instances")["Reservations"]:
+            for instance in reservation["Instances"]:
+                public.setdefault(instance.get("PrivateIpAddress"), set()).add(instance.get("PublicIpAddress"))
+        for address in self.boto("ec2", "describe-addresses")["Addresses"]:
+            for private, found in public.items():
+                if address.get("PrivateIpAddress") == private or address.get("InstanceId") and address["InstanceId"] == self.instance_ids().get(private):
+                    found.add(address["PublicIp"])
+        for number, private in enumerate(self.instances.values(), 1):
+            for address in filter(None, public.get(private, ())):
+                subprocess.run(["ip", "netns", "exec", f"walk{number}", "ip", "address", "add", f"{address}/32", "dev", "lo"], stderr=subprocess.DEVNULL)
+                run("ip", "route", "replace", f"{address}/32", "via", private, "dev", "bridge")
+
+    def instance_ids(self):
+        return {instance.get("PrivateIpAddress"): instance["InstanceId"] for reservation in self.boto("ec2", "describe-instances")["Reservations"]
+                for instance in reservation["Instances"]}
+
     def run_block(self, block):
         from chapters import matches
+        self.public_addresses()
         well, output, failed = self.shell(block.where).run(block.text, block.fails)
         if not well:
             raise Broken(f"{block}: {failed}\n--- block\n{block.text}--- output\n{output}")
@@ -263,6 +336,9 @@ def enter(script):
         place = os.environ["WALK_INSIDE"]
         run("mount", "-t", "tmpfs", "walk", place)
         run("mount", "-t", "tmpfs", "run", "/run")
+        if not ROOT.is_relative_to("/tmp"):
+            run("mount", "-t", "tmpfs", "-o", "mode=1777", "tmp", "/tmp")
+        os.environ["TMPDIR"] = place
         return place
     if os.geteuid():
         sys.exit("needs root, for namespaces")
@@ -270,7 +346,7 @@ def enter(script):
         sys.exit("its tools are not here; run scripts/setup")
     # The parent, outside, keeps an empty folder. All files of the run lie in memory mounted on it inside, and go with the namespace: nothing is
     # ever deleted by name, since instances have mounts of the real machine below.
-    place = tempfile.mkdtemp(prefix="walk")
+    place = tempfile.mkdtemp(prefix="walk", dir="/var/tmp")
     try:
         inner = subprocess.Popen(["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", str(PYTHON), "-B", str(script), *sys.argv[1:]],
                                  env={**os.environ, "WALK_INSIDE": place}, preexec_fn=end_with_parent)
