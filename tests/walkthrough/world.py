@@ -130,7 +130,7 @@ class World:
         self.services(database)
 
     # Addresses of stand-ins, by the names that AWS gives them.
-    SERVICES = {"rds.amazonaws.com": 3, "cache.amazonaws.com": 4, "amazonaws.com": 5, f"email-smtp.{REGION}.amazonaws.com": 8, "cloudfront.net": 6, "elb.amazonaws.com": 7}
+    SERVICES = {"rds.amazonaws.com": 3, "truststore.pki.rds.amazonaws.com": 5, "cache.amazonaws.com": 4, "amazonaws.com": 5, f"email-smtp.{REGION}.amazonaws.com": 8, "cloudfront.net": 6, "elb.amazonaws.com": 7}
 
     def names(self):
         (self.folder / "names").write_text("".join(f"{suffix} {SERVICES_NET}{number}\n" for suffix, number in self.SERVICES.items()))
