@@ -7,6 +7,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BOOK = ROOT / "docs/walkthrough"
 LANGUAGES = ("en", "ko")
 FENCE = re.compile(r"^(`{3,})(.*)$")
+TAKE_AWAY = "Take only this away"
 NOT_RUN = re.compile(r"^<!-- not run: (.+) -->$")
 
 
@@ -18,6 +19,7 @@ class Block:
     text: str
     not_run: str = ""
     expected: str | None = None  # the text block directly after
+    section: str = ""  # the heading of level 2 above
 
     @property
     def words(self):
@@ -30,6 +32,11 @@ class Block:
     @property
     def fails(self):
         return "fails" in self.words
+
+    @property
+    def takes_away(self):
+        """Removes what the chapter made, so it is not typed on the way to the next one."""
+        return self.section == TAKE_AWAY
 
     @property
     def where(self):
@@ -63,6 +70,7 @@ def split(path):
         before = [text for text in prose if text.strip()]
         marked = NOT_RUN.match(before[-1].strip()) if before else None
         blocks.append(Block(str(path.relative_to(ROOT)), start + 1, opened[2].strip(), "\n".join(body) + "\n", marked[1] if marked else ""))
+        blocks[-1].section = next((text[3:].strip() for text in reversed(prose) if text.startswith("## ")), "")
         if blocks[-1].info == "text" and len(blocks) > 1 and blocks[-2].is_shell and not any(text.strip() for text in prose[directly:]):
             blocks[-2].expected = blocks[-1].text
         prose += [""] * (number - start)
