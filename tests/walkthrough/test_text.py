@@ -132,16 +132,15 @@ class Text(unittest.TestCase):
     def test_prices_have_a_date(self):
         for language in LANGUAGES:
             for path in files(language).values():
-                sections, section = [], []
-                for line in prose(path):
-                    if line.startswith("## ") and section:
-                        sections.append(section)
-                        section = []
-                    section.append(line)
-                for section in [*sections, section]:
-                    text = "\n".join(section)
-                    if PRICE.search(text):
-                        self.assertRegex(text, DATED, f"{path.relative_to(ROOT)}: prices without a date below {section[0]!r}")
+                lines = prose(path)
+                if PRICE.search("\n".join(lines)):
+                    self.assertRegex("\n".join(lines), DATED, f"{path.relative_to(ROOT)}: prices without a date")
+                costs = [number for number, (level, text) in enumerate(headings(files("en")[path.name])) if text == "What it costs from now on"] if path.name in files("en") else []
+                if costs:
+                    starts = [number for number, line in enumerate(lines) if HEADING.match(line)]
+                    start = starts[costs[0]]
+                    end = next((number for number in starts if number > start), len(lines))
+                    self.assertRegex("\n".join(lines[start:end]), DATED, f"{path.relative_to(ROOT)}:{start + 1}: prices without a date")
 
     def test_blocks_can_be_typed(self):
         for path in files("en").values():
