@@ -103,6 +103,8 @@ def run(driver, request, files):
             at = argv.index(flag)
             del argv[at:at + 1 + arguments]
     driver.session._config = driver.session._profile_map = None  # read again, below the reader's HOME
+    if argv[:1] in (["iam"], ["sts"]) and not os.path.exists(f"{environment.get('HOME')}/.aws/config"):
+        environment = request["env"] = {"AWS_DEFAULT_REGION": "us-east-1", **environment}  # CloudShell has a region
     if environment.get("WALK_ROOT"):
         os.chroot(environment["WALK_ROOT"])
     for words, say in aws_answers.COMMANDS.items():

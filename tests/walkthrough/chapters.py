@@ -50,7 +50,7 @@ class Block:
 def split(path):
     """Blocks of a file, and its lines with those of blocks emptied. Indented blocks belong to lists and are read too."""
     lines, blocks, prose = path.read_text().split("\n"), [], []
-    number = 0
+    number = directly = 0
     while number < len(lines):
         line = lines[number]
         opened = FENCE.match(line.strip())
@@ -67,8 +67,7 @@ def split(path):
         if number == len(lines):
             raise ValueError(f"{path}:{start + 1}: this block does not end")
         number += 1
-        before = [text for text in prose if text.strip()]
-        marked = NOT_RUN.match(before[-1].strip()) if before else None
+        marked = NOT_RUN.match(prose[start - 1].strip()) if start else None
         blocks.append(Block(str(path.relative_to(ROOT)), start + 1, opened[2].strip(), "\n".join(body) + "\n", marked[1] if marked else ""))
         blocks[-1].section = next((text[3:].strip() for text in reversed(prose) if text.startswith("## ")), "")
         if blocks[-1].info == "text" and len(blocks) > 1 and blocks[-2].is_shell and not any(text.strip() for text in prose[directly:]):

@@ -72,13 +72,15 @@ class Shell:
         self.number += 1
         name = f"{self.number:03}"
         (self.folder / name).write_text(text)
+        # What somebody types who is asked, for a password, say.
+        (self.folder / "typed").write_text("Correct-Horse-Battery-1!\n" * 3)
         inside = self.inside / name
         if fails or not self.strict:
-            line = f"if ( set +e; . {inside} ) </dev/null >{inside}.out 2>&1; then echo 0 >{inside}.rc.; else echo 1 >{inside}.rc.; fi"
+            line = f"if ( set +e; . {inside} ) <{self.inside}/typed >{inside}.out 2>&1; then echo 0 >{inside}.rc.; else echo 1 >{inside}.rc.; fi"
             if not fails:
-                line = f"set +e; . {inside} </dev/null >{inside}.out 2>&1; echo $? >{inside}.rc."
+                line = f"set +e; . {inside} <{self.inside}/typed >{inside}.out 2>&1; echo $? >{inside}.rc."
         else:
-            line = (f"set -eEuo pipefail; trap 'echo \"$BASH_COMMAND\" >{inside}.failed' ERR; . {inside} </dev/null >{inside}.out 2>&1; "
+            line = (f"set -eEuo pipefail; trap 'echo \"$BASH_COMMAND\" >{inside}.failed' ERR; . {inside} <{self.inside}/typed >{inside}.out 2>&1; "
                     f"set +eEu; trap - ERR; echo 0 >{inside}.rc.")
         self.say(f"{line}; mv {inside}.rc. {inside}.rc")
         rc = self.folder / f"{name}.rc"
