@@ -41,6 +41,6 @@ ask secretsmanager list-secrets --query "SecretList[?starts_with(Name, '$NAME/')
 ask logs describe-log-groups --query "logGroups[?contains(logGroupName, '/$NAME')].logGroupName" | none 'log groups' 'Secrets, settings, log groups, roles'
 {
     ask iam list-roles --query "Roles[?starts_with(RoleName, '$NAME-')].RoleName"
-    ask iam list-users --query "Users[?starts_with(UserName, '$NAME-')].UserName"
+    ask iam list-users --query "Users[?starts_with(UserName, '$NAME-') && UserName!='$NAME-admin'].UserName"
 } | none 'roles and users' 'Secrets, settings, log groups, roles'
 ask ec2 describe-vpcs --filters "Name=tag:project,Values=$NAME" --query 'Vpcs[].VpcId' | none VPC 'The network'
