@@ -40,7 +40,7 @@ class Block:
 
     @property
     def where(self):
-        """The instance on which it is typed, or local."""
+        """The instance on which it is typed, local, or server: a second terminal, in which it runs on."""
         return next((word for word in self.words[1:] if word != "fails"), "local")
 
     def __str__(self):

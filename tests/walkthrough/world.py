@@ -60,12 +60,24 @@ class Shell:
         self.number = 0
         self.process = subprocess.Popen([*command, "bash", "--norc", "--noprofile"], stdin=subprocess.PIPE, stdout=self.log, stderr=self.log,
                                         env=environment, cwd=cwd, preexec_fn=end_with_parent, start_new_session=True)
+        self.environment, self.cwd, self.server = environment, cwd, None
         self.inside = folder  # the folder as the shell sees it
         self.strict = strict
 
     def say(self, line):
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
+
+    def serve(self, text, ready):
+        """Types what does not end, and waits until its output is as expected so far. Ctrl-C comes before the next block."""
+        self.number += 1
+        output = self.folder / f"{self.number:03}.out"
+        (self.folder / f"{self.number:03}").write_text(text)
+        server = subprocess.Popen(["bash", "--norc", self.folder / f"{self.number:03}"], stdin=subprocess.DEVNULL, stdout=open(output, "wb"), stderr=subprocess.STDOUT,
+                                  env=self.environment, cwd=self.cwd, preexec_fn=end_with_parent)
+        wait_for("the server", lambda: ready(output.read_text()) or server.poll() is not None)
+        self.server = server
+        return server.poll() is None, output.read_text(), "it ended"
 
     def run(self, text, fails=False):
         """(ended well, output, the command that failed)"""
@@ -222,8 +234,8 @@ class World:
 
     def shell(self, where):
         if where not in self.shells:
-            if where == "local":
-                self.shells[where] = Shell(self.folder / "shells/local", [], self.environment, self.clone)
+            if where in ("local", "server"):
+                self.shells[where] = Shell(self.folder / "shells" / where, [], self.environment, self.clone)
             else:
                 self.shells[where] = self.instance(where)
         return self.shells[where]
@@ -324,10 +336,18 @@ cp --remove-destination {self.folder}/tls/store.pem {root}/etc/ssl/certs/ca-cert
     def run_block(self, block):
         from chapters import matches
         self.public_addresses()
-        well, output, failed = self.shell(block.where).run(block.text, block.fails)
+        shell = self.shell(block.where)
+        if shell.server:
+            shell.server.send_signal(signal.SIGINT)
+            shell.server.wait(PATIENCE)
+            shell.server = None
+        if block.where == "server":
+            well, output, failed = shell.serve(block.text, lambda text: matches(block.expected, text))
+        else:
+            well, output, failed = shell.run(block.text, block.fails)
         if not well:
             raise Broken(f"{block}: {failed}\n--- block\n{block.text}--- output\n{output}")
-        if block.expected is not None and not matches(block.expected, output):
+        if block.where != "server" and block.expected is not None and not matches(block.expected, output):
             raise Broken(f"{block}: the output is not as the text says\n--- block\n{block.text}--- expected\n{block.expected}--- output\n{output}")
         return output
 
