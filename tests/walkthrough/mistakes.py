@@ -15,6 +15,8 @@ class Mistake:
     undo: str
 
 
+RULE = ("aws ec2 {}-security-group-ingress --group-id $DATABASE_GROUP --ip-permissions "
+        "\"IpProtocol=tcp,FromPort=3306,ToPort=3306,UserIdGroupPairs=[{{GroupId=$APP_GROUP,Description=Application}}]\"")
 MISTAKES = [
     Mistake("01", "cargo run was ended", "mv ~/.sample-app-visitor ~/kept", r"MISSING  somebody is logged in: .*\(chapter 1, ", "mv ~/kept ~/.sample-app-visitor"),
     Mistake("02", "the budget was left out", "aws budgets delete-budget --account-id $ACCOUNT --budget-name sample",
@@ -32,6 +34,6 @@ MISTAKES = [
             "TWICE=$(aws ec2 create-vpc --cidr-block 10.0.0.0/16 --tag-specifications 'ResourceType=vpc,Tags=[{Key=Name,Value=sample},{Key=project,Value=sample}]' --query Vpc.VpcId --output text)",
             r"MISSING  one VPC named sample", "aws ec2 delete-vpc --vpc-id $TWICE"),
     Mistake("03", "a security group's rule was left out",
-            "aws ec2 revoke-security-group-ingress --group-id $DATABASE_GROUP --protocol tcp --port 3306 --source-group $APP_GROUP",
-            r"MISSING  security group database", "aws ec2 authorize-security-group-ingress --group-id $DATABASE_GROUP --protocol tcp --port 3306 --source-group $APP_GROUP"),
+            RULE.format("revoke"),
+            r"MISSING  security group database", RULE.format("authorize")),
 ]
