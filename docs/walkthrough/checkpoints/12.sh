@@ -2,7 +2,7 @@
 # Chapter 12: Logstash and OpenSearch. Sourced by docs/walkthrough/checkpoint.
 
 value TOPIC 'A topic for its alarms' &&
-    check "topic $NAME-alarms" "$TOPIC" "$(ask sns get-topic-attributes --topic-arn "$TOPIC" --query Attributes.TopicArn)" 'make it again' 'A topic for its alarms'
+    check "topic $NAME-alarms" "arn:aws:sns:$REGION:$ACCOUNT:$NAME-alarms" "$(ask sns get-topic-attributes --topic-arn "$TOPIC" --query Attributes.TopicArn)" 'make it again' 'A topic for its alarms'
 files=$(ask s3api list-objects-v2 --bucket "${ARTIFACTS:-none}" --prefix logstash/1/ --query 'Contents[].Key' | tr '\t' '\n' | grep -cE '/(logstash[.]conf|index-template[.]json|dashboard[.]ndjson)$')
 check 'files of Logstash in the bucket' 3 "$files" 'copy them again' 'Files for Logstash'
 status=$(ask cloudformation describe-stacks --stack-name "$NAME-logs" --query 'Stacks[0].StackStatus')

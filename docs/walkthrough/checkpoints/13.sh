@@ -3,7 +3,7 @@
 
 topic_step='The topic, and your mailbox' slack_step='The function that posts'
 value TOPIC "$topic_step" &&
-    check "topic $NAME-alarms" "$TOPIC" "$(ask sns get-topic-attributes --topic-arn "$TOPIC" --query Attributes.TopicArn)" 'make it again' "$topic_step"
+    check "topic $NAME-alarms" "arn:aws:sns:$REGION:$ACCOUNT:$NAME-alarms" "$(ask sns get-topic-attributes --topic-arn "$TOPIC" --query Attributes.TopicArn)" 'make it again' "$topic_step"
 policy=$(ask sns get-topic-attributes --topic-arn "${TOPIC:-none}" --query Attributes.Policy)
 if [[ $policy == *cloudwatch.amazonaws.com* ]]; then ok 'alarms may publish to it'; else missing 'alarms may publish to it' "the topic's policy does not name cloudwatch.amazonaws.com; set it" "$topic_step"; fi
 subscriptions=$(ask sns list-subscriptions-by-topic --topic-arn "${TOPIC:-none}" --query 'Subscriptions[].[Protocol, SubscriptionArn, Endpoint]')
