@@ -91,3 +91,18 @@ def matches(expected, output):
         else:
             pattern += ".*?".join(re.escape(part) for part in line.rstrip().split("...")) + r"[ \t]*\n"
     return re.fullmatch(pattern, output.rstrip("\n") + "\n" if output.strip() else "\n") is not None
+
+
+def tell_marked():
+    """Lists the blocks that are not run, and their share."""
+    blocks = [block for path in sorted((BOOK / "en").glob("*.md")) for block in split(path)[0] if block.is_shell]
+    marked = [block for block in blocks if block.not_run]
+    if marked:
+        print("\nNot run, since only a real account, a browser or a person can:")
+    for block in marked:
+        print(f"  {block}: {block.not_run}")
+    print(f"{len(marked)} of {len(blocks)} blocks, {100 * len(marked) / max(len(blocks), 1):.0f} %")
+
+
+if __name__ == "__main__":
+    tell_marked()

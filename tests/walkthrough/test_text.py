@@ -53,38 +53,38 @@ def other(target):
 class Text(unittest.TestCase):
     maxDiff = None
 
-    def each(self):
-        for name, english in files("en").items():
-            korean = files("ko").get(name)
-            if korean:
-                with self.subTest(file=name):
-                    yield name, english, korean
+    def pairs(self):
+        """[(name, English, Korean)] of the files that are there in both."""
+        return [(name, english, files("ko")[name]) for name, english in files("en").items() if name in files("ko")]
 
     def test_both_languages_have_the_same_files(self):
         self.assertEqual(sorted(files("en")), sorted(files("ko")))
 
     def test_blocks_are_the_same_byte_for_byte(self):
-        for _, english, korean in self.each():
-            first, second = ([(block.info, block.text, block.not_run) for block in split(path)[0]] for path in (english, korean))
-            for number, (one, two) in enumerate(zip(first, second), 1):
-                self.assertEqual(one, two, f"block {number}")
-            self.assertEqual(len(first), len(second))
+        for name, english, korean in self.pairs():
+            with self.subTest(file=name):
+                first, second = ([(block.info, block.text, block.not_run) for block in split(path)[0]] for path in (english, korean))
+                for number, (one, two) in enumerate(zip(first, second), 1):
+                    self.assertEqual(one, two, f"block {number}")
+                self.assertEqual(len(first), len(second))
 
     def test_headings_links_pictures_and_anchors_are_the_same(self):
-        for _, english, korean in self.each():
-            self.assertEqual([level for level, _ in headings(english)], [level for level, _ in headings(korean)], "levels of headings")
-            one, two = (collections.Counter(other(target) for _, target in links(path)) for path in (english, korean))
-            self.assertEqual((one - two, two - one), ({}, {}), "links in English only, in Korean only")
-            self.assertEqual([target for picture, target in links(english) if picture], [target for picture, target in links(korean) if picture], "pictures")
-            self.assertEqual(anchors(english), anchors(korean), "anchors")
+        for name, english, korean in self.pairs():
+            with self.subTest(file=name):
+                self.assertEqual([level for level, _ in headings(english)], [level for level, _ in headings(korean)], "levels of headings")
+                one, two = (collections.Counter(other(target) for _, target in links(path)) for path in (english, korean))
+                self.assertEqual((one - two, two - one), ({}, {}), "links in English only, in Korean only")
+                self.assertEqual([target for picture, target in links(english) if picture], [target for picture, target in links(korean) if picture], "pictures")
+                self.assertEqual(anchors(english), anchors(korean), "anchors")
 
     def test_korean_is_korean(self):
-        for name, english, korean in self.each():
-            for path, wanted in ((english, False), (korean, True)):
-                found = re.findall("[가-힣]", "".join(prose(path)))
-                self.assertEqual(len(found) > 100, wanted, f"{path}: {len(found)} Korean characters") if name not in ("glossary.md", "README.md") else None
-            for level, heading in headings(korean):
-                self.assertRegex(heading, "[가-힣]|^[A-Z0-9]", heading)
+        for name, english, korean in self.pairs():
+            with self.subTest(file=name):
+                for path, wanted in ((english, False), (korean, True)):
+                    found = re.findall("[가-힣]", "".join(prose(path)))
+                    self.assertEqual(len(found) > 100, wanted, f"{path}: {len(found)} Korean characters") if name not in ("glossary.md", "README.md") else None
+                for level, heading in headings(korean):
+                    self.assertRegex(heading, "[가-힣]|^[A-Z0-9]", heading)
 
     def test_links_and_anchors_lead_somewhere(self):
         known = {}

@@ -286,7 +286,7 @@ mkdir -p run/walk {self.folder.relative_to('/')} {ROOT.relative_to('/')} {self.p
 mount --bind {self.folder} ./{self.folder}
 mount --bind -o ro {ROOT} ./{ROOT}
 mount --bind -o ro {self.program.parent} ./{self.program.parent}
-bash {HERE}/instance/prepare {HERE} {self.program} {name}
+bash {HERE}/instance/prepare {HERE} {name}
 ip netns add {space}
 ip link add {space} type veth peer name eth0 netns {space}
 ip link set {space} master bridge up
