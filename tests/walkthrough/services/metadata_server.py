@@ -19,15 +19,19 @@ def instance_of(address):
 
 
 class Metadata(http.server.BaseHTTPRequestHandler):
-    def answer(self, text, code=200):
+    def answer(self, text, code=200, headers=()):
         body = text.encode()
         self.send_response(code)
+        for name, value in headers:
+            self.send_header(name, value)
+        if self.command == "PUT":
+            self.send_header("x-aws-ec2-metadata-token-ttl-seconds", self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "21600"))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def do_PUT(self):
-        self.answer("token")
+        self.answer("token", headers=[("X-aws-ec2-metadata-token-ttl-seconds", self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "21600"))])
 
     def do_GET(self):
         if self.headers.get("X-aws-ec2-metadata-token") is None:
