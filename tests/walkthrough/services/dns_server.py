@@ -8,31 +8,54 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 address, folder = sys.argv[1:]
-kept = {}
+lock = threading.Lock()
+kept = {"changes": None, "records": {}}
+CHANGES = ("change-resource-record-sets", "hosted-zone", "cloudformation")
+
+
+def changes():
+    """How many calls have been made that may have changed records."""
+    try:
+        with open(f"{folder}/calls") as file:
+            return sum(any(word in line for word in CHANGES) for line in file)
+    except OSError:
+        return 0
+
+
+def aws(*words):
+    return json.loads(subprocess.run(["aws", "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+                                     env={**os.environ, "WALK_BESIDE": "yes"}).stdout)
 
 
 def route53():
-    """{name: (type, value)} of all zones, not older than a second."""
-    if time.monotonic() - kept.get("at", -9) < 1:
+    """{name: (type, value)} of all zones. Asking takes longer than resolvers wait on a busy machine, so it is done only after changes."""
+    with lock:
+        now = changes()
+        if now != kept["changes"]:
+            records = {}
+            try:
+                for zone in aws("route53", "list-hosted-zones")["HostedZones"]:
+                    for record in aws("route53", "list-resource-record-sets", "--hosted-zone-id", zone["Id"].rpartition("/")[2])["ResourceRecordSets"]:
+                        name = record["Name"].rstrip(".").lower()
+                        if record["Type"] in ("A", "CNAME") and record.get("ResourceRecords"):
+                            records[name] = (record["Type"], record["ResourceRecords"][0]["Value"])
+                        elif record.get("AliasTarget") and record["Type"] == "A":
+                            records[name] = ("CNAME", record["AliasTarget"]["DNSName"])
+                kept.update(changes=now, records=records)
+            except (OSError, ValueError, subprocess.CalledProcessError):
+                pass
         return kept["records"]
-    records = {}
-    try:
-        def aws(*words):
-            return json.loads(subprocess.run(["aws", "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True).stdout)
-        for zone in aws("route53", "list-hosted-zones")["HostedZones"]:
-            for record in aws("route53", "list-resource-record-sets", "--hosted-zone-id", zone["Id"])["ResourceRecordSets"]:
-                name = record["Name"].rstrip(".").lower()
-                if record["Type"] in ("A", "CNAME") and record.get("ResourceRecords"):
-                    records[name] = (record["Type"], record["ResourceRecords"][0]["Value"])
-                elif record.get("AliasTarget") and record["Type"] == "A":
-                    records[name] = ("CNAME", record["AliasTarget"]["DNSName"])
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        pass
-    kept.update(at=time.monotonic(), records=records)
-    return records
+
+
+def watch():
+    """Looks up changes as soon as they are made, before somebody asks."""
+    while True:
+        route53()
+        time.sleep(0.2)
 
 
 def find(name, depth=0):
@@ -42,7 +65,7 @@ def find(name, depth=0):
     for suffix, target in sorted(known, key=lambda each: -len(each[0])):
         if name == suffix or name.endswith("." + suffix):
             return target
-    kind, value = route53().get(name, (None, None))
+    kind, value = changed().get(name) or route53().get(name, (None, None))
     if kind == "A":
         return value
     if kind == "CNAME" and depth < 5:
@@ -66,17 +89,13 @@ def answer(message):
     return message[:2] + b"\x81\x80" + struct.pack("!4H", 1, 1, 0, 0) + question + record
 
 
+def reply(server, message, client):
+    server.sendto(answer(message), client)
+
+
+threading.Thread(target=watch, daemon=True).start()
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
     server.bind((address, 53))
     while True:
         message, client = server.recvfrom(4096)
-        if os.fork() == 0:
-            try:
-                server.sendto(answer(message), client)
-            finally:
-                os._exit(0)
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
-            pass
+        threading.Thread(target=reply, args=(server, message, client), daemon=True).start()
