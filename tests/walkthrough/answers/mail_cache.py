@@ -24,9 +24,24 @@ def name_end_points(params, response, call):
             node["PrimaryEndpoint"] = {"Address": f"master.{group['ReplicationGroupId']}.c0ffee.apn2.cache.amazonaws.com", "Port": 6379}
 
 
+def confirm(params, response, call):
+    """The application confirms its subscription, as it does with messages that AWS has signed. Those of MiniStack are not."""
+    arn = f"{params['TopicArn']}:11111111-2222-3333-4444-555555555555"
+    if params.get("Endpoint", "").endswith("/webhooks/ses"):
+        response["SubscriptionArn"] = arn
+    for subscription in response.get("Subscriptions", []):
+        if subscription["Endpoint"].endswith("/webhooks/ses"):
+            subscription["SubscriptionArn"] = arn
+
+
+def unsubscribe(params, call):
+    return {} if params["SubscriptionArn"].endswith(":11111111-2222-3333-4444-555555555555") else None
+
+
 ANSWERS = {
+    "sns.Unsubscribe": unsubscribe,
     "sesv2.PutEmailIdentityMailFromAttributes": mail_attributes,
     "sesv2.PutEmailIdentityFeedbackAttributes": mail_attributes,
     "ec2.DescribeInstanceAttribute": user_data,
 }
-AFTER = {"ec2.RunInstances": keep_user_data, "elasticache.DescribeReplicationGroups": name_end_points}
+AFTER = {"sns.Subscribe": confirm, "sns.ListSubscriptionsByTopic": confirm, "ec2.RunInstances": keep_user_data, "elasticache.DescribeReplicationGroups": name_end_points}
