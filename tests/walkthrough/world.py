@@ -148,7 +148,7 @@ class World:
 
     def names(self):
         (self.folder / "names").write_text("".join(f"{suffix} {SERVICES_NET}{number}\n" for suffix, number in self.SERVICES.items()))
-        (self.folder / "resolv.conf").write_text(f"nameserver {BRIDGE}\noptions timeout:2 attempts:1\n")
+        (self.folder / "resolv.conf").write_text(f"nameserver {BRIDGE}\noptions timeout:5 attempts:2\n")
         run("mount", "--bind", self.folder / "resolv.conf", os.path.realpath("/etc/resolv.conf"))
         self.start(["/usr/bin/python3", "-IS", HERE / "services/dns_server.py", BRIDGE, self.folder], self.environment)
         self.start(["/usr/bin/python3", "-IS", HERE / "services/metadata_server.py", REGION], self.environment)

@@ -13,8 +13,8 @@ import time
 
 address, folder = sys.argv[1:]
 lock = threading.Lock()
-kept = {"changes": None, "records": {}}
-CHANGES = ("change-resource-record-sets", "hosted-zone", "cloudformation")
+kept = {"changes": 0, "until": 0, "records": {}}
+CHANGES = ("change-resource-record-sets", "create-hosted-zone", "delete-hosted-zone", "-stack", "cloudformation\", \"deploy")
 
 
 def changes():
@@ -27,15 +27,16 @@ def changes():
 
 
 def aws(*words):
-    return json.loads(subprocess.run(["aws", "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
-                                     env={**os.environ, "WALK_BESIDE": "yes"}).stdout)
+    return json.loads(subprocess.run(["aws", "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True).stdout)
 
 
-def route53():
+def route53(again=False):
     """{name: (type, value)} of all zones. Asking takes longer than resolvers wait on a busy machine, so it is done only after changes."""
     with lock:
         now = changes()
         if now != kept["changes"]:
+            kept["until"] = time.monotonic() + 3  # a call is noted before it is made
+        if now != kept["changes"] or again and time.monotonic() < kept["until"]:
             records = {}
             try:
                 for zone in aws("route53", "list-hosted-zones")["HostedZones"]:
@@ -54,8 +55,8 @@ def route53():
 def watch():
     """Looks up changes as soon as they are made, before somebody asks."""
     while True:
-        route53()
-        time.sleep(0.2)
+        route53(again=True)
+        time.sleep(0.3)
 
 
 def find(name, depth=0):
@@ -65,7 +66,7 @@ def find(name, depth=0):
     for suffix, target in sorted(known, key=lambda each: -len(each[0])):
         if name == suffix or name.endswith("." + suffix):
             return target
-    kind, value = changed().get(name) or route53().get(name, (None, None))
+    kind, value = route53().get(name, (None, None))
     if kind == "A":
         return value
     if kind == "CNAME" and depth < 5:
