@@ -36,4 +36,19 @@ MISTAKES = [
     Mistake("03", "a security group's rule was left out",
             RULE.format("revoke"),
             r"MISSING  security group database", RULE.format("authorize")),
+    Mistake("12", "the settings have the line twice", "echo LOGSTASH_URL=tcp://x:5044 >>~/sample-app.env; aws s3 cp --only-show-errors ~/sample-app.env s3://$ARTIFACTS/settings/sample-app.env",
+            r"MISSING  LOGSTASH_URL in the settings: is 'tcp://\S+ tcp://x:5044'", "docs/walkthrough/settings LOGSTASH_URL=$LOGSTASH_URL"),
+    Mistake("12", "the files of Logstash were left out", "aws s3 rm --recursive --only-show-errors s3://$ARTIFACTS/logstash", r"MISSING  files of Logstash in the bucket: is '0'",
+            "aws s3 cp --recursive --only-show-errors deploy/logstash s3://$ARTIFACTS/logstash/1"),
+    Mistake("13", "the topic's policy was left out", "aws sns set-topic-attributes --topic-arn $TOPIC --attribute-name Policy --attribute-value '{\"Version\":\"2012-10-17\",\"Statement\":[]}'",
+            r"MISSING  alarms may publish to it: .*cloudwatch.amazonaws.com", "aws sns set-topic-attributes --topic-arn $TOPIC --attribute-name Policy --attribute-value "
+            "'{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"Service\":\"cloudwatch.amazonaws.com\"},\"Action\":\"sns:Publish\",\"Resource\":\"*\"}]}'"),
+    Mistake("13", "the function does not let the topic call it", "aws lambda remove-permission --function-name sample-slack --statement-id topic", r"MISSING  function sample-slack lets the topic call it: add the permission",
+            "aws lambda add-permission --function-name sample-slack --statement-id topic --action lambda:InvokeFunction --principal sns.amazonaws.com --source-arn $TOPIC"),
+    Mistake("14", "two replicas", "aws rds create-db-instance-read-replica --db-instance-identifier sample-reader-2 --source-db-instance-identifier sample", r"MISSING  replica sample-reader of sample: is 'sample-reader sample-reader-2'",
+            "aws rds delete-db-instance --db-instance-identifier sample-reader-2 --skip-final-snapshot"),
+    Mistake("14", "the proxy was forgotten", "aws rds create-db-proxy --db-proxy-name sample --engine-family MYSQL --role-arn arn:aws:iam::$ACCOUNT:role/x --auth AuthScheme=SECRETS,IAMAuth=DISABLED "
+            "--vpc-subnet-ids $PRIVATE1 $PRIVATE2", r"MISSING  no proxy left: is 'sample'", "aws rds delete-db-proxy --db-proxy-name sample"),
+    Mistake("15", "an address is left", "LEFT=$(aws ec2 allocate-address --tag-specifications \"ResourceType=elastic-ip,Tags=[{Key=project,Value=sample}]\" --query AllocationId --output text)",
+            r"MISSING  no addresses: there is still", "aws ec2 release-address --allocation-id $LEFT"),
 ]
