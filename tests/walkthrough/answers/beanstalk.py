@@ -63,6 +63,8 @@ def update_environment(params, call):
         if params["VersionLabel"] not in call.table("beanstalk")[environment["ApplicationName"]]["Versions"]:
             raise invalid(f"No Application Version named '{params['VersionLabel']}' found.")
         environment["VersionLabel"] = params["VersionLabel"]
+    for option in params.get("OptionsToRemove", []):
+        environment["OptionSettings"] = [each for each in environment["OptionSettings"] if (each["Namespace"], each["OptionName"]) != (option["Namespace"], option["OptionName"])]
     for option in params.get("OptionSettings", []):
         environment["OptionSettings"] = [each for each in environment["OptionSettings"] if (each["Namespace"], each["OptionName"]) != (option["Namespace"], option["OptionName"])] + [option]
     return environment
