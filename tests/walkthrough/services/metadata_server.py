@@ -39,6 +39,8 @@ class Metadata(http.server.BaseHTTPRequestHandler):
             return self.answer("role")
         if path.startswith("meta-data/iam/security-credentials/"):
             return self.answer(json.dumps(CREDENTIALS))
+        if path.startswith("meta-data/iam/"):  # SDKs ask for what is newer first, and do not wait long
+            return self.answer("", 404)
         if path == "meta-data/placement/region":
             return self.answer(sys.argv[1])
         instance = instance_of(self.client_address[0])
