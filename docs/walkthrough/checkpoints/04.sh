@@ -15,7 +15,7 @@ check "release in the bucket" releases/sample-app.tar.gz "$(text s3api list-obje
 check "secret $NAME/secret-key-base" "$NAME/secret-key-base" "$(text secretsmanager describe-secret --secret-id "$NAME/secret-key-base" --query Name)" \
     "make it" "A secret, and the right to read it"
 
-policy=$(ask aws iam get-role-policy --role-name "$NAME-instance" --policy-name release --query PolicyDocument --output json | tr -d ' \n')
+policy=$(aws iam get-role-policy --role-name "$NAME-instance" --policy-name release --query PolicyDocument --output json 2>/dev/null | tr -d ' \n')
 if [[ $policy == *"arn:aws:s3:::$bucket/releases/"* && $policy == *":$REGION:$ACCOUNT:secret:$NAME/"* ]]; then
     ok "role may fetch releases and read secrets"
 else
