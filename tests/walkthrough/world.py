@@ -176,7 +176,7 @@ class World:
         if database:
             self.database = subprocess.Popen(
                 [ROOT / "scripts/services", "start", self.folder / "database", "mysql", "--", f"--bind-address={SERVICES_NET}3", f"--ssl-ca={tls}/ca.pem",
-                 f"--ssl-cert={tls}/database.pem", f"--ssl-key={tls}/database.pem", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"],
+                 f"--ssl-cert={tls}/database.pem", f"--ssl-key={tls}/database.pem", "--log-bin=binlog", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"],
                 env={**os.environ, "SERVICES_PORT": "3306"}, stdin=subprocess.DEVNULL, stdout=open(self.folder / "servers.log", "ab"), stderr=subprocess.STDOUT)
 
     def database_ready(self):
