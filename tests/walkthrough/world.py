@@ -333,6 +333,14 @@ cp --remove-destination {self.folder}/tls/store.pem {root}/etc/ssl/certs/ca-cert
         return {instance.get("PrivateIpAddress"): instance["InstanceId"] for reservation in self.boto("ec2", "describe-instances")["Reservations"]
                 for instance in reservation["Instances"]}
 
+    def new_local_shell(self):
+        """After a failure, which ended the old one."""
+        shell = Shell(self.folder / f"shells/local-{time.monotonic_ns()}", [], self.environment, self.clone)
+        shell.strict = False
+        shell.run(". ~/stack.env")
+        shell.strict = True
+        self.shells["local"] = shell
+
     def run_block(self, block):
         from chapters import matches
         self.public_addresses()
