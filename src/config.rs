@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::reader::Reader;
-use self::values::{Fault, at_least_one, host_and_port, up_to_a_minute, up_to_ten, yes_or_no};
+use self::values::{Fault, at_least_one, host_and_port, site_url, up_to_a_minute, up_to_ten, yes_or_no};
 
 pub use self::database::{Database, MySql, SslMode};
 pub use self::listen::Listen;
@@ -99,6 +99,8 @@ pub struct Config {
     pub limit_numbers: LimitNumbers,
     /// Where the pictures of people come from.
     pub avatars: Avatars,
+    /// The site that `scripts/walkthrough` makes, without a slash at its end; else its text in this program.
+    pub walkthrough_url: Option<String>,
     /// What is logged, as a tracing filter.
     pub log: String,
     /// What works, but not as somebody may believe: one line each, to be shown at start.
@@ -185,6 +187,7 @@ impl Config {
         let limits = rate_limits::are_on(r);
         let limit_numbers = rate_limits::numbers(r);
         let avatars = services::avatars(r);
+        let walkthrough_url = r.value("WALKTHROUGH_URL", site_url);
         let log = r.text("LOG").unwrap_or("info").to_owned();
 
         let (errors, warnings) = reader.finish();
@@ -234,6 +237,7 @@ impl Config {
             limits,
             limit_numbers,
             avatars,
+            walkthrough_url,
             log,
             warnings,
             references: references.collect(),

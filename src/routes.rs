@@ -113,6 +113,7 @@ routes! {
         "/static/{name:.*}"                 => GET static_files::show;
         "/favicon.ico"                      => GET static_files::favicon;
         "/robots.txt"                       => GET static_files::robots;
+        "/docs/walkthrough/{chapter:.*}"    => GET documents::walkthrough;
         "/README.md"                        => GET documents::readme;
         "/ARCHITECTURE.md"                  => GET documents::architecture;
         "/CHANGELOG.md"                     => GET documents::changelog;

@@ -36,6 +36,7 @@ pub struct Layout {
     pub stack: bool,
     avatars: Avatars,
     pictures: String,
+    walkthrough: Option<String>,
 }
 
 impl Layout {
@@ -50,6 +51,7 @@ impl Layout {
             inbox: app.inbox().is_some(),
             avatars: app.config.avatars,
             pictures: app.config.images_public_url.as_ref().map_or("/pictures".into(), AppUrl::origin),
+            walkthrough: app.config.walkthrough_url.clone(),
         }
     }
 
@@ -64,6 +66,7 @@ impl Layout {
             stack: false,
             avatars: Avatars::Drawn,
             pictures: "/pictures".into(),
+            walkthrough: None,
         }
     }
 
@@ -80,6 +83,14 @@ impl Layout {
     /// URL of the picture of a post.
     pub fn picture(&self, key: &str) -> String {
         format!("{}/{key}", self.pictures)
+    }
+
+    /// URL of a chapter of the walkthrough, by language and name: on its site, or the text in this program.
+    pub fn chapter(&self, language: &str, name: &str) -> String {
+        match &self.walkthrough {
+            Some(site) => format!("{site}/{language}/{name}.html"),
+            None => format!("/docs/walkthrough/{language}/{name}.md"),
+        }
     }
 
     /// URL of a user's avatar.

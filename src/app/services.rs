@@ -19,6 +19,8 @@ pub struct Service {
     pub role: &'static str,
     /// The counterpart on AWS.
     pub aws: &'static str,
+    /// The chapter of the walkthrough about it.
+    pub chapter: &'static str,
     /// Response time from which the service counts as slow, in milliseconds.
     pub slow_ms: u128,
     /// Whether each ping is a log-in or a billed request, so that its result is reused for a while.
@@ -43,6 +45,7 @@ static SERVICES: [Service; 6] = [
         title: "Database",
         role: "Users and posts",
         aws: "RDS MySQL",
+        chapter: "05-database",
         slow_ms: 100,
         ping_is_costly: false,
         is_configured: |_| true,
@@ -56,6 +59,7 @@ static SERVICES: [Service; 6] = [
         title: "Database reader",
         role: "Pages that may be a moment old",
         aws: "RDS read replica",
+        chapter: "14-replicas",
         slow_ms: 100,
         ping_is_costly: false,
         is_configured: |app| app.reader.is_some(),
@@ -70,6 +74,7 @@ static SERVICES: [Service; 6] = [
         title: "Sessions and cache",
         role: "Sessions and cache",
         aws: "ElastiCache (Redis)",
+        chapter: "09-cache",
         slow_ms: 50,
         ping_is_costly: false,
         is_configured: |_| true,
@@ -83,6 +88,7 @@ static SERVICES: [Service; 6] = [
         title: "Pictures",
         role: "Pictures",
         aws: "S3",
+        chapter: "06-pictures",
         slow_ms: 500,
         ping_is_costly: true,
         is_configured: |_| true,
@@ -96,6 +102,7 @@ static SERVICES: [Service; 6] = [
         title: "Mail",
         role: "Mail",
         aws: "SES",
+        chapter: "08-mail",
         slow_ms: 1500,
         ping_is_costly: true,
         is_configured: |_| true,
@@ -109,6 +116,7 @@ static SERVICES: [Service; 6] = [
         title: "Logs",
         role: "Logs",
         aws: "Logstash",
+        chapter: "12-logs",
         slow_ms: 500,
         ping_is_costly: true,
         is_configured: |_| true,

@@ -272,6 +272,13 @@ pub const SETTINGS: &[Setting] = &[
         about: "drawn by the application, or gravatar, which tells gravatar.com who visits.",
     },
     Setting {
+        name: "WALKTHROUGH_URL",
+        also: "",
+        default: "",
+        about: "https://HOST[/PATH] of the site that scripts/walkthrough makes, which the welcome page and /stack link to; by \
+                default they link to its text in this program.",
+    },
+    Setting {
         name: "LOG",
         also: "",
         default: "info",

@@ -61,6 +61,19 @@ impl FromStr for AppUrl {
     }
 }
 
+/// Parses the address of a site, `https://HOST[:PORT][/PATH]`; without the slash at its end.
+pub(super) fn site_url(text: &str) -> Result<String, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    url.map(|url| url.as_str().trim_end_matches('/').to_owned())
+        .ok_or("is not of the form https://HOST[/PATH]; write it so, without parameters and user")
+}
+
 /// The parts of a service's URL; user and password are percent-decoded.
 pub(super) struct ServiceUrl {
     pub(super) scheme: String,

@@ -33,6 +33,7 @@ struct Show {
 
 struct Service {
     role: &'static str,
+    chapter: &'static str,
     kind: &'static str,
     is_remote: bool,
     address: String,
@@ -165,6 +166,7 @@ fn card(app: &App, service: &app::Service, is_up: bool, depths: Vec<String>) -> 
     };
     Service {
         role: service.title,
+        chapter: service.chapter,
         kind,
         is_remote: matches!(kind, "MySQL" | "Redis" | "S3" | "SMTP" | "Logstash"),
         address: (service.address)(app),

@@ -101,6 +101,7 @@ const ROLES: &[(&str, &str, [Gets; 4])] = &[
     ("GET",    "/static/{name:.*}",                 [Shown, Shown, Shown, Shown]),
     ("GET",    "/favicon.ico",                      [Shown, Shown, Shown, Shown]),
     ("GET",    "/robots.txt",                       [Shown, Shown, Shown, Shown]),
+    ("GET",    "/docs/walkthrough/{chapter:.*}",    [Shown, Shown, Shown, Shown]),
     ("GET",    "/README.md",                        [Shown, Shown, Shown, Shown]),
     ("GET",    "/ARCHITECTURE.md",                  [Shown, Shown, Shown, Shown]),
     ("GET",    "/CHANGELOG.md",                     [Shown, Shown, Shown, Shown]),

@@ -38,7 +38,7 @@ const OURS: &str = "
     GET /admin/outbox  PATCH /admin/outbox  PATCH /admin/outbox/{id}  GET /admin/suppressions  DELETE /admin/suppressions/{id}
     GET /inbox  GET /inbox/{name}  GET /stack
     POST /webhooks/ses
-    GET /README.md  GET /ARCHITECTURE.md  GET /CHANGELOG.md  GET /LICENSE
+    GET /docs/walkthrough/{chapter:.*}  GET /README.md  GET /ARCHITECTURE.md  GET /CHANGELOG.md  GET /LICENSE
     GET /livez  GET /readyz
     GET /users/{id}/delete  GET /microposts/{id}/delete
     GET /logout  GET /other_sessions  GET /account_activations  GET /password_resets  GET /email_changes

@@ -38,6 +38,49 @@ async fn everything_embedded() {
     assert!(page.count(".plot rect") >= 4, "{}", page.text());
 }
 
+/// The links of a page to chapters of the walkthrough.
+async fn chapters(browser: &mut Browser, path: &str, site: &str) -> Vec<String> {
+    let mut links = browser.get(path).await.attrs("main a", "href");
+    links.retain(|link| link.starts_with(site));
+    links
+}
+
+#[actix_web::test]
+async fn each_service_leads_to_its_chapter_in_both_languages() {
+    let app = TestApp::start().await;
+    let mut browser = app.browser();
+    for path in ["/", "/stack"] {
+        let links = chapters(&mut browser, path, "/docs/walkthrough/").await;
+        for (language, headings) in [
+            ("en", ["Database", "Cache", "Pictures", "Mail", "Logs"]),
+            ("ko", ["데이터베이스", "캐시", "사진", "메일", "로그"]),
+        ] {
+            let of_language = format!("/docs/walkthrough/{language}/");
+            let links: Vec<_> = links.iter().filter(|link| link.starts_with(&of_language)).collect();
+            assert_eq!(links.len(), headings.len(), "{path}: {links:?}");
+            for (link, heading) in links.into_iter().zip(headings) {
+                let chapter = browser.get(link).await;
+                assert_eq!(
+                    (chapter.status, chapter.header("content-type")),
+                    (200, "text/plain; charset=utf-8"),
+                    "{link}"
+                );
+                let title = chapter.text().lines().next().unwrap().to_lowercase();
+                assert!(title.contains(&heading.to_lowercase()), "{link}: {title}");
+            }
+        }
+    }
+    assert_eq!(browser.get("/docs/walkthrough/en/../../../Cargo.toml").await.status, 404);
+    assert_eq!(browser.get("/docs/walkthrough/checkpoint").await.status, 404);
+
+    let app = TestApp::start_with(&[("WALKTHROUGH_URL", "https://example.com/notes/")]).await;
+    let links = chapters(&mut app.browser(), "/stack", "https://example.com/").await;
+    assert_eq!(
+        links[..2],
+        ["en", "ko"].map(|language| format!("https://example.com/notes/{language}/05-database.html"))
+    );
+}
+
 #[actix_web::test]
 async fn one_mail_is_no_mails() {
     let app = TestApp::start().await;

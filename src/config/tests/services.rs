@@ -184,6 +184,8 @@ fn the_public_address_follows_the_port_in_development() -> Tested {
 fn the_small_settings_take_what_they_name() -> Tested {
     assert_eq!(load(&[("TRUSTED_PROXIES", "10")])?.trusted_proxies, 10);
     assert_eq!(load(&[("AVATARS", "gravatar")])?.avatars, Avatars::Gravatar);
+    let site = load(&[("WALKTHROUGH_URL", "https://example.com/notes/")])?.walkthrough_url;
+    assert_eq!(site.as_deref(), Some("https://example.com/notes"));
     assert_eq!(load(&[("LOG", "info,sample_app=debug")])?.log, "info,sample_app=debug");
     let tls = Logstash { tls: true, host: "h".into(), port: 6000 };
     assert_eq!(load(&[("LOGSTASH_URL", "tls://h:6000")])?.logstash, Some(tls));
@@ -191,6 +193,8 @@ fn the_small_settings_take_what_they_name() -> Tested {
         ("TRUSTED_PROXIES", "11"),
         ("TRUSTED_PROXIES", "-1"),
         ("AVATARS", "none"),
+        ("WALKTHROUGH_URL", "javascript:alert(1)"),
+        ("WALKTHROUGH_URL", "https://example.com/?page=1"),
         ("APP_ENV", "test"),
         ("LOGSTASH_URL", "udp://h"),
         ("LOGSTASH_URL", "tcp://u:p@h"),

@@ -57,6 +57,7 @@ pub fn filled(path: &str, owner: &Owner) -> String {
         .replace("{token}", &"0".repeat(64))
         .replace("{key}", PICTURE)
         .replace("{name:.*}", "app.css")
+        .replace("{chapter:.*}", "ko/05-database.md")
         .replace("{name}", "0123456789abcdef")
 }
 
