@@ -171,13 +171,19 @@ impl SignIn {
         });
     }
 
-    /// The first account that the database takes, of those that the source has now.
+    /// A new token, or the first account that the database takes, of those that the source has now.
     async fn find_account(&self, renewal: &mut Renewal) -> Result<Arc<Account>, Refusal> {
         let mut refusal = self.refusal().unwrap_or_else(|| Refusal::new("nothing can be renewed"));
         if !is_within(READ_INTERVAL, renewal.read_at) {
             renewal.read_at = Some(Instant::now());
             match self.read_accounts().await {
-                Ok(accounts) => renewal.accounts = accounts,
+                Ok(accounts) => {
+                    renewal.accounts = accounts;
+                    // A new token is as good as any: trying it first would only make everybody wait for two sign-ins.
+                    if let (Source::Token { .. }, [account]) = (&self.source, &*renewal.accounts) {
+                        return Ok(account.clone());
+                    }
+                }
                 Err(error) => {
                     let error = error.text();
                     tracing::warn!(error, "password or token of the database cannot be read");
