@@ -36,6 +36,15 @@ MISTAKES = [
     Mistake("03", "a security group's rule was left out",
             RULE.format("revoke"),
             r"MISSING  security group database", RULE.format("authorize")),
+    Mistake("04", "the port is open to everybody", "aws ec2 authorize-security-group-ingress --group-id $APP_GROUP --protocol tcp --port 3000 --cidr 0.0.0.0/0",
+            r"MISSING  port 3000 is open to \S+ and not to everybody: 0\.0\.0\.0/0 is let in", "aws ec2 revoke-security-group-ingress --group-id $APP_GROUP --protocol tcp --port 3000 --cidr 0.0.0.0/0"),
+    Mistake("04", "the instance was launched twice",
+            "TWICE=$(aws ec2 run-instances --image-id $IMAGE --instance-type t3.small --subnet-id $PUBLIC1 --tag-specifications 'ResourceType=instance,Tags=[{Key=Name,Value=sample-web01}]' "
+            "--query 'Instances[0].InstanceId' --output text)", r"MISSING  one instance sample-web01, running, in public-1: there are several", "aws ec2 terminate-instances --instance-ids $TWICE"),
+    Mistake("05", "the right to the secret of admin stays", "aws iam put-role-policy --role-name $NAME-instance --policy-name database-admin --policy-document "
+            "'{\"Version\": \"2012-10-17\", \"Statement\": []}'", r"MISSING  the role may no longer read the secret of admin", "aws iam delete-role-policy --role-name $NAME-instance --policy-name database-admin"),
+    Mistake("06", "the bucket's policy was left out", "aws s3api get-bucket-policy --bucket $PICTURES --query Policy --output text >~/kept; aws s3api delete-bucket-policy --bucket $PICTURES",
+            r"MISSING  only this distribution may read the bucket", "aws s3api put-bucket-policy --bucket $PICTURES --policy file://$HOME/kept"),
     Mistake("12", "the settings have the line twice", "echo LOGSTASH_URL=tcp://x:5044 >>~/sample-app.env; aws s3 cp --only-show-errors ~/sample-app.env s3://$ARTIFACTS/settings/sample-app.env",
             r"MISSING  LOGSTASH_URL in the settings: is 'tcp://\S+ tcp://x:5044'", "docs/walkthrough/settings LOGSTASH_URL=$LOGSTASH_URL"),
     Mistake("12", "the files of Logstash were left out", "aws s3 rm --recursive --only-show-errors s3://$ARTIFACTS/logstash", r"MISSING  files of Logstash in the bucket: is '0'",
