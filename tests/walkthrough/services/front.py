@@ -61,7 +61,8 @@ def is_open(address, port):
 def targets(group):
     """Addresses of the targets of a group whose port is open."""
     port = aws("elbv2", "describe-target-groups", "--target-group-arns", group)["TargetGroups"][0]["Port"]
-    ids = {each["Target"]["Id"]: each["Target"].get("Port", port) for each in aws("elbv2", "describe-target-health", "--target-group-arn", group)["TargetHealthDescriptions"]}
+    known = aws("elbv2", "describe-target-health", "--target-group-arn", group)["TargetHealthDescriptions"]
+    ids = {each["Target"]["Id"]: each["Target"].get("Port", port) for each in known if each["TargetHealth"]["State"] != "unhealthy"}
     found = []
     for reservation in aws("ec2", "describe-instances")["Reservations"]:
         for instance in reservation["Instances"]:
