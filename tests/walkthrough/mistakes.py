@@ -42,7 +42,7 @@ MISTAKES = [
             "TWICE=$(aws ec2 run-instances --image-id $IMAGE --instance-type t3.small --subnet-id $PUBLIC1 --tag-specifications 'ResourceType=instance,Tags=[{Key=Name,Value=sample-web01}]' "
             "--query 'Instances[0].InstanceId' --output text)", r"MISSING  one instance sample-web01, running, in public-1: there are several", "aws ec2 terminate-instances --instance-ids $TWICE"),
     Mistake("05", "the right to the secret of admin stays", "aws iam put-role-policy --role-name $NAME-instance --policy-name database-admin --policy-document "
-            "'{\"Version\": \"2012-10-17\", \"Statement\": []}'", r"MISSING  the role may no longer read the secret of admin", "aws iam delete-role-policy --role-name $NAME-instance --policy-name database-admin"),
+            "'{\"Version\": \"2012-10-17\", \"Statement\": [{\"Effect\": \"Allow\", \"Action\": \"secretsmanager:GetSecretValue\", \"Resource\": \"*\"}]}'", r"MISSING  the role may no longer read the secret of admin", "aws iam delete-role-policy --role-name $NAME-instance --policy-name database-admin"),
     Mistake("06", "the bucket's policy was left out", "aws s3api get-bucket-policy --bucket $PICTURES --query Policy --output text >~/kept; aws s3api delete-bucket-policy --bucket $PICTURES",
             r"MISSING  only this distribution may read the bucket", "aws s3api put-bucket-policy --bucket $PICTURES --policy file://$HOME/kept"),
     Mistake("12", "the settings have the line twice", "echo LOGSTASH_URL=tcp://x:5044 >>~/sample-app.env; aws s3 cp --only-show-errors ~/sample-app.env s3://$ARTIFACTS/settings/sample-app.env",
