@@ -8,6 +8,7 @@ import http.server
 import itertools
 import json
 import os
+import re
 import socket
 import socketserver
 import ssl
@@ -41,13 +42,28 @@ def by_name(connection, name, _context):
     connection.context = certificate(name or "none.amazonaws.com")
 
 
-def aws(*words, fresh=0.5):
-    """What AWS says, not older than some seconds."""
-    at, said = looked.get(words, (-9, None))
-    if time.monotonic() - at > fresh:
-        said = json.loads(subprocess.run(["aws", "--region", region, "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout or "{}")
-        looked[words] = time.monotonic(), said
-    return said
+def changes():
+    """How many calls have been made that may have changed something, and when the last one was seen."""
+    with open(f"{folder}/calls") as file:
+        count = sum(not re.search(r'"(describe|list|get|wait|filter|head)\b', line) for line in file)
+    if count != seen["count"]:
+        seen.update(count=count, at=time.monotonic())
+    return count
+
+
+seen, asking = {"count": 0, "at": -9}, threading.Lock()
+
+
+def aws(*words):
+    """What AWS says: asked again after changes, and for two seconds after them, since a call is noted before it is made."""
+    with asking:
+        now = changes()
+        at, count, said = looked.get(words, (-9, -1, None))
+        if count != now or at < seen["at"] + 2 and time.monotonic() > at + 0.3:
+            at = time.monotonic()
+            said = json.loads(subprocess.run(["aws", "--region", region, "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout or "{}")
+            looked[words] = at, now, said
+        return said
 
 
 def is_open(address, port):
@@ -188,8 +204,16 @@ class TlsServer(Server):
         try:
             request.do_handshake()
             super().finish_request(request, client_address)
-        except (ssl.SSLError, ConnectionError):
+        except (ssl.SSLError, OSError):
             pass
+
+    def shutdown_request(self, request):
+        try:
+            request.settimeout(2)
+            request.unwrap()
+        except (ssl.SSLError, OSError, ValueError):
+            pass
+        super().shutdown_request(request)
 
 
 for address in (f"10.255.0.{number}" for number in (5, 6, 7)):
