@@ -12,6 +12,8 @@ import json
 import os
 import pathlib
 import sys
+import time
+import types
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
@@ -89,9 +91,11 @@ def change(model, parsed, context, http_response, **_):
 def warm_up():
     driver = warm_up.original()
     # Each call would read the authorities' file for TLS that it does not speak, and make names of 800 operations of EC2.
-    from awscli.botocore import client, httpsession
+    from awscli.botocore import client, httpsession, waiter
     context = httpsession.create_urllib3_context()
     httpsession.URLLib3Session._get_ssl_context = lambda *_: context
+    # `aws ... wait` looks again after half a second: nothing here takes as long as on AWS.
+    waiter.time = types.SimpleNamespace(**{**vars(waiter.time), "sleep": lambda seconds: time.sleep(min(seconds, 0.5))})
     made, make = {}, client.ClientCreator._create_client_class
     client.ClientCreator._create_client_class = lambda creator, name, model: made.get(name) or made.setdefault(name, make(creator, name, model))
     for service in ("ec2", "iam", "rds", "elbv2", "ssm", "secretsmanager", "cloudwatch", "s3"):

@@ -158,11 +158,6 @@ class Text(unittest.TestCase):
         marked = [block for block in blocks if block.not_run]
         self.assertLessEqual(len(marked) * 10, len(blocks), "\n".join(f"{block}: {block.not_run}" for block in marked))
 
-    def test_nothing_of_the_workshop(self):
-        for path in BOOK.rglob("*"):
-            if path.is_file() and path.suffix in (".md", ".sh", ".svg", ""):
-                self.assertIsNone(re.search(r"/work/|shared/|issue #?\d", path.read_text()), path)
-
 
 if __name__ == "__main__":
     unittest.main()

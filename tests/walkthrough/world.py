@@ -392,8 +392,11 @@ def enter(script):
 
 
 def find_program():
-    for path in (os.environ.get("TEST_PROGRAM"), ROOT / "target/x86_64-unknown-linux-gnu/quick/sample-app", ROOT / "target/debug/sample-app",
-                 "/work/main/target/debug/sample-app"):
-        if path and pathlib.Path(path).exists():
+    """The built program: the release build of scripts/test, else what cargo run made, here or in the main worktree."""
+    if os.environ.get("TEST_PROGRAM"):
+        return os.environ["TEST_PROGRAM"]
+    common = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "rev-parse", "--path-format=absolute", "--git-common-dir"], cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout.strip()
+    for path in (*ROOT.glob("target/*-linux-*/quick/sample-app"), ROOT / "target/debug/sample-app", pathlib.Path(common).parent / "target/debug/sample-app"):
+        if path.exists():
             return path
     sys.exit("there is no sample-app yet: cargo build")

@@ -32,7 +32,7 @@ check "its security group is database" "${DATABASE_GROUP:-}" "$(database 'VpcSec
     "aws rds modify-db-instance --vpc-security-group-ids ${DATABASE_GROUP:-}" "The database"
 
 parameters=$(database 'DBParameterGroups[0].DBParameterGroupName')
-tls=$(text rds describe-db-parameters --db-parameter-group-name "$NAME-mysql84" --query 'Parameters[?ParameterName==`require_secure_transport`].ParameterValue')
+tls=$(text rds describe-db-parameters --db-parameter-group-name "$NAME-mysql84" --query 'Parameters[?ParameterName==`require_secure_transport`].ParameterValue' | tr -d '[:space:]')
 check "parameter group $NAME-mysql84, TLS required" "$NAME-mysql84 1" "$parameters $tls" "give the database this group, with require_secure_transport=1, and reboot it" "Subnet, parameter and option group"
 
 days=$(database BackupRetentionPeriod)

@@ -52,8 +52,8 @@ else
         "make the listener of 443, and let that of 80 redirect" "Domain only: https, and the name"
 fi
 
-here=$(sha256sum <~/sample-app.env 2>/dev/null)
-there=$(ask aws s3 cp "s3://${ARTIFACTS:-none}/settings/sample-app.env" - | sha256sum)
+here=$(cksum <~/sample-app.env 2>/dev/null)
+there=$(ask aws s3 cp "s3://${ARTIFACTS:-none}/settings/sample-app.env" - | cksum)
 if [ ! -e ~/sample-app.env ]; then
     missing "settings in S3, as on your machine" "there is no ~/sample-app.env; write it" "All settings in one place"
 elif [ "$here" != "$there" ]; then

@@ -7,7 +7,7 @@ group=$(database 'DBParameterGroups[0].DBParameterGroupName')
 check 'gtid-mode ON' ON "$(ask rds describe-db-parameters --db-parameter-group-name "${group:-none}" --source user --query "Parameters[?ParameterName=='gtid-mode'].ParameterValue")" \
     "set it in the parameter group ${group:-} and reboot" 'Numbers for transactions'
 value DB_READER 'A replica' &&
-    check "replica $DB_READER of ${DATABASE:-}" "$DB_READER" "$(database 'ReadReplicaDBInstanceIdentifiers[]' | tr '\t' ' ')" \
+    check "replica $DB_READER of ${DATABASE:-}" "$DB_READER" "$(ask rds describe-db-instances --query "DBInstances[?ReadReplicaSourceDBInstanceIdentifier=='${DATABASE:-none}'].DBInstanceIdentifier" | tr '\t' ' ')" \
         'make it, in this region; one of them is enough' 'A replica'
 value DB_READER_HOST 'A replica' &&
     check 'the replica in the settings' "$DB_READER_HOST" "$(aws s3 cp "s3://${ARTIFACTS:-none}/settings/sample-app.env" - 2>/dev/null | sed -n 's/^MYSQL_DATABASE_READER_HOST=//p' | tr '\n' ' ' | sed 's/ $//')" \

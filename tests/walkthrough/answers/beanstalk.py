@@ -54,7 +54,7 @@ def environments(params, call):
     return {"Environments": [each for each in call.table("beanstalk_environments").values()
                              if each["EnvironmentName"] in params.get("EnvironmentNames", [each["EnvironmentName"]])
                              and each["ApplicationName"] == params.get("ApplicationName", each["ApplicationName"])
-                             and (params.get("IncludeDeleted") or each["Status"] != "Terminated")]}
+                             and (params.get("IncludeDeleted", True) or each["Status"] != "Terminated")]}
 
 
 def update_environment(params, call):

@@ -124,8 +124,27 @@ def execute(params, call):
     return {}
 
 
+def change_type(params, call):
+    if "InstanceType" not in params:
+        return None
+    call.table("instance_types")[params["InstanceId"]] = params["InstanceType"]["Value"]
+    return {}
+
+
+def name_types(params, response, call):
+    for reservation in response.get("Reservations", []):
+        for instance in reservation["Instances"]:
+            instance["InstanceType"] = call.table("instance_types").get(instance["InstanceId"], instance["InstanceType"])
+
+
+def monitoring(state):
+    return lambda params, call: {"InstanceMonitorings": [{"InstanceId": instance, "Monitoring": {"State": state}} for instance in params["InstanceIds"]]}
+
+
 ANSWERS = {f"auto-scaling.{name}": function for name, function in {
     "CreateAutoScalingGroup": create, "DescribeAutoScalingGroups": describe, "UpdateAutoScalingGroup": update, "SetDesiredCapacity": set_desired,
     "AttachInstances": attach, "DetachInstances": detach, "SetInstanceProtection": protect, "DeleteAutoScalingGroup": delete,
     "PutScalingPolicy": put_policy, "DescribePolicies": policies, "DeletePolicy": delete_policy, "ExecutePolicy": execute,
     "EnableMetricsCollection": {}, "PutNotificationConfiguration": {}}.items()}
+ANSWERS.update({"ec2.ModifyInstanceAttribute": change_type, "ec2.MonitorInstances": monitoring("pending"), "ec2.UnmonitorInstances": monitoring("disabling")})
+AFTER = {"ec2.DescribeInstances": name_types}

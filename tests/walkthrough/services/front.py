@@ -8,6 +8,7 @@ import http.server
 import itertools
 import json
 import os
+import re
 import socket
 import socketserver
 import ssl
@@ -41,13 +42,29 @@ def by_name(connection, name, _context):
     connection.context = certificate(name or "none.amazonaws.com")
 
 
-def aws(*words, fresh=0.5):
-    """What AWS says, not older than some seconds."""
-    at, said = looked.get(words, (-9, None))
-    if time.monotonic() - at > fresh:
-        said = json.loads(subprocess.run(["aws", "--region", region, "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout or "{}")
-        looked[words] = time.monotonic(), said
-    return said
+def changes():
+    """How many calls have been made that may have changed something, and when the last one was seen."""
+    with open(f"{folder}/calls") as file:
+        count = sum(not re.search(r'"(describe|list|get|wait|filter|head)\b', line) for line in file)
+    if count != seen["count"]:
+        seen.update(count=count, at=time.monotonic())
+    return count
+
+
+seen, asking = {"count": 0, "at": -9}, threading.Lock()
+
+
+def aws(*words):
+    """What AWS says: asked again after changes, and for two seconds after them, since a call is noted before it is made."""
+    with asking:
+        now = changes()
+        at, count, said = looked.get(words, (-9, -1, None))
+        age = time.monotonic() - at
+        if count != now or age > 0.3 and at < seen["at"] + 2 or age > 1 and "describe-target-health" in words:
+            at = time.monotonic()
+            said = json.loads(subprocess.run(["aws", "--region", region, "--output", "json", *words], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, check=True).stdout or "{}")
+            looked[words] = at, now, said
+        return said
 
 
 def is_open(address, port):
@@ -61,7 +78,8 @@ def is_open(address, port):
 def targets(group):
     """Addresses of the targets of a group whose port is open."""
     port = aws("elbv2", "describe-target-groups", "--target-group-arns", group)["TargetGroups"][0]["Port"]
-    ids = {each["Target"]["Id"]: each["Target"].get("Port", port) for each in aws("elbv2", "describe-target-health", "--target-group-arn", group)["TargetHealthDescriptions"]}
+    known = aws("elbv2", "describe-target-health", "--target-group-arn", group)["TargetHealthDescriptions"]
+    ids = {each["Target"]["Id"]: each["Target"].get("Port", port) for each in known if each["TargetHealth"]["State"] != "unhealthy"}
     found = []
     for reservation in aws("ec2", "describe-instances")["Reservations"]:
         for instance in reservation["Instances"]:
@@ -187,8 +205,16 @@ class TlsServer(Server):
         try:
             request.do_handshake()
             super().finish_request(request, client_address)
-        except (ssl.SSLError, ConnectionError):
+        except (ssl.SSLError, OSError):
             pass
+
+    def shutdown_request(self, request):
+        try:
+            request.settimeout(2)
+            request.unwrap()
+        except (ssl.SSLError, OSError, ValueError):
+            pass
+        super().shutdown_request(request)
 
 
 for address in (f"10.255.0.{number}" for number in (5, 6, 7)):
