@@ -32,6 +32,13 @@ pub fn region_or(default: impl Into<String>) -> RegionProviderChain {
         .or_else(Region::new(default.into()))
 }
 
+/// The SDK's configuration and credentials.
+async fn load(region: &str) -> Result<(SdkConfig, Credentials)> {
+    let config = loader()?.region(region_or(region)).load().await;
+    let credentials = credentials(&config).await?;
+    Ok((config, credentials))
+}
+
 /// Credentials from the SDK's default chain: environment, profile, role of the container or of the instance.
 async fn credentials(config: &SdkConfig) -> Result<Credentials> {
     const ADVICE: &str = "give the instance a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";

@@ -48,8 +48,7 @@ pub struct Client {
 
 impl Client {
     pub async fn load(region: &str) -> Result<Client> {
-        let config = aws::loader()?.region(aws::region_or(region)).load().await;
-        let credentials = aws::credentials(&config).await?;
+        let (config, credentials) = aws::load(region).await?;
         Ok(Client { config, credentials, tls: tls::client(None)? })
     }
 

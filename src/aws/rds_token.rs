@@ -17,8 +17,7 @@ const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// A token for the user and the end point of this database, signed with fresh credentials.
 pub async fn create(database: &MySql, region: &str) -> Result<Secret> {
-    let config = aws::loader()?.region(aws::region_or(region)).load().await;
-    let credentials = aws::credentials(&config).await?;
+    let (_, credentials) = aws::load(region).await?;
     token(database, region, credentials, SystemTime::now())
 }
 

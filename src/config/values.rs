@@ -48,29 +48,28 @@ impl FromStr for AppUrl {
 
     /// Parses `http[s]://HOST[:PORT]`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let url = Url::parse(text).ok().filter(|url| {
-            matches!(url.scheme(), "http" | "https")
-                && url.path() == "/"
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && url.username().is_empty()
-                && url.password().is_none()
-        });
-        url.map(AppUrl)
+        web_url(text)
+            .filter(|url| url.path() == "/")
+            .map(AppUrl)
             .ok_or("is not of the form https://HOST[:PORT]; write it so, without path, parameters and user")
     }
 }
 
-/// Parses the address of a site, `https://HOST[:PORT][/PATH]`; without the slash at its end.
-pub(super) fn site_url(text: &str) -> Result<String, &'static str> {
-    let url = Url::parse(text).ok().filter(|url| {
+/// Parses `http[s]://HOST[:PORT][/PATH]`.
+fn web_url(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
             && url.password().is_none()
-    });
-    url.map(|url| url.as_str().trim_end_matches('/').to_owned())
+    })
+}
+
+/// Parses the address of a site, `https://HOST[:PORT][/PATH]`; without the slash at its end.
+pub(super) fn site_url(text: &str) -> Result<String, &'static str> {
+    web_url(text)
+        .map(|url| url.as_str().trim_end_matches('/').to_owned())
         .ok_or("is not of the form https://HOST[/PATH]; write it so, without parameters and user")
 }
 

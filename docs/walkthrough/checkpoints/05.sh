@@ -47,10 +47,4 @@ left=$(text rds describe-db-instances --query "DBInstances[?DBInstanceIdentifier
 left+=$(text rds describe-db-snapshots --query "DBSnapshots[?DBSnapshotIdentifier=='$NAME-before-restore'].DBSnapshotIdentifier")
 check "nothing is left of the restore" "" "$left" "delete the instance and the snapshot: they cost" "Restore once"
 
-url=http://${ADDRESS:-none}:3000/readyz
-answer=$(curl --silent --max-time 10 --noproxy '*' "$url")
-if [[ $answer == *'"database":"up"'* ]]; then
-    ok "$url with the database up"
-else
-    missing "$url with the database up" "it says '${answer:-nothing}'; sudo /opt/sample-app/run doctor on the instance says why" "Move"
-fi
+is_up database "the database" "Move"

@@ -43,10 +43,4 @@ else
     missing "only this distribution may read the bucket" "the bucket's policy does not name distribution ${DISTRIBUTION:-}; put it again" "The bucket's policy"
 fi
 
-url=http://${ADDRESS:-none}:3000/readyz
-answer=$(curl --silent --max-time 10 --noproxy '*' "$url")
-if [[ $answer == *'"pictures":"up"'* ]]; then
-    ok "$url with pictures up"
-else
-    missing "$url with pictures up" "it says '${answer:-nothing}'; sudo /opt/sample-app/run doctor on the instance says why" "Move"
-fi
+is_up pictures "pictures" "Move"

@@ -21,10 +21,7 @@ impl MiniStack {
         let root = folder.path().to_owned();
         let server = Server::start(move |port| {
             let mut command = Command::new("sh");
-            command
-                .args(["-c", "exec \"$0\" > log 2>&1"])
-                .arg(tool("python/bin/ministack"))
-                .current_dir(&root);
+            command.args(["-c", "exec \"$0\" > log 2>&1"]).arg(tool("aws/bin/ministack")).current_dir(&root);
             // It would listen for MQTT on all addresses.
             command.env("IOT_MTLS_ENABLED", "0").env("SERVICES", "secretsmanager,ssm");
             command.env("BIND_HOST", "127.0.0.1").env("GATEWAY_PORT", port.to_string());
