@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqliteConnection};
+use tokio::sync::Mutex;
 
 #[derive(Clone)]
 pub struct TestDatabase {
@@ -78,8 +79,6 @@ impl TestDatabase {
         );
         let mut conn = self.db_connect_mysql().await;
         loop {
-            // The server refreshes this table only if nobody has queried it for 0.1 s.
-            tokio::time::sleep(Duration::from_millis(150)).await;
             match innodb_trx(&mut conn, &sql).await {
                 value if value != 0 && value != known => return value,
                 _ => assert!(start.elapsed() < Duration::from_secs(30), "nobody waits"),
@@ -259,17 +258,24 @@ pub fn migrations() -> usize {
     folder.read_dir().unwrap().count()
 }
 
-/// The number that a query of information_schema.innodb_trx returns. MySQL refuses all of it with error 3854 while any
-/// transaction on the server, of other tests as well, runs a statement with a binary value, whose text is no UTF-8.
+/// The number that a query of information_schema.innodb_trx returns.
+///
+/// The server refreshes this table only if nobody has queried it for 0.1 s, so the tests take turns. MySQL refuses all
+/// of it with error 3854 while any transaction on the server, of other tests as well, runs a statement with a binary
+/// value, whose text is no UTF-8.
 pub async fn innodb_trx(conn: &mut MySqlConnection, sql: &str) -> i64 {
-    loop {
-        match sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut *conn).await {
-            Err(sqlx::Error::Database(error)) if error.message().starts_with("Cannot convert string") => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+    static TURN: Mutex<()> = Mutex::const_new(());
+    for _ in 0..200 {
+        let turn = TURN.lock().await;
+        tokio::time::sleep(Duration::from_millis(110)).await;
+        let number = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut *conn).await;
+        drop(turn);
+        match number {
+            Err(sqlx::Error::Database(error)) if error.message().starts_with("Cannot convert string") => (),
             number => return number.unwrap(),
         }
     }
+    panic!("information_schema.innodb_trx cannot be read");
 }
 
 /// The server in TEST_DATABASE_URL, without a schema.
