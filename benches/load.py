@@ -77,6 +77,7 @@ class Figures:
     """The cost of a load, summed over its rounds."""
 
     requests: int = 0
+    refused: int = 0  # of the requests
     seconds: float = 0
     p50s: list = field(default_factory=list)
     p99s: list = field(default_factory=list)
@@ -139,23 +140,27 @@ class Target:
         script = ["-s", ROOT / "benches/wrk.lua", url, "--", load.method, load.body[0], file, *cookies]
         return ["wrk", *size, *script]
 
-    def run(self, seconds, keep=True):
-        """One round. Checks the response before and after it; those in between must have the same size and status."""
+    def run(self, seconds, keep=True, may_be_refused=False):
+        """One round. Checks the response before and after it; those in between must have the same size and status, but
+        for refusals where they are allowed."""
         self.check()
         rows, before = self.rows(), self.cpu()
         ran = subprocess.run(self.command(max(seconds, self.load.least_seconds)), capture_output=True, text=True)
         after, rows = self.cpu(), self.rows() - rows
         result = outcome(ran)
-        self.check()
+        refused = result["refused"]
+        if not (refused and may_be_refused):
+            self.check()
         where = f"{self.load.method} {self.path} on {self.load.on}"
-        if result["refused"] or result["lost"] or not result["requests"]:
+        if result["lost"] or result["requests"] == refused or refused and not may_be_refused:
             raise Failed(f"{where}: {result}")
-        if result["bytes"] / result["requests"] < 0.97 * self.size:
+        if not refused and result["bytes"] / result["requests"] < 0.97 * self.size:
             raise Failed(f"{where} sent other pages than the one of {self.size} bytes: {result}")
         if self.load.counted and rows < result["requests"]:
             raise Failed(f"{where} wrote {rows} rows: {result}")
         if keep:
             self.figures.requests += result["requests"]
+            self.figures.refused += refused
             self.figures.seconds += result["seconds"]
             self.figures.p50s.append(result["p50_ms"])
             self.figures.p99s.append(result["p99_ms"])

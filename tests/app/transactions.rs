@@ -50,7 +50,7 @@ async fn a_deadlock_is_invisible() {
     run(&mut other, "BEGIN").await;
     run(&mut other, &format!("UPDATE users SET sign_in_epoch = 7 WHERE id >= {}", berta.id)).await;
     let theirs = async {
-        app.database.db_waiting_transaction("trx_id", 0).await;
+        app.database.db_lock_waits(1).await;
         // By now ours holds Anna's row (the lower id first) and waits for Berta's.
         run(&mut other, &format!("UPDATE users SET sign_in_epoch = sign_in_epoch WHERE id = {}", anna.id))
             .await;
@@ -83,9 +83,8 @@ async fn with_a_row_held() -> Option<(TestApp, Person, Person, MySqlConnection)>
 async fn a_lock_that_is_let_go_in_time_is_invisible() {
     let Some((app, anna, berta, mut other)) = with_a_row_held().await else { return };
     let theirs = async {
-        // The first lock wait times out after 2 s (db/pool.rs). The row is released during the second.
-        let first = app.database.db_waiting_transaction("trx_id", 0).await;
-        app.database.db_waiting_transaction("trx_id", first).await;
+        // The row is released during the second wait.
+        app.database.db_lock_waits(2).await;
         run(&mut other, "COMMIT").await;
     };
     let (status, ()) = tokio::join!(follow(&app, &anna, &berta), theirs);

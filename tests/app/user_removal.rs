@@ -151,7 +151,7 @@ async fn deleting_somebody_locks_only_what_it_changes() {
     let mut locked = marking.await.unwrap();
     app.app.jobs_wakeup.wake();
     for holder in &mut holders {
-        locked += app.database.db_waiting_transaction("trx_rows_locked", 0).await;
+        locked += app.database.db_waiting_rows_locked().await;
         holder.execute("ROLLBACK").await.unwrap();
     }
     app.is_removed(&lana).await;

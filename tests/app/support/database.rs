@@ -68,20 +68,38 @@ impl TestDatabase {
         }
     }
 
-    /// Waits until another MySQL transaction waits for a lock, and returns this column of information_schema.innodb_trx
-    /// about it. Goes on while the value is `known`.
-    pub async fn db_waiting_transaction(&self, column: &str, known: i64) -> i64 {
+    /// Waits until another connection's MySQL statement has run for up to a second, as only one does that waits for a
+    /// lock, and that this often: each lock wait ends after 2 s (db/pool.rs), and the statement begins again.
+    pub async fn db_lock_waits(&self, times: usize) {
         let start = Instant::now();
-        let sql = format!(
-            "SELECT CAST(COALESCE(MAX({column}), 0) AS SIGNED) FROM information_schema.innodb_trx \
-             JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id \
-             WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'"
-        );
+        let sql = "SELECT CAST(COALESCE(MAX(time), 0) AS SIGNED) FROM information_schema.processlist \
+                   WHERE db = DATABASE() AND id <> CONNECTION_ID() AND command IN ('Query', 'Execute')";
+        let mut conn = self.db_connect_mysql().await;
+        let (mut waits, mut last, mut is_new) = (0, 0, true);
+        while waits < times {
+            let seconds: i64 = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
+            is_new |= seconds < last;
+            if is_new && seconds > 0 {
+                waits += 1;
+                is_new = false;
+            }
+            last = seconds;
+            assert!(start.elapsed() < Duration::from_secs(30), "nobody waits");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until another MySQL transaction waits for a lock, and returns the number of its row locks.
+    pub async fn db_waiting_rows_locked(&self) -> i64 {
+        let start = Instant::now();
+        let sql = "SELECT CAST(COALESCE(MAX(trx_rows_locked), 0) AS SIGNED) FROM information_schema.innodb_trx \
+                   JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id \
+                   WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'";
         let mut conn = self.db_connect_mysql().await;
         loop {
-            match innodb_trx(&mut conn, &sql).await {
-                value if value != 0 && value != known => return value,
-                _ => assert!(start.elapsed() < Duration::from_secs(30), "nobody waits"),
+            match innodb_trx(&mut conn, sql).await {
+                0 => assert!(start.elapsed() < Duration::from_secs(30), "nobody waits"),
+                locked => return locked,
             }
         }
     }
@@ -211,9 +229,7 @@ impl TestDatabase {
         let Some((server, name)) = self.server.take() else { return };
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            // A failed test may have left a connection open that holds a lock.
-            let drop = format!("SET SESSION lock_wait_timeout = 10; DROP DATABASE {name}");
-            runtime.block_on(on_server(&server, &drop));
+            runtime.block_on(drop_schema(&server, &name));
         });
         let _ = dropping.join();
     }
@@ -263,12 +279,12 @@ pub fn migrations() -> usize {
 /// The server refreshes this table only if nobody has queried it for 0.1 s, so the tests take turns. MySQL refuses all
 /// of it with error 3854 while any transaction on the server, of other tests as well, runs a statement with a binary
 /// value, whose text is no UTF-8.
-pub async fn innodb_trx(conn: &mut MySqlConnection, sql: &str) -> i64 {
+pub async fn innodb_trx(conn: &mut MySqlConnection, sql: &'static str) -> i64 {
     static TURN: Mutex<()> = Mutex::const_new(());
     for _ in 0..200 {
         let turn = TURN.lock().await;
         tokio::time::sleep(Duration::from_millis(110)).await;
-        let number = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut *conn).await;
+        let number = sqlx::query_scalar(sql).fetch_one(&mut *conn).await;
         drop(turn);
         match number {
             Err(sqlx::Error::Database(error)) if error.message().starts_with("Cannot convert string") => (),
@@ -286,9 +302,25 @@ fn server() -> Option<String> {
         .map(|url| url.trim_end_matches('/').to_owned())
 }
 
-async fn on_server(server: &str, sql: &str) {
-    let mut conn = MySqlConnection::connect(server)
+async fn connect(server: &str) -> MySqlConnection {
+    MySqlConnection::connect(server)
         .await
-        .unwrap_or_else(|error| panic!("TEST_DATABASE_URL does not lead to a server: {error}"));
-    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.unwrap();
+        .unwrap_or_else(|error| panic!("TEST_DATABASE_URL does not lead to a server: {error}"))
+}
+
+async fn on_server(server: &str, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connect(server).await).await.unwrap();
+}
+
+/// Ends the connections first: the workers of the application have stopped with the test, maybe within a transaction,
+/// whose locks the server would wait for.
+async fn drop_schema(server: &str, name: &str) {
+    let mut conn = connect(server).await;
+    let open = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = ?";
+    let open: Vec<i64> = sqlx::query_scalar(open).bind(name).fetch_all(&mut conn).await.unwrap();
+    for id in open {
+        // One that has ended by itself is an error.
+        let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut conn).await;
+    }
+    sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name}"))).execute(&mut conn).await.unwrap();
 }
