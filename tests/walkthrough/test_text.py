@@ -45,6 +45,20 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", plain.strip().lower()).replace(" ", "-")
 
 
+def quoted(language):
+    """What stands in «», by the file in which it does."""
+    return [(path.name, text) for path in files(language).values() for text in re.findall("«([^«»]+)»", path.read_text())]
+
+
+# What both languages quote of others than the application: AWS, Gmail, programs and their messages.
+OTHERS = {
+    "535 Authentication Credentials Invalid", "554 Message rejected: Email address is not verified", "CachingOptimized", "EC2-Other",
+    "Handshake inactivity timeout", "IP address could not be resolved", "Last 1 hour", "Missing required arguments: aws_access_key_id",
+    "Non-2xx responses", "SecurityHeadersPolicy", 'The "libcurl" package isn\'t available', "Unable to fetch credentials",
+    "Unable to fetch credentials: 401", "aws s3 rm", "conflicting types for canonicalize", "mysql client is missing",
+}
+
+
 def other(target):
     """The same link in the other language."""
     return target.replace("../ko/", "../LANGUAGE/").replace("../en/", "../LANGUAGE/")
@@ -128,6 +142,19 @@ class Text(unittest.TestCase):
                 self.assertIsNone(re.search(r"<script|https?://(?!www\.w3\.org/2000/svg)|@import|<image", text), "nothing from elsewhere")
                 self.assertLess(len(text), 30_000)
                 self.assertIn(path.resolve(), shown, "no chapter shows it")
+
+    def test_names_of_the_application_stand_in_it(self):
+        row = re.compile(r"^\| «(.+?)» \| [^|]+ \| \[(.+?)\]\(", re.M)
+        named = dict(row.findall((BOOK / "en/glossary.md").read_text()))
+        self.assertEqual(named, dict(row.findall((BOOK / "ko/glossary.md").read_text())))
+        for name, file in named.items():
+            with self.subTest(name=name):
+                self.assertIn(name, (ROOT / file).read_text())
+                for language in LANGUAGES:
+                    self.assertIn(name, [text for chapter, text in quoted(language) if chapter != "glossary.md"], language)
+        both = {text for _, text in quoted("en")} & {text for _, text in quoted("ko")}
+        self.assertEqual(both - OTHERS, set(named), "quoted in both languages: is it in the glossary's names?")
+        self.assertEqual(OTHERS - both, set(), "no longer quoted")
 
     def test_prices_have_a_date(self):
         for language in LANGUAGES:
