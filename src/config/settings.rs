@@ -290,6 +290,9 @@ pub const SETTINGS: &[Setting] = &[
 const PREFIXES: [&str; 7] =
     ["AWS_INTRO_SAMPLE_", "MYSQL_DATABASE_", "RDS_", "LOGSTASH_", "REDIS_", "SMTP_", "IMAGES_"];
 
+/// Bytes of a name that few other programs' variables resemble by chance.
+const LONG: usize = 12;
+
 /// The settings part of `--help`, 100 columns wide.
 pub fn help() -> String {
     let mut help = String::from("Settings are environment variables; an empty one counts as absent:\n");
@@ -324,9 +327,9 @@ pub(super) fn names_of(name: &'static str) -> Vec<&'static str> {
     std::iter::once(name).chain(also.split(", ").filter(|name| !name.is_empty())).collect()
 }
 
-/// Whether a name has a prefix of a setting but is not one.
+/// Whether a name is no setting, but has a prefix of one or resembles one.
 pub(super) fn is_stranger(name: &str) -> bool {
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_known(name)
+    !is_known(name) && (PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || nearest(name).is_some())
 }
 
 /// Whether a variable sets a setting.
@@ -335,19 +338,17 @@ pub(super) fn is_known(name: &str) -> bool {
 }
 
 /// The setting that an unknown name was probably meant to be: one with the same prefix and an edit distance of at most
-/// 3, or one of which it is a shorter or longer form.
+/// 3, or one of which it is a shorter or longer form; with another prefix, a long name and a distance of at most 2.
 pub(super) fn nearest(stranger: &str) -> Option<&'static str> {
-    let prefix = PREFIXES.iter().find(|prefix| stranger.starts_with(**prefix))?;
-    let distance = |known: &str| match known.starts_with(stranger) || stranger.starts_with(known) {
-        true => 1,
-        false => strsim::levenshtein(stranger, known),
+    let prefix = PREFIXES.iter().find(|prefix| stranger.starts_with(**prefix));
+    let distance = |known: &str| match prefix.is_some_and(|prefix| known.starts_with(prefix)) {
+        true if known.starts_with(stranger) || stranger.starts_with(known) => Some(1),
+        true => Some(strsim::levenshtein(stranger, known)).filter(|distance| *distance <= 3),
+        false if known.len() < LONG => None,
+        false => Some(strsim::levenshtein(stranger, known)).filter(|distance| *distance <= 2),
     };
-    known_names()
-        .filter(|known| known.starts_with(prefix))
-        .map(|known| (distance(known), known))
-        .filter(|(distance, _)| *distance <= 3)
-        .min()
-        .map(|(_, known)| known)
+    let resembling = known_names().filter_map(|known| Some((distance(known)?, known)));
+    resembling.min().map(|(_, known)| known)
 }
 
 /// All variables of all settings. One that belongs to two settings comes twice.

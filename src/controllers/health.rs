@@ -6,7 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::Data;
 use futures_util::future::join_all;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::stack::probe;
 use crate::app::{self, App};
@@ -27,10 +28,19 @@ pub async fn readyz(app: Data<App>) -> HttpResponse {
     let states = join_all(app::services(&app).map(async |service| {
         let fresh = if service.ping_is_costly { COSTLY_PING_REUSE } else { Duration::ZERO };
         let state = if probe(&app, service, fresh).await { "up" } else { "down" };
-        (service.name.to_owned(), Value::from(state))
+        (service.name, Value::from(state))
     }));
-    let mut body = Map::from_iter([("ready".to_owned(), Value::from(ready))]);
-    body.extend(states.await);
+    let mut body = Readiness(vec![("ready", Value::from(ready))]);
+    body.0.extend(states.await);
     let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.json(body)
+}
+
+/// A JSON object whose members keep their order, which those of `serde_json::Map` do not.
+struct Readiness(Vec<(&'static str, Value)>);
+
+impl Serialize for Readiness {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }

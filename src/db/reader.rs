@@ -124,6 +124,14 @@ impl Reader {
         self.0.source.get() == Some(&Source::Aurora)
     }
 
+    /// Whether the reader's address leads to the writer.
+    pub async fn is_the_writer(&self) -> Result<bool> {
+        let server = async |db: &Db| -> Result<(String,)> {
+            fetch_one!(&mut db.conn().await?, "SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id)")
+        };
+        Ok(server(&self.0.db).await? == server(&self.0.writer).await?)
+    }
+
     /// Probes the reader until `stopped` becomes true.
     pub async fn watch(self, mut stopped: watch::Receiver<bool>) {
         let mut probes = Probes::default();

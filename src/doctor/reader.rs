@@ -32,7 +32,17 @@ async fn replication(config: &Config, mysql: &MySql) -> StepResult<()> {
     };
     let writer = Db::open(&config.database).map_err(problem)?;
     let reader = Reader::open(mysql, writer).map_err(problem)?;
-    let Some(position) = reader.position().await.map_err(problem)? else {
+    let position = reader.position().await.map_err(problem)?;
+    if reader.is_the_writer().await.map_err(problem)? {
+        return match reader.is_aurora() {
+            true => Ok(((), "the cluster has no reader now: this is the writer".to_owned())),
+            false => Err(Problem::new(
+                "this is the writer itself, which gains nothing",
+                "set the end point of a replica, or remove the setting",
+            )),
+        };
+    }
+    let Some(position) = position else {
         return match reader.is_aurora() {
             true => Ok((
                 (),

@@ -319,6 +319,11 @@ async fn doctor_looks_whether_the_reader_follows_the_writer() {
     let said = doctor(&program);
     assert_eq!(said.code, Some(0), "{}", said.text);
     said.assert_said(&["ok replication it has what the writer has committed", "All 6 services are well: "]);
+    let like = Program::development().await;
+    let schema = like.database.schema().to_owned();
+    let create = format!("CREATE DATABASE {schema}; GRANT ALL ON {schema}.* TO app");
+    servers.writer.db_execute(&create).await;
+    program.succeed(&["doctor"]);
     servers.stop_applying().await;
     servers.writer.db_execute("CREATE TABLE test.late (id INT); DROP TABLE test.late").await;
     let said = doctor(&program);
@@ -328,11 +333,10 @@ async fn doctor_looks_whether_the_reader_follows_the_writer() {
         "1 of 6 services need attention: reader.",
     ]);
 
-    let like = Program::development().await;
-    let server = like.database.url.split('@').nth(1).unwrap().split('/').next().unwrap();
-    let end_point = Proxy::to(server.to_owned());
-    let itself = like.database.url.replace(server, &end_point.address.to_string());
-    let like = like.set("DATABASE_READER_URL", &itself);
+    let itself = program.set("DATABASE_READER_URL", &url.replace("127.0.0.1", "localhost"));
+    doctor(&itself)
+        .assert_said(&["FAILED replication this is the writer itself", "set the end point of a replica"]);
+    let like = like.set("DATABASE_READER_URL", &reader_url.replace("/test", &format!("/{schema}")));
     like.succeed(&["migrate"]);
     doctor(&like).assert_said(&["FAILED replication the writer has no GTIDs", "gtid-mode=ON"]);
 }

@@ -83,11 +83,8 @@ impl Rotating {
 
     /// The id of the last connection that signed in, of those that are open.
     async fn newest_connection(&self) -> i64 {
-        let ours = format!(
-            "SELECT CAST(COALESCE(MAX(id), 0) AS SIGNED) FROM information_schema.processlist WHERE user = '{}'",
-            self.user
-        );
-        self.program.database.db_number(&ours).await
+        let open = self.program.database.db_sessions().await;
+        open.iter().map(|session| session.id).max().unwrap_or(0)
     }
 
     /// Waits until a connection has signed in after this one.
@@ -102,14 +99,8 @@ impl Rotating {
     /// Ends all connections of the program, which notices that only of those that have been idle for a second.
     async fn cut_idle_connections(&self) {
         tokio::time::sleep(Duration::from_millis(1200)).await;
-        let kill = format!(
-            "SELECT COALESCE(GROUP_CONCAT(CONCAT('KILL ', id) SEPARATOR ';'), '') FROM \
-             information_schema.processlist WHERE user = '{}'",
-            self.user
-        );
-        for kill in self.program.database.db_text(&kill).await.split(';').filter(|kill| !kill.is_empty()) {
-            let _ = self.program.database.db_try(kill).await;
-        }
+        let open = self.program.database.db_sessions().await;
+        self.program.database.db_kill(&open).await;
     }
 
     fn visitors(&mut self, number: usize) -> Vec<Browser> {

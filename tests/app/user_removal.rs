@@ -8,7 +8,7 @@ use sample_app::models::user::User;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::TestApp;
-use crate::support::database::innodb_trx;
+use crate::support::database_sessions::innodb_trx;
 use crate::support::outbox::until;
 use crate::support::people::{PASSWORD, Person};
 

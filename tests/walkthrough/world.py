@@ -115,7 +115,7 @@ class Shell:
 
 
 class World:
-    def __init__(self, folder, program, database=True):
+    def __init__(self, folder, program, databases=("database",)):
         self.folder, self.program = pathlib.Path(folder), pathlib.Path(folder) / "program/sample-app"
         self.folder.chmod(0o711)
         self.program.parent.mkdir()
@@ -129,7 +129,7 @@ class World:
         self.home.mkdir()
         self.clone = self.home / "sample-app"
         self.copy_repository()
-        base = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WALK_", "CARGO", "RUST")) and name not in ("BASH_ENV", "ENV")}
+        base = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WALK_", "CARGO", "RUST", "BUILD_")) and name not in ("BASH_ENV", "ENV")}
         self.account = {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "secret"}
         self.environment = {
             **base, **self.account, "HOME": str(self.home), "AWS_ENDPOINT_URL": self.endpoint, "AWS_SERVER": f"{self.folder}/aws.sock",
@@ -141,10 +141,11 @@ class World:
             "GATEWAY_PORT": str(AWS_PORT), "STATE_DIR": f"{self.folder}/state", "S3_DATA_DIR": f"{self.folder}/s3", "IOT_MTLS_ENABLED": "0"})
         self.start([PYTHON, "-W", "ignore", HERE / "aws_server.py", self.folder], {**base, **self.account})
         self.names()
-        self.services(database)
+        self.services(databases)
 
     # Addresses of stand-ins, by the names that AWS gives them.
-    SERVICES = {"rds.amazonaws.com": 3, "truststore.pki.rds.amazonaws.com": 5, "cache.amazonaws.com": 4, "amazonaws.com": 5, f"email-smtp.{REGION}.amazonaws.com": 8, "cloudfront.net": 6, "elb.amazonaws.com": 7}
+    HOSTS = {"database": "rds.amazonaws.com", "reader": f"sample-reader.c0ffee123456.{REGION}.rds.amazonaws.com"}
+    SERVICES = {HOSTS["reader"]: 9, HOSTS["database"]: 3, "truststore.pki.rds.amazonaws.com": 5, "cache.amazonaws.com": 4, "amazonaws.com": 5, f"email-smtp.{REGION}.amazonaws.com": 8, "cloudfront.net": 6, "elb.amazonaws.com": 7}
 
     def names(self):
         (self.folder / "names").write_text("".join(f"{suffix} {SERVICES_NET}{number}\n" for suffix, number in self.SERVICES.items()))
@@ -153,7 +154,7 @@ class World:
         self.start(["/usr/bin/python3", "-IS", HERE / "services/dns_server.py", BRIDGE, self.folder], self.environment)
         self.start(["/usr/bin/python3", "-IS", HERE / "services/metadata_server.py", REGION], self.environment)
 
-    def services(self, database):
+    def services(self, databases):
         tls = self.folder / "tls"
         tls.mkdir()
         names = {"mail": [f"email-smtp.{REGION}.amazonaws.com"],
@@ -172,25 +173,35 @@ class World:
         self.start(["redis-server", "--port", "0", "--tls-port", "6379", "--bind", f"{SERVICES_NET}4", "--protected-mode", "no", "--save", "", "--appendonly", "no",
                     "--dir", self.folder, "--tls-cert-file", tls / "cache.pem", "--tls-key-file", tls / "cache.pem", "--tls-ca-cert-file", tls / "ca.pem",
                     "--tls-auth-clients", "no"], base)
-        self.database = None
-        if database:
-            self.database = subprocess.Popen(
-                [ROOT / "scripts/services", "start", self.folder / "database", "mysql", "--", f"--bind-address={SERVICES_NET}3", f"--ssl-ca={tls}/ca.pem",
-                 f"--ssl-cert={tls}/database.pem", f"--ssl-key={tls}/database.pem", "--log-bin=binlog", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"],
-                env={**os.environ, "SERVICES_PORT": "3306"}, stdin=subprocess.DEVNULL, stdout=open(self.folder / "servers.log", "ab"), stderr=subprocess.STDOUT)
+        self.databases = {name: self.start_database(name) for name in databases}
 
-    def database_ready(self):
-        if self.database and self.database.wait():
-            raise RuntimeError(f"MySQL did not start:\n{(self.folder / 'servers.log').read_text()[-2000:]}")
-        if self.database:
-            url = (self.folder / "database/env").read_text().partition("TEST_MYSQL_URL=mysql://root:")[2].partition("@")[0]
-            (self.folder / "mysql.password").write_text(url)
-            subprocess.run(["mariadb", f"--socket={self.folder}/database/mysql/server.sock", "--user=root"], check=True, env={**os.environ, "MYSQL_PWD": url},
-                           input=f"CREATE USER root@'%' IDENTIFIED BY '{url}'; GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;".encode())
-        self.database = None
+    def start_database(self, name):
+        """"database", or "reader", its replica."""
+        tls = self.folder / "tls"
+        return subprocess.Popen(
+            [ROOT / "scripts/services", "start", self.folder / name, "mysql", "--", f"--bind-address={SERVICES_NET}{self.SERVICES[self.HOSTS[name]]}",
+             f"--ssl-ca={tls}/ca.pem", f"--ssl-cert={tls}/database.pem", f"--ssl-key={tls}/database.pem", f"--server-id={1 + list(self.HOSTS).index(name)}",
+             "--log-bin=binlog", "--gtid-mode=ON", "--enforce-gtid-consistency=ON"],
+            env={**os.environ, "SERVICES_PORT": "3306"}, stdin=subprocess.DEVNULL, stdout=open(self.folder / "servers.log", "ab"), stderr=subprocess.STDOUT)
+
+    def databases_ready(self):
+        for name, started in self.databases.items():
+            if started.wait():
+                raise RuntimeError(f"MySQL did not start:\n{(self.folder / 'servers.log').read_text()[-2000:]}")
+            root = (self.folder / name / "env").read_text().partition("TEST_MYSQL_URL=mysql://root:")[2].partition("@")[0]
+            if name == "database":
+                password = root
+                (self.folder / "mysql.password").write_text(password)
+                statements = f"CREATE USER root@'%' IDENTIFIED BY '{password}'; GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;"
+            else:
+                statements = (f"CHANGE REPLICATION SOURCE TO SOURCE_HOST = '{SERVICES_NET}{self.SERVICES[self.HOSTS['database']]}', SOURCE_USER = 'root', "
+                              f"SOURCE_PASSWORD = '{password}', SOURCE_AUTO_POSITION = 1, SOURCE_SSL = 1; START REPLICA; SET GLOBAL super_read_only = 1")
+            subprocess.run(["mariadb", f"--socket={self.folder}/{name}/mysql/server.sock", "--user=root"], check=True, env={**os.environ, "MYSQL_PWD": root},
+                           input=statements.encode())
+        self.databases = {}
 
     def ready(self):
-        self.database_ready()
+        self.databases_ready()
         wait_for("the web servers", (self.folder / "front.ready").exists)
         wait_for("the aws command", (self.folder / "aws.sock").exists)
         wait_for("MiniStack", self.answers)

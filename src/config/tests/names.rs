@@ -87,6 +87,8 @@ fn names_that_agree_are_fine_and_names_that_do_not_are_an_error() -> Tested {
 fn an_unknown_name_is_pointed_out_with_the_nearest_known() -> Tested {
     let nearest = [
         ("AWS_INTRO_SAMPLE_53_BUCKET", "did you mean AWS_INTRO_SAMPLE_S3_BUCKET?"),
+        ("ANS_INTRO_SAMPLE_DATABASE_HOST", "did you mean AWS_INTRO_SAMPLE_DATABASE_HOST?"),
+        ("DATABASE_URI", "did you mean DATABASE_URL?"),
         ("AWS_INTRO_SAMPLE_DATABASE_USER", "did you mean AWS_INTRO_SAMPLE_DATABASE_USERNAME?"),
         ("MYSQL_DATABASE_PASSWROD", "did you mean MYSQL_DATABASE_PASSWORD?"),
         ("RDS_HOST", "did you mean RDS_HOSTNAME?"),
@@ -102,7 +104,7 @@ fn an_unknown_name_is_pointed_out_with_the_nearest_known() -> Tested {
         assert!(warnings.iter().all(|warning| warning.contains(advice)), "{warnings:?}");
     }
     assert_eq!(
-        load(&[("PATH", "/bin"), ("AWS_REGION", "eu-west-1"), ("RDS_HOST", "")])?.warnings,
+        load(&[("PATH", "/bin"), ("AWS_REGION", "eu-west-1"), ("RDS_HOST", ""), ("APP_NAME", "x")])?.warnings,
         Vec::<String>::new()
     );
 

@@ -2,10 +2,10 @@
 //! random name.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqliteConnection};
-use tokio::sync::Mutex;
+
+use super::database_sessions;
 
 #[derive(Clone)]
 pub struct TestDatabase {
@@ -34,6 +34,11 @@ impl TestDatabase {
 
     pub fn is_mysql(&self) -> bool {
         self.server.is_some()
+    }
+
+    /// On MySQL or MariaDB.
+    pub fn schema(&self) -> &str {
+        self.url.rsplit('/').next().unwrap()
     }
 
     /// Whether this is MySQL or MariaDB. If not, prints why the calling test ends here.
@@ -65,42 +70,6 @@ impl TestDatabase {
             let mut conn = self.db_connect_sqlite().await;
             sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut conn).await.unwrap();
             HeldRow::Sqlite(conn)
-        }
-    }
-
-    /// Waits until another connection's MySQL statement has run for up to a second, as only one does that waits for a
-    /// lock, and that this often: each lock wait ends after 2 s (db/pool.rs), and the statement begins again.
-    pub async fn db_lock_waits(&self, times: usize) {
-        let start = Instant::now();
-        let sql = "SELECT CAST(COALESCE(MAX(time), 0) AS SIGNED) FROM information_schema.processlist \
-                   WHERE db = DATABASE() AND id <> CONNECTION_ID() AND command IN ('Query', 'Execute')";
-        let mut conn = self.db_connect_mysql().await;
-        let (mut waits, mut last, mut is_new) = (0, 0, true);
-        while waits < times {
-            let seconds: i64 = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
-            is_new |= seconds < last;
-            if is_new && seconds > 0 {
-                waits += 1;
-                is_new = false;
-            }
-            last = seconds;
-            assert!(start.elapsed() < Duration::from_secs(30), "nobody waits");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Waits until another MySQL transaction waits for a lock, and returns the number of its row locks.
-    pub async fn db_waiting_rows_locked(&self) -> i64 {
-        let start = Instant::now();
-        let sql = "SELECT CAST(COALESCE(MAX(trx_rows_locked), 0) AS SIGNED) FROM information_schema.innodb_trx \
-                   JOIN information_schema.processlist ON processlist.id = trx_mysql_thread_id \
-                   WHERE db = DATABASE() AND trx_state = 'LOCK WAIT'";
-        let mut conn = self.db_connect_mysql().await;
-        loop {
-            match innodb_trx(&mut conn, sql).await {
-                0 => assert!(start.elapsed() < Duration::from_secs(30), "nobody waits"),
-                locked => return locked,
-            }
         }
     }
 
@@ -274,26 +243,6 @@ pub fn migrations() -> usize {
     folder.read_dir().unwrap().count()
 }
 
-/// The number that a query of information_schema.innodb_trx returns.
-///
-/// The server refreshes this table only if nobody has queried it for 0.1 s, so the tests take turns. MySQL refuses all
-/// of it with error 3854 while any transaction on the server, of other tests as well, runs a statement with a binary
-/// value, whose text is no UTF-8.
-pub async fn innodb_trx(conn: &mut MySqlConnection, sql: &'static str) -> i64 {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    for _ in 0..200 {
-        let turn = TURN.lock().await;
-        tokio::time::sleep(Duration::from_millis(110)).await;
-        let number = sqlx::query_scalar(sql).fetch_one(&mut *conn).await;
-        drop(turn);
-        match number {
-            Err(sqlx::Error::Database(error)) if error.message().starts_with("Cannot convert string") => (),
-            number => return number.unwrap(),
-        }
-    }
-    panic!("information_schema.innodb_trx cannot be read");
-}
-
 /// The server in TEST_DATABASE_URL, without a schema.
 fn server() -> Option<String> {
     std::env::var("TEST_DATABASE_URL")
@@ -316,11 +265,7 @@ async fn on_server(server: &str, sql: &str) {
 /// whose locks the server would wait for.
 async fn drop_schema(server: &str, name: &str) {
     let mut conn = connect(server).await;
-    let open = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = ?";
-    let open: Vec<i64> = sqlx::query_scalar(open).bind(name).fetch_all(&mut conn).await.unwrap();
-    for id in open {
-        // One that has ended by itself is an error.
-        let _ = sqlx::raw_sql(AssertSqlSafe(format!("KILL {id}"))).execute(&mut conn).await;
-    }
+    let open = database_sessions::sessions(&mut conn, name).await;
+    database_sessions::kill(&mut conn, &open).await;
     sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name}"))).execute(&mut conn).await.unwrap();
 }

@@ -9,6 +9,7 @@ pub mod chrome;
 pub mod database;
 pub mod database_cluster;
 pub mod database_server;
+pub mod database_sessions;
 pub mod doctor;
 pub mod fake_aws;
 pub mod ledger;
