@@ -115,3 +115,4 @@ mod unicode;
 mod user_deletion;
 mod user_removal;
 mod users;
+mod walkthrough_pictures;

@@ -1,9 +1,9 @@
 //! Refuses requests before any work while this worker is overloaded: lists first, then profiles, changes last. What is
 //! accepted is answered in time, instead of everything late.
 //!
-//! Two kinds of queues are measured: the event loop's (how late a timer is) and those for connections to the database and its reader. A refusal is the
-//! same for everybody and is rendered once. It skips the other middleware, because its cost is what limits how much
-//! more than its capacity a worker survives.
+//! Two kinds of queues are measured: the event loop's (how late a timer is) and those for connections to the database and
+//! its reader. A refusal is the same for everybody and is rendered once. It skips the other middleware, because its cost
+//! is what limits how much more than its capacity a worker survives.
 
 pub mod controller;
 
