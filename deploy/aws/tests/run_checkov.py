@@ -26,7 +26,6 @@ EXCEPTED = {
     "CKV_AWS_149": (KEY, ["data.CacheToken", "data.CacheUrl", "data.SecretKeyBase", "logs.OpenSearchSecret", "mail.SmtpSecret"]),
     "CKV_AWS_158": (KEY, ["alerts.SlackLog"]),
     "CKV_AWS_173": ("its environment has the ARN of a secret, and no secret", ["alerts.Slack"]),
-    "CKV_AWS_45": ("the same: checkov takes the name of a parameter for one", ["alerts.Slack"]),
     "CKV_AWS_115": ("alarms come one at a time", ["alerts.Slack"]),
     "CKV_AWS_116": ("mail is the second way, and Lambda tries three times", ["alerts.Slack"]),
     "CKV_AWS_117": ("outside the VPC it needs no NAT gateway, and leaves no interfaces behind", ["alerts.Slack"]),
