@@ -442,7 +442,9 @@ class Names(unittest.TestCase):
     def test_the_smtp_user_may_send_and_nothing_else(self):
         [statement] = statements(resolved("mail", MAIL)["SmtpUser"])
         self.assertEqual(statement["Action"], "ses:SendRawEmail")
-        self.assertTrue(all("*" not in resource for resource in statement["Resource"]))
+        kinds = [resource.rpartition(":")[2] for resource in statement["Resource"]]
+        self.assertEqual((len(kinds), kinds[0], kinds[1].partition("/")[0], "*" in kinds[1]), (2, "identity/*", "configuration-set", False))
+        self.assertEqual(statement["Condition"], {"StringLike": {"ses:FromAddress": "*@example.com"}})
 
 
 class Rights(unittest.TestCase):
