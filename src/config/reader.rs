@@ -22,10 +22,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(vars: &'a Variables) -> Self {
-        let strangers = vars
-            .names()
-            .filter(|name| settings::is_stranger(name))
-            .map(|name| (name, settings::nearest(name)));
+        let strangers = vars.names().filter_map(|name| Some((name, settings::stranger(name)?)));
         let mut reader = Reader {
             env: AppEnv::Development,
             vars,

@@ -327,9 +327,14 @@ pub(super) fn names_of(name: &'static str) -> Vec<&'static str> {
     std::iter::once(name).chain(also.split(", ").filter(|name| !name.is_empty())).collect()
 }
 
-/// Whether a name is no setting, but has a prefix of one or resembles one.
-pub(super) fn is_stranger(name: &str) -> bool {
-    !is_known(name) && (PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || nearest(name).is_some())
+/// For a name that is no setting, but has a prefix of one or resembles one: the [`nearest`] setting.
+pub(super) fn stranger(name: &str) -> Option<Option<&'static str>> {
+    if is_known(name) {
+        return None;
+    }
+    let nearest = nearest(name);
+    let has_prefix = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    (has_prefix || nearest.is_some()).then_some(nearest)
 }
 
 /// Whether a variable sets a setting.
@@ -339,12 +344,12 @@ pub(super) fn is_known(name: &str) -> bool {
 
 /// The setting that an unknown name was probably meant to be: one with the same prefix and an edit distance of at most
 /// 3, or one of which it is a shorter or longer form; with another prefix, a long name and a distance of at most 2.
-pub(super) fn nearest(stranger: &str) -> Option<&'static str> {
+fn nearest(stranger: &str) -> Option<&'static str> {
     let prefix = PREFIXES.iter().find(|prefix| stranger.starts_with(**prefix));
     let distance = |known: &str| match prefix.is_some_and(|prefix| known.starts_with(prefix)) {
         true if known.starts_with(stranger) || stranger.starts_with(known) => Some(1),
         true => Some(strsim::levenshtein(stranger, known)).filter(|distance| *distance <= 3),
-        false if known.len() < LONG => None,
+        false if known.len() < LONG || known.len().abs_diff(stranger.len()) > 2 => None,
         false => Some(strsim::levenshtein(stranger, known)).filter(|distance| *distance <= 2),
     };
     let resembling = known_names().filter_map(|known| Some((distance(known)?, known)));

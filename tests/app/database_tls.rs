@@ -102,7 +102,7 @@ async fn who_cannot_sign_in_without_tls_after_a_restart_is_told_so_before() {
     if !app.database.is_mysql_or_says("it has no users") || is_mariadb(&app.database).await {
         return;
     }
-    let schema = app.database.url.rsplit('/').next().unwrap();
+    let schema = app.database.schema();
     let address = app.database.url.split('@').nth(1).unwrap();
     let grant = format!(
         "CREATE USER {schema} IDENTIFIED WITH caching_sha2_password BY 'secret'; GRANT ALL ON {schema}.* TO {schema}"

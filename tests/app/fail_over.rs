@@ -30,7 +30,7 @@ impl Cluster {
             return None;
         }
         let old = DatabaseServer::start(&new.database, &[]).await;
-        let schema = new.database.url.rsplit('/').next().unwrap().to_owned();
+        let schema = new.database.schema().to_owned();
         // read_only does not apply to root.
         let user =
             format!("CREATE USER {schema} IDENTIFIED BY 'secret'; GRANT ALL ON {schema}.* TO {schema}");
@@ -104,13 +104,9 @@ async fn the_first_write_after_a_fail_over_finds_the_new_writer() {
 
     // No new writer yet: reads work, and writes get 503 with Retry-After.
     cluster.end_point.lead_to(cluster.old.address());
-    let ours = format!(
-        "SELECT GROUP_CONCAT(CONCAT('KILL ', id) SEPARATOR ';') FROM information_schema.processlist WHERE user = '{}'",
-        cluster.schema
-    );
-    for kill in cluster.new.database.db_text(&ours).await.split(';') {
-        let _ = cluster.new.database.db_try(kill).await;
-    }
+    let mut ours = cluster.new.database.db_sessions().await;
+    ours.retain(|session| session.user == cluster.schema);
+    cluster.new.database.db_kill(&ours).await;
     let start = Instant::now();
     while browser.get("/").await.status != 200 {
         assert!(start.elapsed() < PATIENCE);

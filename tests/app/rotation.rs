@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::database_server::is_mariadb;
+use crate::support::database_sessions::Session;
 use crate::support::ministack::MiniStack;
 use crate::support::program::{PATIENCE, Serving};
 use crate::support::{Browser, Program, env_number};
@@ -81,10 +82,16 @@ impl Rotating {
         self.aws.put_secret(&self.secret, &text, stage).await;
     }
 
+    /// The open connections of the program, and none of the test's own.
+    async fn connections(&self) -> Vec<Session> {
+        let mut open = self.program.database.db_sessions().await;
+        open.retain(|session| session.user == self.user);
+        open
+    }
+
     /// The id of the last connection that signed in, of those that are open.
     async fn newest_connection(&self) -> i64 {
-        let open = self.program.database.db_sessions().await;
-        open.iter().map(|session| session.id).max().unwrap_or(0)
+        self.connections().await.iter().map(|session| session.id).max().unwrap_or(0)
     }
 
     /// Waits until a connection has signed in after this one.
@@ -99,8 +106,7 @@ impl Rotating {
     /// Ends all connections of the program, which notices that only of those that have been idle for a second.
     async fn cut_idle_connections(&self) {
         tokio::time::sleep(Duration::from_millis(1200)).await;
-        let open = self.program.database.db_sessions().await;
-        self.program.database.db_kill(&open).await;
+        self.program.database.db_kill(&self.connections().await).await;
     }
 
     fn visitors(&mut self, number: usize) -> Vec<Browser> {

@@ -114,12 +114,6 @@ impl TestDatabase {
         }
     }
 
-    /// Runs a MySQL statement that may fail.
-    pub async fn db_try(&self, sql: &str) -> sqlx::Result<()> {
-        let mut conn = self.db_connect_mysql().await;
-        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut conn).await.map(|_| ())
-    }
-
     /// The contents of all tables, to detect any change.
     pub async fn db_dump(&self) -> String {
         let mut parts = Vec::new();
@@ -267,5 +261,7 @@ async fn drop_schema(server: &str, name: &str) {
     let mut conn = connect(server).await;
     let open = database_sessions::sessions(&mut conn, name).await;
     database_sessions::kill(&mut conn, &open).await;
-    sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE {name}"))).execute(&mut conn).await.unwrap();
+    // A program that a failed test left running may have connected again.
+    let drop = format!("SET SESSION lock_wait_timeout = 10; DROP DATABASE {name}");
+    sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut conn).await.unwrap();
 }

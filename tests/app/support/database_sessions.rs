@@ -13,6 +13,7 @@ use super::database::TestDatabase;
 /// A connection of MySQL or MariaDB.
 pub struct Session {
     pub id: i64,
+    pub user: String,
     /// Seconds since its statement began; `None` while it is idle.
     pub running: Option<i64>,
 }
@@ -28,7 +29,11 @@ pub async fn sessions(conn: &mut MySqlConnection, schema: &str) -> Vec<Session> 
     let session = |row: &sqlx::mysql::MySqlRow| {
         let command: String = row.get_unchecked("Command");
         let is_running = matches!(command.as_str(), "Query" | "Execute");
-        Session { id: row.get_unchecked("Id"), running: is_running.then(|| row.get_unchecked("Time")) }
+        Session {
+            id: row.get_unchecked("Id"),
+            user: row.get_unchecked("User"),
+            running: is_running.then(|| row.get_unchecked("Time")),
+        }
     };
     others.map(session).collect()
 }
