@@ -8,7 +8,6 @@ use sample_app::models::user::User;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::TestApp;
-use crate::support::database_sessions::innodb_trx;
 use crate::support::outbox::until;
 use crate::support::people::{PASSWORD, Person};
 
@@ -111,11 +110,10 @@ async fn a_session_does_not_count_for_somebody_who_gets_the_id_later() {
 }
 
 /// Number of row locks of this connection's transaction.
-async fn rows_locked(db: &mut Conn) -> Result<i64> {
+async fn rows_locked(app: &TestApp, db: &mut Conn) -> Result<i64> {
     let Backend::MySql(object) = db.backend_mut()? else { panic!() };
-    let sql = "SELECT CAST(trx_rows_locked AS SIGNED) FROM information_schema.innodb_trx \
-               WHERE trx_mysql_thread_id = CONNECTION_ID()";
-    let locked = innodb_trx(&mut *object, sql).await;
+    let (session,): (u64,) = sqlx::query_as("SELECT CONNECTION_ID()").fetch_one(&mut **object).await.unwrap();
+    let locked = app.database.db_row_locks(session as i64).await;
     db.finish((true, Ok(locked)))
 }
 
@@ -146,12 +144,12 @@ async fn deleting_somebody_locks_only_what_it_changes() {
     let now = app.app.clock.now();
     let marking = app.app.db.transaction(async |db| {
         assert!(User::delete(db, lana.id, now).await?);
-        rows_locked(db).await
+        rows_locked(&app, db).await
     });
     let mut locked = marking.await.unwrap();
     app.app.jobs_wakeup.wake();
     for holder in &mut holders {
-        locked += app.database.db_waiting_rows_locked().await;
+        locked += app.database.db_lock_waits(1).await;
         holder.execute("ROLLBACK").await.unwrap();
     }
     app.is_removed(&lana).await;
@@ -185,7 +183,7 @@ async fn an_unfollow_locks_only_what_it_removes() {
     app.database.db_execute("ANALYZE TABLE timeline_entries").await;
     let unfollowing = app.app.db.transaction(async |db| {
         timeline::unfollow(db, anna.id, berta.id).await?;
-        rows_locked(db).await
+        rows_locked(&app, db).await
     });
     let locked = unfollowing.await.unwrap();
     println!("{locked} row locks");
