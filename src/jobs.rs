@@ -56,8 +56,8 @@ impl Wakeup {
     }
 }
 
-/// Runs `round` at every wake-up until `stop` turns true, and after `interval` without one, because work may come from
-/// another instance or become due. A long round has to check `stop` itself.
+/// Runs `round` at every wake-up until `stop` turns true or its sender is gone, and after `interval` without one, because
+/// work may come from another instance or become due. A long round has to check `stop` itself.
 pub async fn run(
     worker: &'static str,
     interval: Duration,
@@ -72,7 +72,29 @@ pub async fn run(
         tokio::select! {
             () = wakeup.woken() => {}
             () = tokio::time::sleep(interval) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_worker_ends_with_those_who_could_stop_it() {
+        let (sender, stop) = watch::channel(false);
+        let rounds = Cell::new(0);
+        let round = async || {
+            rounds.set(rounds.get() + 1);
+            Ok(())
+        };
+        drop(sender);
+        let wakeup = Wakeup::default();
+        let worker = run("test", Duration::from_secs(3600), &wakeup, stop, round);
+        tokio::time::timeout(Duration::from_secs(10), worker).await.unwrap();
+        assert_eq!(rounds.get(), 1);
     }
 }

@@ -110,7 +110,8 @@ impl Work {
         let mut pauses = Pauses::default();
         let mut stop = self.shipper.stop.clone();
         loop {
-            let is_last = *stop.borrow();
+            // An error means that the sender is gone.
+            let is_last = *stop.borrow() || stop.has_changed().is_err();
             let start = Instant::now();
             let connected = self.shipper.target.connect().await;
             self.shipper.call_stats.record(start.elapsed(), connected.as_ref().err());

@@ -80,7 +80,10 @@ impl TestDatabase {
     /// Number of row locks of the transaction that a connection has open.
     pub async fn db_row_locks(&self, session: i64) -> i64 {
         let open = open_transactions(&mut self.db_connect_mysql().await).await;
-        open.iter().find(|transaction| transaction.session == session).expect("a transaction is open").row_locks
+        open.iter()
+            .find(|transaction| transaction.session == session)
+            .expect("a transaction is open")
+            .row_locks
     }
 
     /// Waits until this many statements of others have waited for a lock, and returns the number of row locks of the
@@ -90,7 +93,8 @@ impl TestDatabase {
         let mut conn = self.db_connect_mysql().await;
         let mut waits = HashSet::new();
         loop {
-            let here: Vec<i64> = sessions(&mut conn, self.schema()).await.iter().map(|other| other.id).collect();
+            let here: Vec<i64> =
+                sessions(&mut conn, self.schema()).await.iter().map(|other| other.id).collect();
             for transaction in open_transactions(&mut conn).await {
                 if transaction.waits_for_a_lock && here.contains(&transaction.session) {
                     waits.insert(transaction.statement);
