@@ -1,4 +1,4 @@
-//! One connection, and the macros that run one query on either backend.
+//! One connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use deadpool::managed::Object;
 use futures_util::TryFutureExt;
+use sqlx::AssertSqlSafe;
 use sqlx::mysql::MySqlQueryResult;
 use sqlx::sqlite::SqliteQueryResult;
 
 use super::pool::{MySqlConnections, SqliteConnections};
-use super::{Db, Reader};
+use super::{Db, Reader, TextQuery};
 use crate::error::{Error, Failure, Result};
 
 /// Time-out for a statement. Longer than the server's own statement time-out (pool.rs), so it applies only if the
@@ -28,8 +29,13 @@ pub struct Conn {
     backend: Option<Backend>,
     idle: bool,
     in_transaction: bool,
+    /// Statements of this transaction that the next one takes along, each with a semicolon.
+    deferred: String,
     started_at: Instant,
 }
+
+/// The first statement of a transaction on MySQL.
+const BEGIN: &str = "BEGIN; ";
 
 /// The pooled connection inside a [`Conn`]; only [`with_backend!`] and db/migrate.rs match on it.
 pub enum Backend {
@@ -54,6 +60,7 @@ impl Conn {
             backend: Some(backend),
             idle: true,
             in_transaction: false,
+            deferred: String::new(),
             started_at: Instant::now(),
         }
     }
@@ -69,10 +76,33 @@ impl Conn {
         self.db.answer_timeout()
     }
 
-    /// For [`with_backend!`]: whether statements go as text (text_query.rs).
-    #[doc(hidden)]
-    pub fn is_by_proxy(&self) -> bool {
-        self.db.is_by_proxy()
+    /// For [`with_backend!`]: the statement, if it goes as text (text_query.rs): with DATABASE_PROXY, or because it takes
+    /// deferred statements along. Those before any other statement are sent here.
+    pub(crate) async fn as_text(&mut self, query: impl FnOnce() -> TextQuery) -> Result<Option<TextQuery>> {
+        if self.db.is_by_proxy() {
+            return Ok(Some(query()));
+        }
+        if self.deferred.is_empty() {
+            return Ok(None);
+        }
+        let query = query();
+        if query.has_text() {
+            let deferred = std::mem::take(&mut self.deferred);
+            return self.run_text(deferred).await.map(|()| None);
+        }
+        Ok(Some(query.after(std::mem::take(&mut self.deferred))))
+    }
+
+    /// For [`defer!`]: whether statements can wait for the next one. RDS Proxy gets them one by one, and SQLite is near.
+    pub(crate) fn defers(&self) -> bool {
+        self.in_transaction && !self.db.is_by_proxy() && matches!(self.backend, Some(Backend::MySql(_)))
+    }
+
+    /// For [`defer!`].
+    pub(crate) fn defer(&mut self, query: TextQuery) -> Result<()> {
+        self.deferred += &query.text()?;
+        self.deferred += "; ";
+        Ok(())
     }
 
     /// For [`with_backend!`]: the backend, marked as busy until [`finish`](Self::finish).
@@ -154,28 +184,49 @@ impl Conn {
         }
     }
 
+    /// On MySQL, BEGIN waits for the first statement.
     pub(super) async fn begin(&mut self) -> Result<()> {
         self.in_transaction = true;
+        if self.defers() {
+            self.deferred = BEGIN.into();
+            return Ok(());
+        }
         // SQLite: take the write lock at once. Upgrading from a read lock later can fail with SQLITE_BUSY.
         let begin = match self.backend {
             Some(Backend::Sqlite(_)) => "BEGIN IMMEDIATE",
             _ => "BEGIN",
         };
-        with_backend!(self, |c| sqlx::raw_sql(begin).execute(c).map_ok(|_| ()))
+        self.run_text(begin.into()).await
     }
 
     pub(super) async fn commit(mut self) -> Result<()> {
-        self.end_transaction("COMMIT").await
+        let deferred = std::mem::take(&mut self.deferred);
+        if deferred != BEGIN {
+            self.run_text(deferred + "COMMIT").await?;
+        }
+        self.in_transaction = false;
+        Ok(())
     }
 
     pub(super) async fn rollback(mut self) -> Result<()> {
-        self.end_transaction("ROLLBACK").await
-    }
-
-    async fn end_transaction(&mut self, word: &'static str) -> Result<()> {
-        with_backend!(self, |c| sqlx::raw_sql(word).execute(c).map_ok(|_| ()))?;
+        if !std::mem::take(&mut self.deferred).starts_with(BEGIN) {
+            self.run_text("ROLLBACK".into()).await?;
+        }
         self.in_transaction = false;
         Ok(())
+    }
+
+    async fn run_text(&mut self, sql: String) -> Result<()> {
+        let (limit, sql) = (self.answer_timeout(), sqlx::raw_sql(AssertSqlSafe(sql)));
+        let answer = match self.backend_mut()? {
+            Backend::Sqlite(object) => {
+                Conn::with_timeout(limit, sql.execute(&mut **object).map_ok(|_| ())).await
+            }
+            Backend::MySql(object) => {
+                Conn::with_timeout(limit, sql.execute(&mut **object).map_ok(|_| ())).await
+            }
+        };
+        self.finish(answer)
     }
 }
 
@@ -198,109 +249,3 @@ impl From<SqliteQueryResult> for ExecResult {
         ExecResult { rows: result.rows_affected(), id: result.last_insert_rowid() }
     }
 }
-
-/// Runs one query on either backend and retries it where `Failure` allows:
-/// `with_backend!(db, |c| sqlx::query_as::<_, User>("..").bind(id).fetch_optional(c))`. A second expression takes its place
-/// with DATABASE_PROXY (text_query.rs). The macros below are shorthand.
-macro_rules! with_backend {
-    ($conn:expr, |$c:ident| $query:expr) => {
-        $crate::db::with_backend!($conn, |$c| $query, $query)
-    };
-    ($conn:expr, |$c:ident| $query:expr, $text_query:expr) => {{
-        let conn: &mut $crate::db::Conn = $conn;
-        let limit = conn.answer_timeout();
-        let mut attempts = 0;
-        loop {
-            let by_proxy = conn.is_by_proxy();
-            let answer = match conn.backend_mut()? {
-                $crate::db::Backend::Sqlite(object) => {
-                    let $c = &mut **object;
-                    $crate::db::Conn::with_timeout(limit, $query).await
-                }
-                $crate::db::Backend::MySql(object) if by_proxy => {
-                    let $c = &mut **object;
-                    $crate::db::Conn::with_timeout(limit, $text_query).await
-                }
-                $crate::db::Backend::MySql(object) => {
-                    let $c = &mut **object;
-                    $crate::db::Conn::with_timeout(limit, $query).await
-                }
-            };
-            attempts += 1;
-            match conn.finish(answer) {
-                Err(error) => match conn.prepare_retry(error, attempts).await {
-                    Ok(()) => {}
-                    Err(error) => break Err(error),
-                },
-                answer => break answer,
-            }
-        }
-    }};
-}
-
-/// `execute!(db, "UPDATE .. WHERE id = ?", id)` gives an [`ExecResult`].
-macro_rules! execute {
-    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {{
-        $crate::db::note_write();
-        $crate::db::with_backend!(
-            $conn,
-            |c| futures_util::TryFutureExt::map_ok(
-                sqlx::query($sql)$(.bind($value))*.execute(c),
-                $crate::db::ExecResult::from
-            ),
-            $crate::db::TextQuery::new($sql)$(.bind($value))*.execute(c)
-        )
-    }};
-}
-
-/// `fetch_all!(db, "SELECT .. WHERE a > ?", a)` gives a `Vec` of rows.
-macro_rules! fetch_all {
-    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::with_backend!(
-            $conn,
-            |c| sqlx::query_as($sql)$(.bind($value))*.fetch_all(c),
-            $crate::db::TextQuery::new($sql)$(.bind($value))*.fetch_all(c)
-        )
-    };
-}
-
-/// `fetch_optional!(db, "SELECT .. WHERE id = ?", id)` gives the first row, or `None`.
-macro_rules! fetch_optional {
-    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::with_backend!(
-            $conn,
-            |c| sqlx::query_as($sql)$(.bind($value))*.fetch_optional(c),
-            $crate::db::TextQuery::new($sql)$(.bind($value))*.fetch_optional(c)
-        )
-    };
-}
-
-/// `fetch_one!(db, "SELECT COUNT(*) ..")`, for queries that always return a row.
-macro_rules! fetch_one {
-    ($conn:expr, $sql:expr $(, $value:expr)* $(,)?) => {
-        $crate::db::with_backend!(
-            $conn,
-            |c| sqlx::query_as($sql)$(.bind($value))*.fetch_one(c),
-            $crate::db::TextQuery::new($sql)$(.bind($value))*.fetch_one(c)
-        )
-    };
-}
-
-/// Implements `FromRow` by field name for both backends. (sqlx's derive would compile SQLite a second time, for the
-/// proc macro.)
-macro_rules! row {
-    ($row:ident { $($field:ident),+ $(,)? }) => {
-        $crate::db::row!(@for sqlx::mysql::MySqlRow, $row { $($field),+ });
-        $crate::db::row!(@for sqlx::sqlite::SqliteRow, $row { $($field),+ });
-    };
-    (@for $db_row:ty, $row:ident { $($field:ident),+ }) => {
-        impl sqlx::FromRow<'_, $db_row> for $row {
-            fn from_row(row: &$db_row) -> sqlx::Result<Self> {
-                use sqlx::Row;
-                Ok($row { $($field: row.try_get(stringify!($field))?),+ })
-            }
-        }
-    };
-}
-
-pub(crate) use {execute, fetch_all, fetch_one, fetch_optional, row, with_backend};

@@ -38,9 +38,9 @@ const CACHED_STATEMENTS: usize = 256;
 /// replaces modes with another SQL dialect (ORACLE, ANSI).
 ///
 /// The server ends slow statements itself: MySQL limits reads (in ms), MariaDB all statements (in s). Each server runs
-/// only its own version comment; MariaDB skips those for MySQL 5.7 and later. The lock wait time-out is shorter,
-/// because MariaDB would otherwise report a statement time-out, which is not retried as a lock conflict is.
-const SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 2 \
+/// only its own version comment; MariaDB skips those for MySQL 5.7 and later. The lock wait time-out is much shorter:
+/// MySQL ends a wait up to two seconds late (measured), and at a statement time-out the statement would not be retried.
+const SESSION_SQL: &str = "SET SESSION sql_mode = 'TRADITIONAL', innodb_lock_wait_timeout = 1 \
     /*!50708 , max_execution_time = 2500 */ /*M! , max_statement_time = 2.5 */";
 /// The same with DATABASE_PROXY: the only one of these variables that RDS Proxy tracks. The time-outs belong into the
 /// proxy's initialization query.

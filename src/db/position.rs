@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Conn;
-use super::conn::{fetch_one, fetch_optional};
+use super::query::{fetch_one, fetch_optional};
 use crate::error::Result;
 
 /// Longest position for a cookie, in bytes. A server that has had many writers lists them all.

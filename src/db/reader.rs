@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::conn::fetch_one;
 use super::position::{Position, Source};
+use super::query::fetch_one;
 use super::{Conn, Db};
 use crate::config::{Database, MySql};
 use crate::error::{Error, Result};

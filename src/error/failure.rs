@@ -12,7 +12,7 @@ const BACKOFF: Duration = Duration::from_millis(20);
 pub enum Failure {
     /// The database rolled back in favour of another transaction. The whole transaction runs again.
     LockConflict,
-    /// The same after a wait of some seconds.
+    /// The same after a wait of 1 s, on MySQL up to 3 s.
     LockTimeout,
     /// The connection's server takes no writes, or its session has ended. The statement had no effect: it runs again on
     /// a new connection, which may reach another server.

@@ -221,10 +221,11 @@ impl LeasedMail {
             .await?;
             return Ok(false);
         }
+        let next_attempt_at = now + BACKOFF.after(self.lease.attempts())?;
         execute!(
             db,
             "UPDATE outbox SET next_attempt_at = ?, last_error = ? WHERE id = ? AND next_attempt_at = ?",
-            now + BACKOFF.after(self.lease.attempts())?,
+            next_attempt_at,
             shortened(why),
             self.lease.id(),
             self.lease.until(),

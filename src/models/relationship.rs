@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::person::Person;
 use super::timeline;
 use super::values::page::{Key, Page, PageStart};
-use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional, row};
+use crate::db::{Conn, Db, defer, execute, fetch_all, fetch_one, fetch_optional, row};
 use crate::error::{Error, Result};
 
 /// Id of the row by which the follower follows `followed_id`.
@@ -36,16 +36,24 @@ pub async fn insert(
     now: DateTime<Utc>,
 ) -> Result<Option<i64>> {
     count(db, follower_id, followed_id, 1).await?;
-    let inserted = execute!(
+    let inserted = defer!(
         db,
         "INSERT INTO relationships (follower_id, followed_id, created_at) VALUES (?, ?, ?)",
         follower_id,
         followed_id,
         now
     );
-    match inserted {
-        Ok(_) => timeline::follow(db, follower_id, followed_id, now).await.map(Some),
-        // The follow exists already. Only a unique violation of this statement means that; other errors are returned.
+    let counted = match inserted {
+        // Although a SELECT, this reads the current row and not a snapshot: this transaction has updated it.
+        Ok(()) => fetch_one!(db, "SELECT followers_count, read_through FROM users WHERE id = ?", followed_id),
+        Err(error) => Err(error),
+    };
+    match counted {
+        Ok((followers, read_through)) => {
+            timeline::follow(db, follower_id, followed_id, followers, read_through, now).await?;
+            Ok(Some(followers))
+        }
+        // The follow exists already. Only a unique violation of the INSERT means that; other errors are returned.
         Err(error) if error.is_unique_violation() => {
             count(db, follower_id, followed_id, -1).await.map(|()| None)
         }

@@ -12,7 +12,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::db::{Conn, Db, execute, fetch_all, fetch_one, fetch_optional};
+use crate::db::{Conn, Db, defer, execute, fetch_all, fetch_optional};
 use crate::error::{Error, Result};
 use crate::jobs::job::{self, JobKind};
 
@@ -32,7 +32,7 @@ const FOLLOWERS_PER_STEP: i64 = 50;
 
 /// Writes a post into the author's feed and, unless the author uses fan-out on read, into those of all followers.
 pub async fn add(db: &mut Conn, micropost_id: i64) -> Result<()> {
-    execute!(
+    defer!(
         db,
         "REPLACE INTO timeline_entries (user_id, created_at, micropost_id, author_id) \
          SELECT relationships.follower_id, microposts.created_at, microposts.id, microposts.user_id FROM microposts \
@@ -42,34 +42,36 @@ pub async fn add(db: &mut Conn, micropost_id: i64) -> Result<()> {
          UNION ALL SELECT user_id, created_at, id, user_id FROM microposts WHERE id = ?",
         micropost_id,
         micropost_id
-    )?;
-    Ok(())
+    )
 }
 
-/// Adds the posts of a newly followed author to the follower's feed, and returns the author's number of followers. Runs
-/// after the counts and the follow are written.
-pub async fn follow(db: &mut Conn, follower_id: i64, followed_id: i64, now: DateTime<Utc>) -> Result<i64> {
-    // Although a SELECT, this reads the current row and not a snapshot: this transaction has updated it.
-    let (followers, read_through): (i64, bool) =
-        fetch_one!(db, "SELECT followers_count, read_through FROM users WHERE id = ?", followed_id)?;
+/// Adds the posts of a newly followed author to the follower's feed. Runs after the counts and the follow are written;
+/// `followers` is the author's new count.
+pub async fn follow(
+    db: &mut Conn,
+    follower_id: i64,
+    followed_id: i64,
+    followers: i64,
+    read_through: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
     if followers >= FANOUT_ON_READ_FROM || read_through {
         execute!(db, "UPDATE users SET follows_read_through = TRUE WHERE id = ?", follower_id)?;
     }
     if read_through {
-        return Ok(followers);
+        return Ok(());
     }
     if followers >= FANOUT_ON_READ_FROM {
         // A job, because it updates 1,000 other users' rows, and this transaction holds locks on two.
         job::push(db, JobKind::FanoutOnRead, followed_id, now).await?;
     }
-    bring(db, follower_id, followed_id).await?;
-    Ok(followers)
+    bring(db, follower_id, followed_id).await
 }
 
 /// Copies the newest posts of an author into a reader's feed. Some may be there already, left by the version before
 /// timelines; REPLACE is the one statement for this that all databases share.
 pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> {
-    execute!(
+    defer!(
         db,
         "REPLACE INTO timeline_entries (user_id, created_at, micropost_id, author_id) \
          SELECT ?, created_at, id, user_id FROM microposts WHERE user_id = ? \
@@ -77,8 +79,7 @@ pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> 
         reader_id,
         author_id,
         BACKFILL
-    )?;
-    Ok(())
+    )
 }
 
 /// One step of changing an author to fan-out on read. First all followers are marked, in the order of their follows
@@ -112,13 +113,7 @@ pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option
 
 /// Removes the posts of an unfollowed author from the follower's feed.
 pub async fn unfollow(db: &mut Conn, follower_id: i64, followed_id: i64) -> Result<()> {
-    execute!(
-        db,
-        "DELETE FROM timeline_entries WHERE user_id = ? AND author_id = ?",
-        follower_id,
-        followed_id
-    )?;
-    Ok(())
+    defer!(db, "DELETE FROM timeline_entries WHERE user_id = ? AND author_id = ?", follower_id, followed_id)
 }
 
 /// Deletes some entries from the feed of a deleted user; `false` if there were none. (The entries of a post are deleted

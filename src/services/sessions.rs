@@ -28,6 +28,27 @@ pub struct Session {
     pub epoch: i64,
 }
 
+/// The secret of a session and the user's id: `TOKEN.USER_ID`. The store knows the digest of both, so nobody can put
+/// another user's id there.
+pub struct SessionId(String);
+
+impl SessionId {
+    fn new(user_id: i64) -> Result<SessionId> {
+        Ok(SessionId(format!("{}.{user_id}", Token::random()?.expose())))
+    }
+
+    /// For the cookie.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The user whose session a received id is, if there is such a session.
+    pub fn user_id(received: &str) -> Option<i64> {
+        let (token, user_id) = received.split_once('.')?;
+        Token::is_like(token).then(|| user_id.parse().ok())?
+    }
+}
+
 /// The session store. Clones share it.
 #[derive(Clone)]
 pub struct Sessions {
@@ -86,12 +107,13 @@ impl Sessions {
         }
     }
 
-    /// Starts a session and returns its new id for the cookie. Only a digest of the id is stored.
-    pub async fn start(&self, session: Session, now: DateTime<Utc>) -> Result<Token> {
-        let id = Token::random()?;
+    /// Starts a session and returns its new id. Only a digest of the id is stored.
+    pub async fn start(&self, session: Session, now: DateTime<Utc>) -> Result<SessionId> {
+        let id = SessionId::new(session.user_id)?;
+        let digest = Digest::of(id.expose());
         match &self.backend {
-            Backend::Memory(sessions) => sessions.start(id.digest(), session, now),
-            Backend::Redis(redis) => redis::start(redis, &id.digest(), &session, now).await?,
+            Backend::Memory(sessions) => sessions.start(digest, session, now),
+            Backend::Redis(redis) => redis::start(redis, &digest, &session, now).await?,
         }
         Ok(id)
     }

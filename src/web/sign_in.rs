@@ -10,7 +10,7 @@ use crate::db::note_write;
 use crate::error::{Error, Result};
 use crate::models::remembered_device::{Recognition, RememberedDevice};
 use crate::models::user::User;
-use crate::services::sessions::Session;
+use crate::services::sessions::{Session, SessionId};
 
 /// The sender of a request.
 #[derive(Clone)]
@@ -72,15 +72,27 @@ pub fn is_remembered(app: &App, req: &HttpRequest) -> bool {
 }
 
 async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> {
-    let session = match app.sessions.find(id, app.clock.now()).await {
+    let find_user = async |user_id: i64| User::find(&mut app.db.conn().await?, user_id).await;
+    // The session decides; the id only tells which user to load meanwhile.
+    let (session, user) = tokio::join!(app.sessions.find(id, app.clock.now()), async {
+        match SessionId::user_id(id) {
+            Some(user_id) => Some(find_user(user_id).await),
+            None => None,
+        }
+    });
+    let session = match session {
         // Fails closed. Keeps the cookie, because the session still exists when the store is back.
         Err(Error::Unavailable(_)) => return Ok(Identity::SessionStoreDown),
         found => found?,
     };
     let user = match session {
-        Some(session) => {
-            let mut db = app.db.conn().await?;
-            User::find(&mut db, session.user_id).await?.filter(|user| user.sign_in_epoch == session.epoch)
+        Some(Session { user_id, epoch }) => {
+            let user = match user {
+                Some(user) => user?,
+                // A session from before ids told the user.
+                None => find_user(user_id).await?,
+            };
+            user.filter(|user| user.is(user_id) && user.sign_in_epoch == epoch)
         }
         None => None,
     };

@@ -2,7 +2,7 @@
 //! one on MySQL. Two instances of the application write to different nodes. `scripts/soak` sets TEST_CLUSTER_ROUNDS.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sample_app::models::user::User;
@@ -81,6 +81,14 @@ async fn migrations_at_once_on_two_nodes(cluster: &DatabaseCluster, rounds: usiz
     for round in 0..rounds {
         let schema = if round == 0 { SCHEMA.to_owned() } else { format!("{SCHEMA}_{round}") };
         cluster.nodes[0].db_execute(&format!("CREATE DATABASE {schema}")).await;
+        // Group Replication has committed it then, and applies it on the other nodes a moment later.
+        let start = Instant::now();
+        let exists =
+            format!("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = '{schema}'");
+        while cluster.nodes[1].db_number(&exists).await == 0 {
+            assert!(start.elapsed() < PATIENCE, "{schema} is on one node only");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         let [one, two] =
             [0, 1].map(|node| open(&DatabaseCluster::url(&cluster.nodes[node].address(), &schema)));
         let migrated = join!(one.migrate(), two.migrate());

@@ -152,7 +152,7 @@ async fn posts_and_follows_on(app: TestApp) {
     assert!(!timeline::clear_some(db, anna).await.unwrap());
     assert!(Micropost::feed(db, &a, FIRST).await.unwrap().rows.is_empty());
     for _ in 0..2 {
-        timeline::follow(db, anna, berta, now).await.unwrap();
+        timeline::follow(db, anna, berta, 1, false, now).await.unwrap();
         timeline::bring(db, anna, berta).await.unwrap();
         timeline::add(db, feed.rows[2].id).await.unwrap();
     }

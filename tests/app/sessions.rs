@@ -94,7 +94,14 @@ async fn ids_from_elsewhere_are_never_taken() {
     browser.log_in(&michael.email, PASSWORD).await;
     let id = browser.session().unwrap().to_owned();
     assert_ne!(id, invented);
-    assert!(id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()), "256 bits: {id}");
+    let (token, user_id) = id.split_once('.').unwrap();
+    assert!(token.len() == 64 && token.bytes().all(|b| b.is_ascii_hexdigit()), "256 bits: {id}");
+    assert_eq!(user_id, michael.id.to_string());
+    // Another user's id beside the same secret is no session of either.
+    let admin = app.db_admin("admin").await;
+    let mut other = app.browser();
+    other.cookies.insert("session".into(), format!("{token}.{}", admin.id));
+    assert!(!other.is_logged_in().await);
     let mut other = app.browser();
     other.cookies.insert("session".into(), invented);
     assert!(!other.is_logged_in().await);

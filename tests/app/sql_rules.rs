@@ -5,8 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The macros that run SQL (src/db/conn.rs).
-const MACROS: [&str; 5] = ["execute!(", "fetch_all!(", "fetch_one!(", "fetch_optional!(", "with_backend!("];
+/// The macros that run SQL (src/db/query.rs).
+const MACROS: [&str; 6] =
+    ["defer!(", "execute!(", "fetch_all!(", "fetch_one!(", "fetch_optional!(", "with_backend!("];
 
 /// Whether the text contains this word, and not as the end of another (`with_backend!(` in `json!(`).
 fn names(text: &str, word: &str) -> bool {

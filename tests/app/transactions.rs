@@ -87,8 +87,8 @@ async fn a_lock_that_is_let_go_in_time_is_invisible() {
         app.database.db_lock_waits(2).await;
         run(&mut other, "COMMIT").await;
     };
-    let (status, ()) = tokio::join!(follow(&app, &anna, &berta), theirs);
-    assert_eq!(status, 303);
+    let ours = async { assert_eq!(follow(&app, &anna, &berta).await, 303) };
+    tokio::join!(ours, theirs);
     assert_counts(&app, 1).await;
 }
 

@@ -183,6 +183,8 @@ async fn an_unfollow_locks_only_what_it_removes() {
     app.database.db_execute("ANALYZE TABLE timeline_entries").await;
     let unfollowing = app.app.db.transaction(async |db| {
         timeline::unfollow(db, anna.id, berta.id).await?;
+        // The DELETE is sent along with the next statement.
+        relationship::find(db, anna.id, berta.id).await?;
         rows_locked(&app, db).await
     });
     let locked = unfollowing.await.unwrap();
