@@ -1,6 +1,6 @@
-//! What AWS itself is asked for, beneath every service: settings that stand in Secrets Manager or Parameter Store, and
-//! tokens to sign in to RDS. Credentials, profile and end points are those of the AWS SDK; the few calls are signed by
-//! hand, because the SDK's clients for them weigh 3 MB.
+//! AWS calls that belong to no single service: settings stored in Secrets Manager or Parameter Store, and IAM tokens to
+//! sign in to RDS. Credentials, profile and endpoints come from the AWS SDK. These few requests are built and signed
+//! here, because the SDK's clients for them would add 3 MB.
 
 pub mod client;
 pub mod rds_token;
@@ -19,13 +19,13 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use crate::error::{Error, Result};
 use crate::tls;
 
-/// The SDK's configuration, still without region.
+/// The SDK's configuration, without a region.
 pub fn loader() -> Result<ConfigLoader> {
     Ok(aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(https()?))
 }
 
-/// The region of environment or profile, else this one. Not that of the instance metadata service: outside AWS it does
-/// not answer, and the SDK would wait for it.
+/// The region from the environment or the profile, else `default`. Does not ask the instance metadata service: outside
+/// AWS it does not answer, and the SDK would wait for it.
 pub fn region_or(default: impl Into<String>) -> RegionProviderChain {
     RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())

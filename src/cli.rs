@@ -88,7 +88,7 @@ pub async fn run() -> ExitCode {
 }
 
 async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
-    // These commands do without settings.
+    // These commands need no settings.
     match &command {
         Command::Secret => {
             println!("{}", random_hex::<64>().map_err(say)?);
@@ -116,7 +116,7 @@ async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
         Command::Seed { force } => seed(&config, force).await,
         Command::Admin { change: AdminChange::Grant { email } } => set_admin(&config, &email, true).await,
         Command::Admin { change: AdminChange::Revoke { email } } => set_admin(&config, &email, false).await,
-        // It has printed its findings already.
+        // The doctor has printed its findings already.
         Command::Doctor if !doctor::run(&config).await => return Ok(ExitCode::FAILURE),
         Command::Doctor | Command::Secret | Command::SmtpPassword | Command::Assets { .. } => Ok(()),
     };

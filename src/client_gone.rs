@@ -1,4 +1,4 @@
-//! Tells the work of a request that its client has disconnected.
+//! Lets code that handles a request notice that the client has disconnected.
 
 use std::future::Future;
 

@@ -1,9 +1,9 @@
-//! Every setting of the program, read once, typed and checked. Owns the environment: nothing else reads it.
+//! All settings: read from the environment once, parsed and validated. Nothing else reads the environment.
 //!
-//! A setting goes by its own name and by those that the two tutorials and Elastic Beanstalk export. Names only
-//! give values, none outranks another: two that agree are fine, two that do not are an error. Whatever is wrong is
-//! collected and told at once, by name and with what to do; no message quotes a value, so none can leak a secret.
-//! The names stand in [`SETTINGS`], which `--help`, `.env.sample` and the README follow.
+//! A setting has its own variable, and some have aliases: the variables that the two tutorials and Elastic Beanstalk
+//! export. None takes precedence: two variables of one setting may have equal values; different values are an error.
+//! All errors are reported together, each with the variable's name and advice. No message quotes a value, so none can
+//! leak a secret. [`SETTINGS`] lists the variables; `--help`, `.env.sample` and the README follow it.
 
 mod database;
 mod listen;
@@ -43,88 +43,87 @@ pub use self::variables::Variables;
 /// All settings, complete and checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Development, which fills in what is absent, or production, which refuses to.
     pub env: AppEnv,
-    /// Where the server answers.
     pub listen: Listen,
-    /// The public address: the only source of links in mails and of the cookies' security.
+    /// Public URL of the site: the only source for links in mails and for the `Secure` attribute of cookies.
     pub app_url: AppUrl,
     /// Signs cookies; at least 64 characters.
     pub secret_key_base: Secret,
-    /// The folder of everything embedded.
+    /// Folder of the embedded services: database, images, mails, secret.
     pub data_dir: PathBuf,
     /// Users, microposts, relationships, outbox.
     pub database: Database,
-    /// A replica of the database, for pages that may be a moment old.
+    /// Read replica, for pages that may be slightly out of date.
     pub database_reader: Option<MySql>,
     /// Sessions and cache.
     pub redis: Redis,
-    /// Authorities that sign the certificate of Redis, as a PEM file; else the system's.
+    /// PEM file of the authorities that sign the Redis certificate. Default: the system's.
     pub redis_ca_file: Option<PathBuf>,
     /// Whether Redis is a cluster (ElastiCache: cluster mode enabled).
     pub redis_cluster: bool,
     /// Pictures of microposts.
     pub images: Images,
-    /// Where browsers fetch pictures, if not from the application: a CloudFront distribution in front of the bucket.
+    /// Origin from which browsers fetch pictures, for example a CloudFront distribution in front of the bucket.
+    /// Default: the application itself.
     pub images_public_url: Option<AppUrl>,
-    /// A store that is compatible with S3, by the SDK's own name for it.
+    /// Endpoint of an S3-compatible store. The variable is the AWS SDK's own, AWS_ENDPOINT_URL_S3.
     pub s3_endpoint: Option<AppUrl>,
-    /// Where mail leaves.
     pub mail: Mail,
-    /// Authorities that sign the certificate of the mail server, as a PEM file; else the system's.
+    /// PEM file of the authorities that sign the mail server's certificate. Default: the system's.
     pub smtp_ca_file: Option<PathBuf>,
-    /// Mails a second at most.
+    /// Maximum rate in mails per second.
     pub smtp_rate: u16,
-    /// Names the configuration set of SES in each mail.
+    /// SES configuration set, named in each mail.
     pub ses_configuration_set: Option<String>,
-    /// Where SES tells of bounces and complaints.
     pub ses_topic: Option<SesTopic>,
-    /// The address that mail comes from.
+    /// Sender address of all mails.
     pub mail_from: String,
-    /// Where log lines are shipped besides stdout.
+    /// Receives log lines in addition to stdout.
     pub logstash: Option<Logstash>,
-    /// Authorities that sign the certificate of Logstash, as a PEM file; else the system's.
+    /// PEM file of the authorities that sign the Logstash certificate. Default: the system's.
     pub logstash_ca_file: Option<PathBuf>,
-    /// Log lines that wait for Logstash on disk, in MB at most.
+    /// Maximum size of the log lines that wait on disk for Logstash, in MB.
     pub logstash_spool_mb: u16,
-    /// Where figures for Prometheus are, host and port; nowhere unless set.
+    /// Host and port of the Prometheus endpoint; `None` disables it.
     pub metrics_listen: Option<(String, u16)>,
-    /// How long people are still served after the signal to end, while /readyz sends them elsewhere.
+    /// How long to keep serving after the signal to stop, while /readyz answers 503 so that load balancers use other
+    /// instances.
     pub shutdown_delay: Duration,
-    /// How many proxies stand in front: the client is that many addresses from the right of X-Forwarded-For.
+    /// Number of proxies in front of the application: the client's address is that many entries from the right of
+    /// X-Forwarded-For.
     pub trusted_proxies: usize,
-    /// Whether who comes too often is turned away.
+    /// Whether rate limits are enforced.
     pub limits: bool,
-    /// How many attempts each limit allows, by its name.
+    /// Number of attempts that each rate limit allows.
     pub limit_numbers: LimitNumbers,
-    /// Where the pictures of people come from.
     pub avatars: Avatars,
-    /// The site that `scripts/walkthrough` makes, without a slash at its end; else its text in this program.
+    /// URL of the site that `scripts/walkthrough` builds, without a trailing slash. Default: the text embedded in this
+    /// program.
     pub walkthrough_url: Option<String>,
-    /// What is logged, as a tracing filter.
+    /// Log filter, in the syntax of tracing's `EnvFilter`.
     pub log: String,
-    /// What works, but not as somebody may believe: one line each, to be shown at start.
+    /// Settings that are valid but may not do what was intended: one line each, to be printed at start.
     pub warnings: Vec<String>,
-    /// The variables whose values stand in Secrets Manager or Parameter Store.
+    /// Variables whose values are stored in Secrets Manager or Parameter Store.
     pub references: Vec<(&'static str, Reference)>,
 }
 
-/// How strict the program is about what is absent.
+/// Decides how missing settings are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppEnv {
-    /// Everything has a default.
+    /// Every setting has a default.
     Development,
-    /// Services, public address and secret must be named.
+    /// Services, public address and secret must be set.
     Production,
 }
 
-/// Everything that is wrong with the settings, one line each: `NAME: what is wrong; what to do`.
+/// All errors in the settings, one line each: `NAME: what is wrong; what to do`.
 #[derive(Debug, thiserror::Error)]
 #[error("The settings need attention:\n  {}", .0.join("\n  "))]
 pub struct ConfigErrors(Vec<String>);
 
 impl Config {
-    /// Reads the settings from `vars`, which refer to no secret in AWS.
+    /// Reads the settings from `vars`, which contain no references to secrets in AWS.
     ///
     /// # Errors
     /// As for [`Config::read`].
@@ -132,11 +131,11 @@ impl Config {
         Config::read(&Variables::from(vars.clone()))
     }
 
-    /// Reads the settings from `vars`, where an empty value counts as absent. Touches nothing outside, except that
-    /// development without a SECRET_KEY_BASE makes one and keeps it in DATA_DIR.
+    /// Reads the settings from `vars`. An empty value counts as absent. The only side effect: in development without a
+    /// SECRET_KEY_BASE, one is created and stored in DATA_DIR.
     ///
     /// # Errors
-    /// Everything that is missing, unreadable or contradictory, at once.
+    /// All missing, malformed and contradictory settings together.
     pub fn read(vars: &Variables) -> Result<Config, ConfigErrors> {
         let mut reader = Reader::new(vars);
         let r = &mut reader;
@@ -198,7 +197,7 @@ impl Config {
         };
         let references = vars.references().into_iter();
         let references = references.filter_map(|(name, reference)| Some((name, reference.ok()?)));
-        // Last, so that nothing is written for settings that are refused.
+        // Last, so that nothing is written if the settings are invalid.
         let secret_key_base = match secret {
             Some(secret) => secret,
             None => secret::kept_in(&data_dir).map_err(|error| {
@@ -253,7 +252,7 @@ fn app_env(r: &mut Reader<'_>) -> AppEnv {
     });
     r.env = match stated {
         Some(env) => env,
-        // Misspelt, perhaps on a server: check the rest as strictly as there.
+        // Misspelt, possibly in production: validate the rest as strictly as in production.
         None if r.is_set("APP_ENV") => AppEnv::Production,
         None => AppEnv::Development,
     };
@@ -277,13 +276,13 @@ fn app_url(r: &mut Reader<'_>, port: Option<u16>) -> Option<AppUrl> {
     Some(url.value)
 }
 
-/// The tutorial gives a host name and means https; a whole URL is taken as it stands.
+/// The tutorial sets a host name, which means https; a complete URL is accepted too.
 fn url_of_host(text: &str) -> Result<AppUrl, Fault> {
     if text.contains("://") { text.parse() } else { format!("https://{text}").parse() }
         .map_err(|_| "is not a host name; set HOST, or https://HOST, without path")
 }
 
-/// `None` in development means that one has to be made.
+/// `None` in development means that a secret must be created.
 fn secret_key_base(r: &mut Reader<'_>) -> Option<Secret> {
     let secret = r.value("SECRET_KEY_BASE", |text| match text.chars().count() {
         secret::MIN_CHARS.. => Ok(Secret::from(text.to_owned())),

@@ -1,5 +1,6 @@
 //! A thread pool for CPU-bound work (passwords, pictures). It has half as many threads as there are cores, so that the
-//! other half can serve pages meanwhile, and the system prefers the threads of pages when both want a core.
+//! other half can serve pages. Its threads have a higher nice value, so the kernel prefers the threads that serve pages
+//! when both need a core.
 //!
 //! Not `spawn_blocking`: glibc keeps freed memory per thread (arenas) and tokio rotates threads, so 100 small pictures
 //! left 150 MB behind.
@@ -22,7 +23,7 @@ use crate::error::{Error, Result};
 
 /// Queue length per thread. A password takes about 20 ms, so the last one in the queue waits for 2 s.
 const QUEUE_PER_THREAD: usize = 100;
-/// Nice value of the threads. At 5, Linux gives a busy one a third of the time of a busy thread at 0 (sched(7)).
+/// Nice value of the threads. Linux gives a busy thread at 5 a third of the CPU time of a busy thread at 0 (sched(7)).
 const NICENESS: i32 = 5;
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -51,7 +52,8 @@ impl CpuPool {
             let named = thread::Builder::new().name("cpu-pool".into());
             named
                 .spawn(move || {
-                    // For the calling thread only, as on Linux each thread has its own. An error leaves it at 0.
+                    // On Linux each thread has its own nice value; this sets that of the calling thread. After an error
+                    // it stays at 0.
                     let _ = rustix::process::setpriority_process(None, NICENESS);
                     while let Some(work) = next(&take) {
                         work()
@@ -86,7 +88,7 @@ impl CpuPool {
             // Unwind safe: a panic drops everything the work owns, and the thread itself has no state.
             let done = catch_unwind(AssertUnwindSafe(work));
             drop(thread);
-            // Fails if the caller does not wait any more.
+            // Fails if the caller no longer waits.
             let _ = answer.send(done);
         };
         self.give.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
@@ -95,7 +97,7 @@ impl CpuPool {
         answered.await.map_err(Error::internal)?.map_err(|_panic| panicked())
     }
 
-    /// Refuses at once when the queue is full, so that a caller saves what it would do before [`run`](Self::run).
+    /// Fails at once when the queue is full, so that a caller can skip the work it does before [`run`](Self::run).
     ///
     /// # Errors
     /// [`Error::Busy`].

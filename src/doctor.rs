@@ -44,7 +44,7 @@ pub async fn run(config: &Config) -> bool {
     for (name, reference) in &config.references {
         say!("  {name}: {reference}");
     }
-    // Boxed, as the compiler demands: these futures contain those of sqlx, redis and the AWS SDK.
+    // The compiler requires boxing: these futures contain those of sqlx, redis and the AWS SDK.
     let mut all = vec![Box::pin(database::run(config)).await];
     if let Some(reader) = &config.database_reader {
         all.push(Box::pin(reader::run(config, reader)).await);

@@ -1,5 +1,5 @@
-//! The error type of the application and its `Result`. It knows no HTTP: web/error_messages.rs gives each error its status
-//! and the words for the visitor; the log gets the details.
+//! The error type of the application and its `Result`, independent of HTTP: web/error_messages.rs gives each error its
+//! status and the text for the visitor; the log gets the details.
 
 mod failure;
 
@@ -92,7 +92,7 @@ impl Error {
         matches!(self.failure(), Failure::LockConflict | Failure::LockTimeout)
     }
 
-    /// What this error means for the statement or transaction that met it.
+    /// Classifies this error for the statement or transaction that failed.
     pub fn failure(&self) -> Failure {
         match self {
             Error::Database(error) => Failure::of(error),

@@ -1,4 +1,4 @@
-//! An HTTP client for small exchanges: one request to a connection, no redirects. Hyper is here with the AWS SDK; reqwest
+//! A small HTTP client: one request per connection, no redirects. hyper is already a dependency of the AWS SDK; reqwest
 //! would be a second client for a few requests.
 
 use std::sync::Arc;

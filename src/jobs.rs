@@ -45,7 +45,7 @@ impl Wakeup {
         self.wake();
     }
 
-    /// Whether [`wake_now`](Self::wake_now) was called since the last call of this.
+    /// Whether [`wake_now`](Self::wake_now) was called since the last call of this method.
     pub fn take_now(&self) -> bool {
         self.0.now.swap(false, Ordering::Relaxed)
     }
@@ -56,8 +56,8 @@ impl Wakeup {
     }
 }
 
-/// Runs `round` at every wake-up until `stop` turns true or its sender is gone, and after `interval` without one, because
-/// work may come from another instance or become due. A long round has to check `stop` itself.
+/// Runs `round` at every wake-up, and after `interval` without one, because work may come from another instance or
+/// become due. Ends when `stop` turns true or its sender is gone. A long round has to check `stop` itself.
 pub async fn run(
     worker: &'static str,
     interval: Duration,

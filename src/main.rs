@@ -1,6 +1,6 @@
 //! The command line; see `sample-app --help`.
 
-// A call of the AWS SDK, inlined into what awaits it, nests deeper than the 128 that the compiler goes by default.
+// Futures of AWS SDK calls, inlined into their callers, nest deeper than the compiler's default limit of 128.
 #![recursion_limit = "256"]
 
 use std::process::ExitCode;

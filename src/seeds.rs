@@ -1,4 +1,5 @@
-//! The users of the tutorial: 100, the first of them an admin; some post, some follow each other. Always the same.
+//! The users of the tutorial: 100, the first of them an admin; some post, some follow each other. The data is
+//! always the same.
 
 use chrono::TimeDelta;
 
@@ -45,7 +46,7 @@ pub async fn has_people(db: &Db) -> Result<bool> {
     Ok(anybody.is_some())
 }
 
-/// Creates all of them or none. `false` if they exist already; an error if somebody else signed up with one of the
+/// Creates all users or none. `false` if they exist already; an error if somebody else signed up with one of the
 /// addresses.
 pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
     let admin = parsed(Email::parse(ADMIN_EMAIL))?;
@@ -53,7 +54,8 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
         return Ok(false);
     }
     let passwords = Passwords::new()?;
-    // One digest for all who share the well-known password: a hundred would take seconds of the first start.
+    // One digest for all users with the same password: hashing it a hundred times would delay the first start by
+    // seconds.
     let (admin_digest, digest) =
         (passwords.hash_unchecked(ADMIN_PASSWORD).await?, passwords.hash_unchecked(PASSWORD).await?);
     db.transaction(async |db| {
@@ -89,7 +91,7 @@ pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
     .await
 }
 
-/// Our own texts fit our own rules; if one does not, that is a bug.
+/// Seed texts are constants, so an invalid one is a bug.
 fn parsed<T>(text: std::result::Result<T, String>) -> Result<T> {
     text.map_err(Error::internal)
 }

@@ -33,7 +33,7 @@ use crate::web::{cookies, form};
 /// Time-out for a request's head, against slow senders.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Keep-alive time-outs grow from front to back (load balancer 60 s, then nginx, then this), so that the client side
-/// closes first and no request meets a connection that is being closed.
+/// closes first and sends no request on a connection that the server is closing.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Pause between closing the listener and shutting down. At shutdown actix drops accepted connections that it has not
 /// read from, and closes idle ones on which a proxy may be sending. During the pause both get a last response.
@@ -137,7 +137,7 @@ fn serve_metrics(app: &Data<App>) -> Result<Option<(ServerHandle, SocketAddr)>> 
     Ok(address.map(|address| (handle, address)))
 }
 
-/// Wraps the middleware stack around `routes`: the application's own, or in a test one that panics.
+/// Wraps the middleware stack around `routes`: the application's, or in a test a route that panics.
 pub fn build_app(
     app: Data<App>,
     routes: impl FnOnce(&mut ServiceConfig),

@@ -1,4 +1,4 @@
-//! Signed calls of services that speak JSON 1.1: Secrets Manager and Systems Manager.
+//! Signed calls to AWS services with the JSON 1.1 protocol: Secrets Manager and Systems Manager.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,19 +23,20 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const MAX_ATTEMPTS: u32 = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// A service, by the names that AWS gives it.
+/// The names that AWS uses for a service.
 pub struct Service {
-    /// In signatures and host names.
+    /// Name in signatures and host names.
     pub name: &'static str,
-    /// In profiles.
+    /// Name in profiles.
     pub id: &'static str,
-    /// Its end point for tests and private networks, beside AWS_ENDPOINT_URL for all services.
+    /// Variable that overrides its endpoint, for tests and private networks; AWS_ENDPOINT_URL overrides those of all
+    /// services.
     pub endpoint_env: &'static str,
 }
 
-/// An error that the service answered.
+/// An error response of the service.
 pub struct Refusal {
-    /// Such as `AccessDeniedException`.
+    /// For example `AccessDeniedException`.
     pub code: String,
     pub message: String,
 }
@@ -52,7 +53,7 @@ impl Client {
         Ok(Client { config, credentials, tls: tls::client(None)? })
     }
 
-    /// Calls an action. Throttling, faults of the service and lost connections are tried again.
+    /// Calls an action. Retries after throttling, server errors and connection errors.
     pub async fn call(
         &self,
         service: &Service,
@@ -115,13 +116,13 @@ impl Client {
             return Ok((status, Ok(value)));
         }
         let text = |names: [&str; 2]| names.iter().find_map(|name| value[*name].as_str()).unwrap_or_default();
-        // With a name space in front, as in `com.amazonaws.ssm#ParameterNotFound`.
+        // The code may have a namespace prefix: `com.amazonaws.ssm#ParameterNotFound`.
         let code = text(["__type", "code"]).rsplit('#').next().unwrap_or_default();
         let code = if code.is_empty() { format!("status {status}") } else { code.to_owned() };
         Ok((status, Err(Refusal { code, message: text(["message", "Message"]).to_owned() })))
     }
 
-    /// The service's own end point in environment or profile, else that for all services, else that of the region.
+    /// The service's endpoint from environment or profile, else the one set for all services, else the region's.
     fn endpoint(&self, service: &Service, region: &str, domain: &str) -> Result<Url> {
         let key = ServiceConfigKey::builder()
             .service_id(service.id)

@@ -1,4 +1,4 @@
-//! Tokens of IAM, which take the place of the password of an RDS user: a signed URL that is never fetched. (AWS
+//! IAM tokens, which replace the password of an RDS user. A token is a presigned URL that is never fetched. (AWS
 //! documentation: "IAM database authentication".)
 
 use std::time::{Duration, SystemTime};
@@ -12,10 +12,10 @@ use crate::aws;
 use crate::config::{MySql, Secret, authority};
 use crate::error::{Error, Result};
 
-/// For how long a token may begin sessions, which then last longer.
+/// How long a token can be used to sign in. Sessions outlast it.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// A token for the user and the end point of this database, signed with fresh credentials.
+/// A token for this database's user and endpoint, signed with newly loaded credentials.
 pub async fn create(database: &MySql, region: &str) -> Result<Secret> {
     let (_, credentials) = aws::load(region).await?;
     token(database, region, credentials, SystemTime::now())
@@ -43,7 +43,7 @@ fn token(database: &MySql, region: &str, credentials: Credentials, now: SystemTi
     for (name, value) in signed.params() {
         url.query_pairs_mut().append_pair(name, value);
     }
-    // The URL drops the port 443 of its scheme, at which no MySQL listens.
+    // `Url` drops port 443, the default of https; no MySQL server listens there.
     Ok(Secret::from(url.as_str().trim_start_matches("https://").to_owned()))
 }
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::config::SslMode;
 
-    /// The vector in auth_token.rs of aws-sdk-rds.
+    /// Test vector from auth_token.rs of aws-sdk-rds.
     #[test]
     fn a_token_is_the_published_one() -> Result<()> {
         let database = MySql {

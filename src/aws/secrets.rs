@@ -1,4 +1,4 @@
-//! Settings whose values stand in Secrets Manager or Parameter Store (config/reference.rs says how they are written).
+//! Reads settings whose values are stored in Secrets Manager or Parameter Store (config/reference.rs has the syntax).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::client::{Client, Refusal, Service};
 use crate::config::{Entry, Reference, Secret, Store, Variables};
 use crate::error::Error;
 
-/// Time-out for all of them together, credentials included.
+/// Time-out for all reads together, including loading the credentials.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
 const SECRETS_MANAGER: Service = Service {
@@ -20,15 +20,15 @@ const SECRETS_MANAGER: Service = Service {
 };
 const PARAMETER_STORE: Service = Service { name: "ssm", id: "SSM", endpoint_env: "AWS_ENDPOINT_URL_SSM" };
 
-/// The label of the version that a rotation has made and not finished: the database may take its password already.
+/// Staging label of the version that an unfinished rotation has created. The database may already accept its password.
 pub const PENDING: &str = "AWSPENDING";
 
-/// Reads the values of all references, each secret once, all at the same time. What fails is an error of its setting. A
-/// `stage` replaces the current version of secrets where no other is asked for.
+/// Reads the values of all references: each secret once, all concurrently. A failure becomes an error of its setting.
+/// `stage` selects the version of secrets whose references name neither stage nor version.
 pub async fn read(vars: Variables, stage: Option<&str>) -> Variables {
     let mut references: Vec<(&'static str, Reference)> = Vec::new();
     for (name, reference) in vars.references() {
-        // A malformed one is reported where the settings are read.
+        // Malformed references are reported when the settings are read.
         let Ok(mut reference) = reference else { continue };
         let entry = &mut reference.entry;
         if entry.store == Store::SecretsManager && entry.version.is_none() && entry.stage.is_none() {
@@ -46,7 +46,7 @@ pub async fn read(vars: Variables, stage: Option<&str>) -> Variables {
     vars.with_values(values)
 }
 
-/// The text of each entry, or what is wrong and what to do.
+/// The text of each entry, or an error message with advice.
 async fn fetch(entries: BTreeSet<Entry>) -> BTreeMap<Entry, Result<String, String>> {
     let Some(first) = entries.first() else { return BTreeMap::new() };
     let deadline = tokio::time::Instant::now() + TIMEOUT;
@@ -101,7 +101,7 @@ async fn call(client: &Client, entry: &Entry) -> crate::error::Result<Result<Str
     }))
 }
 
-/// The value in the text of an entry. No error quotes the text.
+/// Extracts the value from the text of an entry. No error quotes the text.
 fn value(text: &str, json_key: Option<&str>) -> Result<Secret, String> {
     let value = match json_key {
         None => text.to_owned(),

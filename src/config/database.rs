@@ -38,17 +38,17 @@ pub struct MySql {
     pub ca_file: Option<PathBuf>,
     /// Whether a proxy such as RDS Proxy shares server connections between clients.
     pub by_proxy: bool,
-    /// Where tokens of IAM take the place of the password: the region they are signed for.
+    /// Region for which IAM tokens are signed; `None` if a password is used.
     pub iam_region: Option<String>,
-    /// Where the account comes from a secret: the variables that lead to it.
+    /// Variables that refer to the secret with the account; `None` if the account comes from no secret.
     pub secret: Option<Variables>,
 }
 
 impl MySql {
-    /// User and password that these variables give, which are those of `secret` with their values.
+    /// User and password in `vars`, which are the variables of `secret` with their values.
     ///
     /// # Errors
-    /// Why they give none.
+    /// When the variables are invalid or contain no account.
     pub fn account(vars: &Variables) -> Result<(String, Secret), ConfigErrors> {
         let mut r = Reader::new(vars);
         let account = if let Some(Source::Server(account)) = r.value("DATABASE_READER_URL", source) {
@@ -245,7 +245,7 @@ impl Family {
     }
 }
 
-/// Regions in China have their own domain.
+/// Whether this is an RDS host name. Regions in China have their own domain.
 fn is_rds(host: &str) -> bool {
     let host = host.trim_end_matches('.');
     host.ends_with(".rds.amazonaws.com") || host.ends_with(".rds.amazonaws.com.cn")

@@ -131,7 +131,8 @@ fn mail_url(text: &str, has_ses_key: bool) -> Result<Mail, Fault> {
     Ok(Mail::Smtp(Smtp { tls, host: url.host, port, username: url.user, password: url.password }))
 }
 
-/// The Rails sample's variables. Its domain is also read by [`mail_from`]; without SMTP_URL it requires the others.
+/// The Rails sample's variables. The domain also sets the sender ([`mail_from`]), so it requires the others only if
+/// SMTP_URL is not set.
 fn book_mail(r: &mut Reader<'_>) -> Option<Given<Mail>> {
     let mut names = vec![ADDRESS, "AWS_INTRO_SAMPLE_SMTP_USERNAME", PASSWORD];
     if !r.is_set("SMTP_URL") {

@@ -69,7 +69,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// The variables of a setting, to be read again, if one of them refers to a secret.
+    /// The variables of a setting, so that they can be read again; `None` if none refers to a secret.
     pub(super) fn to_read_again(&self, setting: &'static str) -> Option<Variables> {
         self.vars.to_read_again(&settings::names_of(setting))
     }

@@ -5,23 +5,23 @@ use std::fmt;
 
 use super::values::{Fault, aws_domain, aws_region};
 
-/// A setting's value that stands in AWS.
+/// A reference to a value that is stored in AWS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     arn: String,
     pub entry: Entry,
-    /// The member of a JSON object that is the value; else all of the text is.
+    /// Key of the value, if the text is a JSON object; `None` if the entire text is the value.
     pub json_key: Option<String>,
 }
 
-/// What one call reads. Several references may name members of one entry.
+/// A secret or parameter, read by one call. Several references may name keys of the same entry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     pub store: Store,
     pub region: String,
-    /// The domain of the region's end points.
+    /// Domain of the region's endpoints.
     pub domain: &'static str,
-    /// The ARN, without what follows the name.
+    /// The ARN up to and including the name.
     pub id: String,
     /// Staging label of the version; AWSCURRENT if neither this nor `version` is set.
     pub stage: Option<String>,

@@ -1,4 +1,4 @@
-//! Values that no log, error or debug output may show, and the one that development makes for itself.
+//! Secrets, which no log, error or debug output may show, and the secret that development creates.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -6,21 +6,21 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// The fewest characters of a SECRET_KEY_BASE.
+/// Minimum length of SECRET_KEY_BASE in characters.
 pub(super) const MIN_CHARS: usize = 64;
 
-/// A value that only [`Secret::expose`] reveals. Not secrecy's SecretString, which cannot be compared: two names of one
-/// setting must agree.
+/// A value that only [`Secret::expose`] reveals. Not secrecy's `SecretString`, which cannot be compared: two variables
+/// of one setting must have equal values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The value itself: for the service that needs it, never for a message.
+    /// The value itself. Only for the service that needs it, never for a message.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// A new SECRET_KEY_BASE: 64 random bytes in 128 hexadecimal digits.
+    /// A new SECRET_KEY_BASE: 64 random bytes as 128 hexadecimal digits.
     pub fn random() -> Result<Secret, getrandom::Error> {
         random_hex::<64>().map(Secret)
     }
@@ -38,8 +38,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secret of a development folder, made at the first start and the same ever after, so that a restart logs
-/// nobody out.
+/// The secret stored in `data_dir`. The first start creates it and later starts reuse it, so that a restart logs nobody
+/// out.
 pub(super) fn kept_in(data_dir: &Path) -> io::Result<Secret> {
     let path = data_dir.join("secret_key_base");
     if !path.try_exists()? {
@@ -53,10 +53,10 @@ pub(super) fn kept_in(data_dir: &Path) -> io::Result<Secret> {
     Ok(Secret(secret.to_owned()))
 }
 
-/// Writes a draft and links it to its place: the file is whole from the moment it is there, and of two processes
-/// that start together one is first and both then read its secret.
+/// Writes a temporary file and then links it to `path`, so that no process sees an incomplete file. If two processes
+/// start together, one of them creates the link and both read the same secret.
 fn create(data_dir: &Path, path: &Path) -> io::Result<()> {
-    // Besides this secret the folder holds password digests and mails with live links.
+    // Mode 0700: the folder also contains password digests and mails with valid links.
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
     let secret = Secret::random().map_err(no_randomness)?;
     let draft = path.with_extension(random_hex::<8>().map_err(no_randomness)?);

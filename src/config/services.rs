@@ -45,7 +45,7 @@ pub struct Logstash {
 pub enum Avatars {
     /// SVGs drawn by the application.
     Drawn,
-    /// From gravatar.com, which then learns who visits.
+    /// From gravatar.com, which then learns who visits the site.
     Gravatar,
 }
 
@@ -113,7 +113,7 @@ fn redis_at(host: &str, port: u16) -> Redis {
     Redis::Server(Secret::from(format!("redis://{}", authority(host, port))))
 }
 
-/// The Rails sample's variable: a host, or a URL for those who switched to TLS.
+/// The Rails sample's variable: a host, or a URL to use TLS.
 fn redis_address(text: &str) -> Result<Redis, Fault> {
     if text.contains("://") {
         return redis_url(text);

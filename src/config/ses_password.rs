@@ -1,5 +1,5 @@
-//! SES_SECRET_ACCESS_KEY: the SMTP password of Amazon SES is derived from an IAM user's secret access key and differs by
-//! region. The algorithm is published in the AWS documentation, "Obtaining Amazon SES SMTP credentials".
+//! SES_SECRET_ACCESS_KEY: the SMTP password of Amazon SES is derived from an IAM user's secret access key and differs
+//! by region. The algorithm is published in the AWS documentation, "Obtaining Amazon SES SMTP credentials".
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,13 +14,13 @@ pub(super) const SES_KEY: &str = "SES_SECRET_ACCESS_KEY";
 
 /// Names the algorithm; the first byte of the password.
 const VERSION: u8 = 0x04;
-/// Stands where Signature Version 4 has the date, so that the password does not expire.
+/// Replaces the date of Signature Version 4, so that the password does not expire.
 const DATE: &str = "11111111";
 
-/// Derives the SMTP password for other programs. Settings that do not matter for it may be missing.
+/// Derives the SMTP password for other programs. Unrelated settings may be missing.
 ///
 /// # Errors
-/// Everything that is missing or unreadable, at once.
+/// All missing and malformed settings together.
 pub fn smtp_password(vars: &Variables) -> Result<Secret, ConfigErrors> {
     let mut reader = Reader::new(vars);
     let r = &mut reader;
@@ -61,8 +61,8 @@ pub(super) fn complete(r: &mut Reader<'_>, account: Smtp, key: &Secret) -> Optio
     Some(Smtp { password: Some(derive(key, &region)), ..account })
 }
 
-/// The region whose password is needed: the one in the host name, or AWS_REGION for hosts without one (a VPC endpoint, a
-/// tunnel).
+/// The region whose password is needed: the one in the host name, or AWS_REGION for hosts without one (a VPC endpoint,
+/// a tunnel).
 fn region(r: &mut Reader<'_>, in_host: Option<String>) -> Option<String> {
     const AWS_REGION: &str = "AWS_REGION";
     if in_host.is_none() && !r.is_set(AWS_REGION) {

@@ -290,7 +290,7 @@ pub const SETTINGS: &[Setting] = &[
 const PREFIXES: [&str; 7] =
     ["AWS_INTRO_SAMPLE_", "MYSQL_DATABASE_", "RDS_", "LOGSTASH_", "REDIS_", "SMTP_", "IMAGES_"];
 
-/// Bytes of a name that few other programs' variables resemble by chance.
+/// Minimum length, in bytes, of a name that few variables of other programs resemble by chance.
 const LONG: usize = 12;
 
 /// The settings part of `--help`, 100 columns wide.
@@ -327,7 +327,7 @@ pub(super) fn names_of(name: &'static str) -> Vec<&'static str> {
     std::iter::once(name).chain(also.split(", ").filter(|name| !name.is_empty())).collect()
 }
 
-/// For a name that is no setting, but has a prefix of one or resembles one: the [`nearest`] setting.
+/// `Some` for an unknown name that has a setting's prefix or resembles a setting; contains the [`nearest`] setting.
 pub(super) fn stranger(name: &str) -> Option<Option<&'static str>> {
     if is_known(name) {
         return None;
@@ -337,7 +337,7 @@ pub(super) fn stranger(name: &str) -> Option<Option<&'static str>> {
     (has_prefix || nearest.is_some()).then_some(nearest)
 }
 
-/// Whether a variable sets a setting.
+/// Whether a variable belongs to a setting.
 pub(super) fn is_known(name: &str) -> bool {
     known_names().any(|known| known == name)
 }
@@ -356,12 +356,12 @@ fn nearest(stranger: &str) -> Option<&'static str> {
     resembling.min().map(|(_, known)| known)
 }
 
-/// All variables of all settings. One that belongs to two settings comes twice.
+/// All variables of all settings. A variable that belongs to two settings appears twice.
 pub(super) fn known_names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().flat_map(|setting| names_of(setting.name))
 }
 
-/// Appends `text` in lines of at most 100 columns, six of them the indent.
+/// Appends `text` in lines of at most 100 columns, including an indent of six.
 fn wrap(out: &mut String, text: &str) {
     let options = textwrap::Options::new(100).initial_indent("      ").subsequent_indent("      ");
     out.push_str(&textwrap::fill(text, options.break_words(false)));

@@ -1,5 +1,5 @@
-//! Tests of the settings. This file tests whole sets: empty, the two tutorials', an incomplete production. The modules
-//! test single topics.
+//! Tests of the settings. This file tests complete environments: an empty one, those of the two tutorials, and an
+//! incomplete production environment. Each submodule tests one topic.
 
 mod database;
 mod documents;
@@ -19,7 +19,7 @@ type Tested = Result<(), Box<dyn std::error::Error>>;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// The Rails sample's variables, unchanged and complete, after those that every production needs.
+/// All of the Rails sample's variables, unchanged, preceded by those that production always needs.
 const BOOK: &[(&str, &str)] = &[
     ("APP_ENV", "production"),
     ("SECRET_KEY_BASE", KEY),
@@ -34,7 +34,7 @@ const BOOK: &[(&str, &str)] = &[
     ("AWS_INTRO_SAMPLE_SMTP_PASSWORD", "hunter2-smtp"),
 ];
 
-/// The Beanstalk tutorial's variables. Pictures and mail, which it lacks, are embedded.
+/// The Beanstalk tutorial's variables. It has no variables for pictures and mail; here both go to folders.
 const BEANSTALK: &[(&str, &str)] = &[
     ("APP_ENV", "production"),
     ("SECRET_KEY_BASE", KEY),

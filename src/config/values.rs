@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::Secret;
 
-/// What is wrong with a value and what to do, printed after the variable's name. Static text, so that it cannot quote
+/// An error message about a value, with advice, printed after the variable's name. Static text, so that it cannot quote
 /// the value, which may be a secret.
 pub(super) type Fault = &'static str;
 
@@ -66,7 +66,7 @@ fn web_url(text: &str) -> Option<Url> {
     })
 }
 
-/// Parses the address of a site, `https://HOST[:PORT][/PATH]`; without the slash at its end.
+/// Parses the URL of a site, `http[s]://HOST[:PORT][/PATH]`, and removes the trailing slash.
 pub(super) fn site_url(text: &str) -> Result<String, &'static str> {
     web_url(text)
         .map(|url| url.as_str().trim_end_matches('/').to_owned())
@@ -128,7 +128,7 @@ pub(super) fn host(text: &str) -> Option<String> {
         return Some(address.to_string());
     }
     match Host::parse(text).ok()? {
-        // URL hosts may contain more, such as the quotes that `docker --env-file` leaves around a value.
+        // URL hosts may contain other characters, such as the quotes that `docker --env-file` leaves around a value.
         Host::Domain(name) => {
             let usual = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
             name.chars().all(usual).then_some(name)
@@ -181,7 +181,7 @@ pub(super) fn at_least_one(text: &str) -> Result<u16, Fault> {
     number(text).filter(|count| *count > 0).ok_or("is not a number from 1 to 65535; set one")
 }
 
-/// A region of AWS. The characters are checked, not whether the region exists.
+/// An AWS region. Checks the characters, not whether the region exists.
 pub(super) fn aws_region(text: &str) -> Result<String, Fault> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !text.is_empty() && text.chars().all(allowed) {
@@ -191,7 +191,7 @@ pub(super) fn aws_region(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// The domain of the end points of a partition. Regions in China have their own.
+/// Domain of the endpoints in a partition. Regions in China have their own.
 pub(super) fn aws_domain(partition: &str) -> Option<&'static str> {
     match partition {
         "aws" | "aws-us-gov" => Some("amazonaws.com"),

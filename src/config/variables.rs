@@ -1,4 +1,4 @@
-//! The environment of the process, with the values that its references lead to.
+//! The environment of the process, with the values of its references to secrets in AWS.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -9,11 +9,11 @@ use super::reference::Reference;
 use super::settings;
 use super::values::Fault;
 
-/// What the settings are read from: variables, some of which may refer to a secret in AWS. aws/secrets.rs reads those.
+/// The variables from which the settings are read. Some may refer to a secret in AWS; aws/secrets.rs reads those.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Variables {
     given: BTreeMap<String, String>,
-    /// The values of references, by variable; else why there is none.
+    /// Values of references by variable, or why a value could not be read.
     read: BTreeMap<String, Result<Secret, String>>,
 }
 
@@ -23,7 +23,7 @@ impl Variables {
         Variables::from(as_text(std::env::vars_os()))
     }
 
-    /// The settings that refer to a secret, with their references.
+    /// The variables that refer to a secret, with their references.
     pub fn references(&self) -> Vec<(&'static str, Result<Reference, Fault>)> {
         let set = settings::known_names().filter_map(|name| Some((name, self.given(name)?)));
         let mut found: Vec<_> =
@@ -34,7 +34,7 @@ impl Variables {
         found
     }
 
-    /// The same variables with the values that their references lead to.
+    /// Adds the values of references.
     pub fn with_values(
         self,
         values: impl IntoIterator<Item = (&'static str, Result<Secret, String>)>,
@@ -43,7 +43,8 @@ impl Variables {
         Variables { read, ..self }
     }
 
-    /// Only these variables, without values of references, so that they are read again; `None` if none is a reference.
+    /// Only these variables, without the values of references, so that those can be read again; `None` if none is a
+    /// reference.
     pub(super) fn to_read_again(&self, names: &[&str]) -> Option<Variables> {
         let given = names.iter().filter_map(|name| Some(((*name).to_owned(), self.given(name)?.to_owned())));
         let variables = Variables::from(given.collect::<BTreeMap<_, _>>());
@@ -54,12 +55,12 @@ impl Variables {
         self.given.iter().filter(|(_, value)| !value.is_empty()).map(|(name, _)| name.as_str())
     }
 
-    /// A variable as it was given; an empty one counts as absent.
+    /// A variable's own text, even if it is a reference; an empty one counts as absent.
     pub(super) fn given(&self, name: &str) -> Option<&str> {
         self.given.get(name).filter(|value| !value.is_empty()).map(String::as_str)
     }
 
-    /// The value of a variable: of a reference, what it leads to, or why that is not known.
+    /// The value of a variable. For a reference: the value it refers to, or why that could not be read.
     pub(super) fn value(&self, name: &str) -> Option<Result<&str, &str>> {
         let given = self.given(name)?;
         match self.read.get(name) {
@@ -81,15 +82,15 @@ impl From<BTreeMap<String, String>> for Variables {
     }
 }
 
-/// Only the names: a value may be a secret.
+/// Shows only names, because a value may be a secret.
 impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
     }
 }
 
-/// The variables as text. Bytes that are not UTF-8 become U+FFFD, which the reader refuses, with its name, in our
-/// settings; nobody else's are looked at.
+/// The variables as text. Invalid UTF-8 becomes U+FFFD, which the reader reports as an error in our settings; other
+/// variables are ignored.
 pub(super) fn as_text(vars: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
     let text = |value: OsString| value.to_string_lossy().into_owned();
     vars.map(|(name, value)| (text(name), text(value))).collect()

@@ -40,7 +40,7 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     REQUEST_FORM.show(&visitor)
 }
 
-/// POST /account_activations: sends another mail, if the address waits for one.
+/// POST /account_activations: sends another mail, if the address has an account that is not active yet.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     // Boxed: the compiler refuses futures that are nested this deeply.
     Box::pin(REQUEST_FORM.submit(&visitor, &form)).await
@@ -90,8 +90,8 @@ pub async fn show(visitor: Visitor, token: Path<String>) -> Result<HttpResponse>
     mail_link::incomplete(&visitor, Purpose::Activation, &token)
 }
 
-/// PATCH /account_activations/{token}. The link proves who owns the mailbox, the browser or the password who signed up.
-/// Both proofs are required, because anybody can sign up with somebody else's address.
+/// PATCH /account_activations/{token}. The link proves who owns the mailbox; the browser or the password proves who
+/// signed up. Both proofs are required, because anybody can sign up with somebody else's address.
 pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result<HttpResponse> {
     let (app, now) = (&visitor.app, visitor.app.clock.now());
     let email = form.get("email");
@@ -117,7 +117,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     let activated = app
         .db
         .transaction(async |db| {
-            // Of several concurrent requests, one uses the link; a sign-up in between has revoked it.
+            // Of several concurrent requests, only one uses the link. A sign-up in between revokes it.
             if !link.use_activation(db).await? {
                 return Ok(None);
             }

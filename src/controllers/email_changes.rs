@@ -22,8 +22,9 @@ use crate::web::roles::CurrentUser;
 use crate::web::sign_in::audit;
 use crate::web::visitor::Visitor;
 
-/// Sends the link for a new address, which counts once that was followed. Who has the address already learns of it, and the
-/// one who asks does not: a link is made either way, but only its recipient ever sees it.
+/// Sends the link that confirms a new address, which takes effect once the link is followed. If another account has the
+/// address, its owner gets a notice instead. The user who requests the change does not learn this: a link is created
+/// either way, but only the recipient of the mail ever sees it.
 pub async fn send_link(current_user: &CurrentUser, db: &mut Conn, email: &Email) -> Result<()> {
     let (app, user, now) = (&current_user.app, &current_user.user, current_user.app.clock.now());
     let token = MailToken::issue(db, user.id, Purpose::EmailChange, email.as_str(), now).await?;
@@ -35,7 +36,7 @@ pub async fn send_link(current_user: &CurrentUser, db: &mut Conn, email: &Email)
     outbox::push(db, &mail, now).await
 }
 
-/// POST /email_changes: sends the mail to the waiting address again.
+/// POST /email_changes: sends the mail to the pending address again.
 pub async fn create(current_user: CurrentUser) -> Result<HttpResponse> {
     let (app, settings) = (&current_user.app, format!("/users/{}/edit", current_user.id()));
     let now = app.clock.now();
@@ -58,7 +59,7 @@ pub async fn create(current_user: CurrentUser) -> Result<HttpResponse> {
     )
 }
 
-/// DELETE /email_changes: the present address stays.
+/// DELETE /email_changes: cancels the change.
 pub async fn destroy(current_user: CurrentUser) -> Result<HttpResponse> {
     MailToken::revoke(&mut current_user.app.db.conn().await?, current_user.id(), Purpose::EmailChange)
         .await?;

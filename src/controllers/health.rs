@@ -36,7 +36,7 @@ pub async fn readyz(app: Data<App>) -> HttpResponse {
     answer.json(body)
 }
 
-/// A JSON object whose members keep their order, which those of `serde_json::Map` do not.
+/// A JSON object whose members keep their order, unlike those of `serde_json::Map`.
 struct Readiness(Vec<(&'static str, Value)>);
 
 impl Serialize for Readiness {

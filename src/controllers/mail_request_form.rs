@@ -1,5 +1,5 @@
-//! Forms that ask for a mail with a link. The response is the same whether or not a mail is sent (OWASP Forgot Password),
-//! and it takes as long: the request is queued, and a worker finds out whether the address gets a mail.
+//! Forms that ask for a mail with a link. Whether or not a mail is sent, the response is the same and takes the same
+//! time (OWASP Forgot Password): the request is queued, and a worker finds out whether the address gets a mail.
 
 use actix_web::HttpResponse;
 use askama::Template;
@@ -15,14 +15,14 @@ use crate::web::form::Form;
 use crate::web::visitor::Visitor;
 
 pub(super) struct MailRequestForm<P> {
-    /// Of the link in the mail.
+    /// Purpose of the link in the mail.
     pub(super) purpose: Purpose,
     pub(super) title: &'static str,
     /// Name of the field with the address.
     pub(super) field: &'static str,
     /// What the visitor reads after every request that was queued.
     pub(super) message: &'static str,
-    /// Builds the page with the form, from its problems and what was typed.
+    /// Builds the page with the form, from its errors and the submitted address.
     pub(super) page: fn(Layout, FieldErrors, String) -> P,
 }
 

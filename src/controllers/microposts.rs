@@ -24,8 +24,8 @@ use crate::web::return_to;
 use crate::web::roles::CurrentUser;
 use crate::web::upload::{PostForm, Upload};
 
-/// POST /microposts. Reads the text first, whatever fails afterwards: it comes back on an error page, and after a
-/// log-in.
+/// POST /microposts. Reads the text first, so that no later error loses it: an error page shows it again, and so does
+/// the form after a log-in.
 pub async fn create(
     current_user: Result<CurrentUser>,
     req: HttpRequest,
@@ -95,7 +95,7 @@ async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse
     current_user.redirect_with_flash("/", FlashKind::Success, "Micropost created!")
 }
 
-/// The text is as good as it was: it stays in the form until pictures can be stored again.
+/// Shows the form with the text again, so that the visitor can retry when pictures can be stored again.
 async fn try_again(current_user: &CurrentUser, draft: Draft) -> Result<HttpResponse> {
     let errors = FieldErrors::one("picture", "cannot be stored at the moment; please try again soon");
     current_user.render_unavailable(&Feed::with_rejected_post(current_user, draft, errors).await?)
@@ -109,14 +109,14 @@ struct Delete {
     return_to: String,
 }
 
-/// GET /microposts/{id}/delete: asks first, where no JavaScript does.
+/// GET /microposts/{id}/delete: the confirmation for browsers without JavaScript.
 pub async fn delete(current_user: CurrentUser, id: Id) -> Result<HttpResponse> {
     let post = Micropost::find_by(&mut current_user.app.db.conn().await?, id.0, &current_user.user).await?;
     let return_to = current_user.referring_page().unwrap_or_else(|| "/".into());
     current_user.render(&Delete { layout: current_user.layout("Delete post"), post, return_to })
 }
 
-/// DELETE /microposts/{id}. Somebody else's is not found.
+/// DELETE /microposts/{id}. Responds with 404 to a post of another user.
 pub async fn destroy(current_user: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
     let app = &current_user.app;
     let (user_id, now) = (current_user.id(), app.clock.now());
@@ -130,7 +130,7 @@ pub async fn destroy(current_user: CurrentUser, id: Id, form: Form) -> Result<Ht
     )
 }
 
-/// The page of ours with the button that was pressed; the first one, if the post was the last one there.
+/// The page from which the post was deleted, or the first page of that list if no post is left on it.
 async fn page_it_was_on(current_user: &CurrentUser, from: Option<String>) -> Result<String> {
     let Some(path) = from else { return Ok("/".into()) };
     let (list, query) = path.split_once('?').unwrap_or((&path, ""));

@@ -1,6 +1,6 @@
 //! "Most followed", beside the list of users: ids from the leaderboard, names from the database. The result is cached
-//! for a few seconds, so a page costs one cache lookup. All is read from the writer: what is cached for everybody must
-//! not be what a reader has not applied yet.
+//! for a few seconds, so a page costs one cache lookup. All data comes from the writer: a value that is cached for
+//! everybody must not come from a reader that lags.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub async fn renamed(app: &App) {
     app.cache.forget(CACHE_KEY).await;
 }
 
-/// Removes a deleted user. Those whom they followed lose a follower, which shows when the list is rebuilt.
+/// Removes a deleted user. The users whom they followed lose a follower; the list shows that when it is rebuilt.
 pub async fn deleted(app: &App, id: i64) {
     tokio::join!(app.most_followed.remove(id), app.cache.forget(CACHE_KEY));
 }

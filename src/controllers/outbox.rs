@@ -1,4 +1,4 @@
-//! The outbox, for admins: mails that wait, mails that failed and why, and another attempt.
+//! The outbox, for admins: pending mails, failed mails with the reason, and requeueing.
 
 use actix_web::HttpResponse;
 use askama::Template;

@@ -107,7 +107,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
     let user = app
         .db
         .transaction(async |db| {
-            // Of several concurrent requests, one uses the link.
+            // Of several concurrent requests, only one uses the link.
             if !link.consume(db).await? {
                 return Ok(None);
             }

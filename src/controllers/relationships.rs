@@ -19,7 +19,7 @@ use crate::web::params::{Id, parse_id};
 use crate::web::return_to;
 use crate::web::roles::CurrentUser;
 
-/// POST /relationships. A log-in that is necessary first leads on to the profile with the button.
+/// POST /relationships. If the visitor has to log in first, the log-in leads back to the profile with the button.
 pub async fn create(current_user: Result<CurrentUser>, req: HttpRequest) -> Result<HttpResponse> {
     let form = Form::of(&req);
     let followed_id = form.as_ref().ok().and_then(|form| parse_id(form.get("followed_id")));

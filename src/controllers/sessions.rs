@@ -84,8 +84,8 @@ pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     visitor.redirect(&next)
 }
 
-/// DELETE /logout. May be repeated, from a second window. Works whatever service is down, even the one that identifies
-/// the visitor.
+/// DELETE /logout. Can be repeated, for example from a second window. Works whichever service is down, even the one
+/// that authenticates the visitor.
 pub async fn destroy(app: Data<App>, req: HttpRequest, known: Result<Visitor>) -> Result<HttpResponse> {
     let visitor = known.unwrap_or_else(|_| Visitor::as_known(app, req));
     visitor.forget_draft();

@@ -1,5 +1,5 @@
-//! The stack page: each of the services, its address and its current state. While open, the page refreshes every 2
-//! s; it includes what other requests observed.
+//! The stack page: each service with its address and its current state. An open page refreshes every 2 s. The state
+//! includes the calls of other requests.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ struct Bar {
 /// GET /stack
 pub async fn show(operator: Operator) -> Result<HttpResponse> {
     let app = &operator.app;
-    // Cheap ones always: on a read-only writer, the other calls succeed.
+    // Cheap probes always run: on a writer that has become read-only, other recent calls succeed.
     let fresh = |service: &app::Service| if service.ping_is_costly { PING_REUSE } else { Duration::ZERO };
     let up = join_all(app::services(app).map(|service| probe(app, service, fresh(service)))).await;
     let services = services(app, &up).await;
@@ -69,8 +69,8 @@ pub async fn show(operator: Operator) -> Result<HttpResponse> {
     })
 }
 
-/// Probes a service, unless it was called recently, and returns whether it works. Not whether the last recorded call did:
-/// that may be another request's.
+/// Probes a service, unless it was called recently, and returns whether it works. After a probe, that is the result of
+/// the probe and not of the last recorded call, which may belong to another request.
 pub(super) async fn probe(app: &App, service: &app::Service, fresh: Duration) -> bool {
     let call_stats = (service.call_stats)(app);
     let snapshot = call_stats.snapshot();

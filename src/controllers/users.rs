@@ -57,7 +57,7 @@ struct Show {
     microposts: Page<Micropost>,
     /// Id of the row by which the visitor follows this user.
     follow: Option<i64>,
-    /// What the visitor was about to post before logging in; a log-in leads to one's own profile.
+    /// The post that was refused before the visitor logged in. A log-in leads to this page.
     draft: Option<Draft>,
     errors: FieldErrors,
 }
@@ -102,8 +102,8 @@ pub async fn new(visitor: Visitor) -> Result<HttpResponse> {
     visitor.render(&New { layout, errors: FieldErrors::default(), name: String::new(), email: String::new() })
 }
 
-/// POST /users. The response is the same whether or not the address has an account (ASVS 6.3.8): only its owner learns,
-/// by mail.
+/// POST /users. The response is the same whether or not the address has an account (ASVS 6.3.8); only the owner of the
+/// address is told, by mail.
 pub async fn create(visitor: Visitor, form: Form) -> Result<HttpResponse> {
     let (name, email) = (form.get("user[name]"), form.get("user[email]"));
     let mut errors = FieldErrors::default();
@@ -178,7 +178,7 @@ impl Edit {
         })
     }
 
-    /// The page with what was typed.
+    /// The page with the submitted name and address.
     async fn filled_in(current_user: &CurrentUser, form: &Form, errors: FieldErrors) -> Result<Edit> {
         let (name, email) = (form.get("user[name]").to_owned(), form.get("user[email]").to_owned());
         Ok(Edit { errors, name, email, ..Edit::load(current_user).await? })
@@ -238,7 +238,7 @@ pub async fn update(current_user: CurrentUser, id: Id, form: Form) -> Result<Htt
             }
             if let Some(email) = &new_email {
                 email_changes::send_link(&current_user, db, email).await?;
-                // The present address is told (ASVS 6.3.7).
+                // Notifies the current address (ASVS 6.3.7).
                 let restore = email_restore::issue(db, user.id, &user.email, now).await?;
                 let mail = messages::email_is_changing(&app.config, user, email.as_str(), &restore)?;
                 outbox::push(db, &mail, now).await?;
@@ -300,7 +300,7 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
     admin.redirect_with_flash("/users", FlashKind::Success, &format!("User deleted: {}", user.name))
 }
 
-/// Somebody else's settings: home, as in the original.
+/// Refuses another user's settings with a redirect to the home page, as in the Rails sample.
 fn only_oneself(current_user: &CurrentUser, id: Id) -> Result<()> {
     if current_user.user.is(id.0) { Ok(()) } else { Err(Error::NotAllowed) }
 }

@@ -215,8 +215,8 @@ async fn rows(check: &mut Check, config: &Config, db: &Db) -> Result<(), Failed>
     check.step("round trip", trip).await
 }
 
-/// Writes and removes a row in one transaction, so that nobody else sees it and it never remains. Even then it would be
-/// harmless: the picture that it schedules for deletion does not exist.
+/// Writes and removes a row in one transaction, so that no other connection sees it and it never remains. If it did, it
+/// would be harmless: the picture that it schedules for deletion does not exist.
 async fn write_and_remove(db: &Db) -> Result<()> {
     let picture = images::new_key(Format::Png)?;
     let now = Clock::default().now();

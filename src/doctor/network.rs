@@ -45,7 +45,7 @@ impl Server<'_> {
         check.step("port", self.connect(&addresses)).await
     }
 
-    /// Runs the step `TLS` on a connection that starts with it.
+    /// Runs the step `TLS` on a connection that starts with the TLS handshake.
     pub(super) async fn begin_tls(
         &self,
         check: &mut Check,

@@ -1,4 +1,4 @@
-//! The check of the database reader: the steps of the database, and whether it gets what the writer commits.
+//! The check of the read replica: the steps of the database check, and whether the writer's commits arrive.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use crate::config::{Config, MySql};
 use crate::db::{Db, Reader};
 
 const HOST: &str = "DATABASE_READER_URL (or MYSQL_DATABASE_READER_HOST, RDS_READER_HOSTNAME)";
-/// How long the reader may take to reach the writer's position; within the step's time-out, and at most a second at a
-/// time, because that is the time-out of a statement on a reader.
+/// How long the reader may take to reach the writer's position. Less than the step's time-out.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// Time-out of one wait statement. Less than 1 s, the time-out of a statement on a reader.
 const WAIT: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(config: &Config, mysql: &MySql) -> Check {

@@ -73,7 +73,7 @@ impl Lease {
         self.until
     }
 
-    /// Whether no other worker may have taken the row yet.
+    /// `true` while no other worker can have taken the row.
     pub fn is_valid(&self, now: DateTime<Utc>) -> bool {
         now < self.until
     }

@@ -102,7 +102,7 @@ impl Mailer {
         }
     }
 
-    /// The backend, for people.
+    /// Name of the backend, for display.
     pub fn kind(&self) -> &'static str {
         match &self.backend {
             Backend::Folder(_) => "a folder",
@@ -114,7 +114,7 @@ impl Mailer {
         &self.call_stats
     }
 
-    /// The folder's path or the server's URL, for people.
+    /// The folder's path or the server's URL, for display.
     pub fn address(&self) -> String {
         match &self.backend {
             Backend::Folder(folder) => folder.display().to_string(),

@@ -12,7 +12,7 @@ use crate::models::values::email::masked;
 use crate::models::values::page::{Key, Page, PageStart, from_newest};
 use crate::models::values::token::random_hex;
 
-/// The lease is longer than the timeouts for one mail add up to (mail/mailer/smtp.rs).
+/// The lease is longer than the sum of the timeouts for one mail (mail/mailer/smtp.rs).
 const QUEUE: Queue = Queue { table: "outbox", pending: "parked_at IS NULL", lease: TimeDelta::minutes(2) };
 /// 30 s to 1 h: [`Backoff::after`] adds up to a quarter.
 const BACKOFF: Backoff = Backoff { first: TimeDelta::seconds(30), longest: TimeDelta::minutes(48) };
@@ -199,7 +199,7 @@ impl LeasedMail {
         Ok(None)
     }
 
-    /// Whether no other worker may have taken the mail yet.
+    /// `true` while no other worker can have taken the mail.
     pub fn lease_is_valid(&self, now: DateTime<Utc>) -> bool {
         self.lease.is_valid(now)
     }
@@ -209,8 +209,8 @@ impl LeasedMail {
         self.lease.done(db).await
     }
 
-    /// Schedules the next attempt, or fails the mail if it is too old; `false` then. Does not change a row that another
-    /// worker has leased by now.
+    /// Schedules the next attempt, or fails the mail if it is too old and returns `false`. Does not change a row that
+    /// another worker has leased by now.
     pub async fn postpone(&self, db: &mut Conn, why: &str, now: DateTime<Utc>) -> Result<bool> {
         if now - self.created_at >= MAX_AGE {
             self.fail(

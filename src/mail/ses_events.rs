@@ -1,5 +1,5 @@
-//! Parses SES bounce and complaint events and extracts the addresses to suppress. controllers/ses_notifications.rs receives
-//! them, and mail/suppression.rs stores the addresses.
+//! Parses SES bounce and complaint events and extracts the addresses to suppress. controllers/ses_notifications.rs
+//! receives the events, and mail/suppression.rs stores the addresses.
 
 use serde::Deserialize;
 

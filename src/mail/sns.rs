@@ -1,7 +1,7 @@
 //! SNS messages, by which SES reports bounces and complaints. Only signed messages of our own topic are accepted.
 //!
-//! SNS signs the messages of everybody's topics, so a setting names ours. The certificate and the link that confirms a
-//! subscription are fetched only from the SNS host of the topic's region.
+//! SNS signs the messages of all topics of all AWS accounts, so SES_TOPIC_ARN names ours. The certificate and the link
+//! that confirms a subscription are fetched only from the SNS host of the topic's region.
 
 mod certificates;
 
@@ -174,7 +174,7 @@ fn refused(why: &'static str) -> Error {
 }
 
 /// SignatureVersion 1, the default of SNS topics. webpki does not support SHA-1, so it is implemented here for this one
-/// use. To forge a message takes a second preimage of SHA-1, and no practical attack is known.
+/// use. Forging a message takes a second preimage of SHA-1, and no practical attack is known.
 #[derive(Debug)]
 struct RsaSha1;
 

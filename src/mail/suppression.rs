@@ -1,5 +1,5 @@
-//! Addresses that get no mail any more: the table `suppressions`. From 5 % bounces or 0.1 % complaints on, SES puts an
-//! account under review, and may stop it from sending.
+//! Addresses that get no mail any more: the table `suppressions`. At a bounce rate of 5 % or a complaint rate of 0.1 %,
+//! SES puts an account under review, and may stop it from sending.
 
 use chrono::{DateTime, Utc};
 

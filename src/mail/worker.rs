@@ -58,7 +58,7 @@ impl Worker {
                 }
                 None => self.mailer.deliver(&mail).await,
             };
-            // Before the outcome is recorded: once the row shows the error, the pause has started.
+            // Called before `record_outcome`, so that the pause has started when the row shows the error.
             let outcome = self.pause.judge(&mail.recipient, outcome, self.clock.now())?;
             self.record_outcome(&mail, &outcome).await?;
         }

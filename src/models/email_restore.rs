@@ -50,11 +50,11 @@ pub async fn find(db: &mut Conn, token: &str, email: &str) -> Result<Option<Mail
 /// Uses a link: restores the address, sets the new password, ends every session, and revokes every link that was sent
 /// to a later address of the account.
 pub async fn apply(db: &mut Conn, link: &MailToken, digest: &str, now: DateTime<Utc>) -> Result<Restored> {
-    // A change of address consumes its link first and then updates the user. The same order here lets whichever comes
-    // second see what the first one did.
+    // The same order as in a change of address, which consumes its link and then updates the user. So the later of two
+    // concurrent transactions sees the changes of the earlier one.
     MailToken::revoke(db, link.user_id, Purpose::EmailChange).await?;
-    // Of several concurrent requests, one uses the link. An UPDATE, because the link stays valid if the address is
-    // taken.
+    // Of several concurrent requests, only one uses the link. An UPDATE and not a DELETE, because the link stays valid
+    // if the address is taken.
     if execute!(db, "UPDATE email_restores SET user_id = user_id WHERE id = ?", link.id)?.rows == 0 {
         return Ok(Restored::Used);
     }

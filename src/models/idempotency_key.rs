@@ -21,7 +21,7 @@ impl IdempotencyKey {
         Ok(IdempotencyKey(random_hex::<16>()?))
     }
 
-    /// Parses the key of a form. A form without a valid one (an old page, a client that is no browser) is accepted
+    /// Parses the key of a form. A form without a valid one (an old page, a client that is not a browser) is accepted
     /// without this protection.
     pub fn parse(sent: &str) -> Option<IdempotencyKey> {
         let is_key = sent.len() == 32 && sent.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

@@ -103,7 +103,7 @@ macro_rules! select_written {
     };
 }
 
-// After the macros, which it uses.
+// Declared after the macros that it uses.
 mod feed;
 
 /// A valid text: 1 to [`MAX`] characters (code points), not blank.

@@ -28,8 +28,8 @@ impl Person {
         Ok(from.of(rows, |person: &Person| Key::from_id(person.id)))
     }
 
-    /// The users with these ids who are not deleted, in any order. The SQL text is fixed, so fewer ids are padded with 0,
-    /// which is no user's id.
+    /// The users with these ids who are not deleted, in any order. The SQL text is fixed, so fewer ids are padded with
+    /// 0, which is no user's id.
     pub async fn find_many(db: &mut Conn, ids: [i64; 10]) -> Result<Vec<Person>> {
         fetch_all!(
             db,

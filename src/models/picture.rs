@@ -157,7 +157,7 @@ enum Container {
 }
 
 /// How many bytes of memory [`read`] needs for this upload, the file itself included: at most [`MAX_MEMORY`] and the
-/// file. Reads the file but decodes nothing; an error is what can be known without decoding.
+/// file. Reads the file but decodes nothing, so it returns only errors that can be detected without decoding.
 pub fn memory(file: impl BufRead + Seek) -> Result<u64, Refusal> {
     let bytes = load(file)?;
     let decoding = match container(&bytes)? {

@@ -82,8 +82,8 @@ pub async fn unfollow(db: &Db, id: i64, follower_id: i64) -> Result<i64> {
 }
 
 /// Adjusts the counts of both users. Neither may be deleted, and the followed one must be activated. Runs before the
-/// follow itself changes, and locks the lower id first, as the primary key is read: that way all transactions take the
-/// same locks in the same order.
+/// follow itself changes, and locks the lower id first, because the statement reads the primary key in order. So all
+/// transactions take the same locks in the same order.
 async fn count(db: &mut Conn, follower_id: i64, followed_id: i64, by: i64) -> Result<()> {
     let counted = execute!(
         db,

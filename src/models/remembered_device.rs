@@ -1,8 +1,8 @@
 //! "Remember me": one secret per device, rotated whenever it logs the user in (ASVS 7.2; OWASP Session Management).
 //!
-//! The next secret is derived from the one presented, which stays valid until the next one is presented. So a lost
-//! response, or several tabs that reopen at once, all arrive at the same next secret, without relying on clocks. A
-//! secret that is presented after its successor has been copied.
+//! The next secret is derived from the one presented, which stays valid until the next one is presented. So after a
+//! lost response, or when several tabs reopen at once, every request gets the same next secret, without relying on
+//! clocks. If a secret is presented after its successor was, somebody has copied it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -43,7 +43,7 @@ pub enum Recognition {
 
 impl RememberedDevice {
     /// Remembers a device and returns its cookie. [`Error::LogInFirst`] if the user was logged out everywhere since
-    /// this log-in was decided.
+    /// `user` was loaded.
     pub async fn remember(db: &mut Conn, user: &User, now: DateTime<Utc>) -> Result<String> {
         let selector = random_hex::<16>()?;
         let secret = Token::random()?;
@@ -87,8 +87,9 @@ impl RememberedDevice {
         )
     }
 
-    /// Replaces the presented secret and returns the new cookie. `None` if the secret was already replaced by one other
-    /// than its derived successor: by a version of this program that chose secrets at random, or under another key.
+    /// Replaces the presented secret and returns the new cookie. `None` if the secret was already replaced by a secret
+    /// other than its derived successor: one that a version of this program chose at random, or derived with another
+    /// key.
     pub async fn rotate(
         &self,
         db: &mut Conn,

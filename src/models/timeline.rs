@@ -16,13 +16,14 @@ use crate::db::{Conn, Db, defer, execute, fetch_all, fetch_optional};
 use crate::error::{Error, Result};
 use crate::jobs::job::{self, JobKind};
 
-/// From this many followers on, an author uses fan-out on read. Fan-out on write would make such an author's posts
-/// slower (1,000 entries take some milliseconds on MariaDB), and the deletion of the author; fan-out on read costs more
-/// the more such authors there are. The migration that created the table contains the same number.
+/// From this many followers on, an author uses fan-out on read. With fan-out on write, such an author's posts would be
+/// slower (1,000 entries take some milliseconds on MariaDB), and so would the deletion of the author. The cost of
+/// fan-out on read grows with the number of such authors. The migration that created the table contains the same
+/// number.
 pub const FANOUT_ON_READ_FROM: i64 = 1001;
 
-/// Older posts that a follow adds to the feed: 33 pages if they were all by this author. As many entries as one post
-/// writes at most; the posts before them are on the author's profile.
+/// Maximum number of older posts that a follow adds to the feed: 33 pages if all are by this author, and the maximum
+/// number of entries that one post writes. Even older posts are on the author's profile.
 const BACKFILL: i64 = 1000;
 
 /// Entries that one statement deletes from a deleted user's feed; more if several have the same timestamp.
@@ -69,7 +70,7 @@ pub async fn follow(
 }
 
 /// Copies the newest posts of an author into a reader's feed. Some may be there already, left by the version before
-/// timelines; REPLACE is the one statement for this that all databases share.
+/// timelines; REPLACE is the only statement for this that all databases share.
 pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> {
     defer!(
         db,
@@ -83,8 +84,8 @@ pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> 
 }
 
 /// One step of changing an author to fan-out on read. First all followers are marked, in the order of their follows
-/// (those who come from now on mark themselves: in a cluster, ids are not in the order of commits); then posts are no
-/// longer written to them. Until then both apply, so no feed misses a post. `after` is the id of the last follow of the
+/// (new followers mark themselves, because in a cluster ids are not in the order of commits); then posts are no longer
+/// written to them. Until then both apply, so no feed misses a post. `after` is the id of the last follow of the
 /// previous step; returns that of this step, or `None` when all is done.
 pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option<i64>> {
     let next =
@@ -93,7 +94,7 @@ pub async fn fan_out_on_read(db: &Db, user_id: i64, after: i64) -> Result<Option
         fetch_all!(&mut db.conn().await?, next, user_id, after, FOLLOWERS_PER_STEP)?;
     let Some((last, _)) = follows.last().copied() else {
         let done = db.transaction(async |db| {
-            // Locks the author's row, on which new follows wait; so follow ids are in the order of their commits.
+            // Locks the author's row, for which new follows wait, so follow ids are in the order of their commits.
             execute!(db, "UPDATE users SET read_through = TRUE WHERE id = ?", user_id)?;
             let late: Vec<(i64, i64)> = fetch_all!(db, next, user_id, after, 1_i64)?;
             if late.is_empty() { Ok(()) } else { Err(Error::unavailable("somebody followed meanwhile")) }

@@ -95,7 +95,7 @@ impl User {
     }
 
     /// Signs a user up. An account that was never activated is taken over: the last sign-up before the link is followed
-    /// decides the password, and earlier links end.
+    /// determines the password, and earlier links become invalid.
     pub async fn sign_up(
         db: &mut Conn,
         name: &Name,
@@ -257,8 +257,8 @@ impl User {
     }
 
     /// Whether there is an admin besides this one. Locks the others until the transaction ends, so that two requests
-    /// cannot each rely on the admin that the other one removes. An UPDATE, because a SELECT would read a snapshot, and
-    /// one that changes the rows: the nodes of a cluster compare changes, not locks.
+    /// cannot each rely on the admin that the other one removes. It is an UPDATE, because a SELECT would read a
+    /// snapshot. It changes the rows, because the nodes of a cluster compare changes, not locks.
     async fn has_other_admin(db: &mut Conn, id: i64, now: DateTime<Utc>) -> Result<bool> {
         let others = execute!(db, "UPDATE users SET updated_at = ? WHERE admin = TRUE AND id <> ?", now, id)?;
         Ok(others.rows > 0)

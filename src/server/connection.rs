@@ -24,10 +24,10 @@ use crate::app::App;
 use crate::routes;
 use crate::web::middleware::{error_pages, request_log};
 
-/// actix's own error response is about 125 bytes long; with our headers one has more than 600.
+/// actix's own error response is about 125 bytes long; a response with our headers has more than 600.
 const MAX_BARE_RESPONSE: usize = 200;
-/// How long a client that is answered before its whole request has arrived may go on sending. Closing earlier would reset
-/// the connection, and the client might lose the response (RFC 9112, section 9.6).
+/// How long a client may keep sending after a response to an incomplete request. Closing earlier would reset the
+/// connection, and the client might lose the response (RFC 9112, section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
 
 type Rejecting = Pin<Box<dyn Future<Output = ()>>>;
@@ -68,7 +68,7 @@ pub(super) fn protocol<S: Stream>(
         .client_request_timeout(HEAD_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
         .client_disconnect_timeout(LINGER)
-        // A client that closes its sending side counts as gone: its work leaves the queues (cpu_pool.rs).
+        // A client that closes its sending side counts as disconnected: its work leaves the queues (cpu_pool.rs).
         .h1_allow_half_closed(false)
         .graceful_shutdown_signal({
             let shutdown = shutdown.clone();

@@ -82,8 +82,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?.into_std()
 }
 
-/// Replaces an existing socket, be it left by a killed process or in use by the predecessor of this one. Never removes
-/// any other kind of file.
+/// Replaces an existing socket, whether a killed process left it behind or the previous instance still uses it. Never
+/// removes any other kind of file.
 fn open_unix(path: &Path) -> io::Result<UnixListener> {
     match std::fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => std::fs::remove_file(path)?,

@@ -157,7 +157,7 @@ impl Images {
         &self.call_stats
     }
 
-    /// The location, for people.
+    /// The location, for display.
     pub fn address(&self) -> String {
         match &self.backend {
             Backend::Folder(folder) => folder.address(),
@@ -173,7 +173,7 @@ impl Images {
         }
     }
 
-    /// The backend, for people.
+    /// Name of the backend, for display.
     pub fn kind(&self) -> &'static str {
         match &self.backend {
             Backend::Folder(_) => "a folder",

@@ -1,5 +1,5 @@
-//! Tests whether a folder can be used by using it. Permissions do not tell: root ignores them, and a full or read-only
-//! disk does not change them.
+//! Tests whether a folder can be used by using it. Checking permissions is not enough: root ignores them, and a full or
+//! read-only disk does not change them.
 
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ pub const SIGN_UP: Limit =
 /// Mails that anybody can trigger, by recipient address.
 pub const MAIL: Limit =
     Limit { name: "mail", most: |numbers| numbers.mails_to, within: TimeDelta::minutes(30) };
-/// The same mails, by who triggers them: client and account.
+/// The same mails, by sender: client and account.
 pub const MAIL_BY_SENDER: Limit =
     Limit { name: "mail_by_sender", most: |numbers| numbers.mails_by, within: TimeDelta::hours(1) };
 /// Posts, by author.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 pub const BUCKET_LENGTH: Duration = Duration::from_secs(5);
 /// Points of the plot; together five minutes.
 pub const BUCKET_COUNT: usize = 60;
-/// Most characters to keep of an error message.
+/// Maximum length of a stored error message, in characters.
 const MAX_ERROR_CHARS: usize = 300;
 
 /// Records every call to one service. Clones share the record.

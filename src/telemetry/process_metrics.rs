@@ -1,4 +1,4 @@
-//! What the kernel counts for this process, under the names that every Prometheus client library uses.
+//! The kernel's statistics of this process, under the names that every Prometheus client library uses.
 
 use std::fs;
 
@@ -11,7 +11,8 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// Bytes per page on x86-64, and on Graviton under Amazon Linux.
 const PAGE_SIZE: i64 = 4096;
 
-/// Adds `process_cpu_seconds_total`, `process_resident_memory_bytes` and `process_open_fds`, as far as /proc can be read.
+/// Adds `process_cpu_seconds_total`, `process_resident_memory_bytes` and `process_open_fds`, as far as /proc is
+/// readable.
 pub fn register(registry: &mut Registry) {
     if let Some(ticks) = cpu_ticks() {
         let seconds = ConstCounter::new(ticks / TICKS_PER_SECOND);
@@ -27,7 +28,7 @@ pub fn register(registry: &mut Registry) {
     }
 }
 
-/// utime and stime, the 14th and 15th field of proc_pid_stat(5); the second one may hold blanks and ends with a parenthesis.
+/// utime plus stime, fields 14 and 15 of proc_pid_stat(5). Field 2 may contain blanks and ends with a parenthesis.
 fn cpu_ticks() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-/// Cells a side of the drawing; the right half mirrors the left.
+/// Cells per side of the drawing; the right half mirrors the left.
 const CELLS: usize = 5;
 
 /// A small symmetric pattern in one of many colours, as SVG; always the same for the same id.

@@ -35,7 +35,7 @@ pub enum CookieName {
     Draft,
     /// The sign-up made in this browser, until the account is active.
     SignUp,
-    /// What this browser wrote last, until the reader surely has it.
+    /// Position or time of this browser's last write, until the reader has certainly applied it.
     LastWrite,
 }
 

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 use crate::error::{Error, Result};
 use crate::models::values::page::{Key, NUMBERED_PAGES, Page, PageStart};
 
-/// Most parameters to keep that the application does not use.
+/// Maximum number of parameters to keep that the application does not use.
 const MAX_OTHERS: usize = 64;
 
 /// Decoded names and values, in the order sent. Names that the application uses are unique.

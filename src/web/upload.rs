@@ -23,7 +23,7 @@ use crate::models::values::token::Digest;
 pub const MAX_PICTURE: usize = 5 * 1024 * 1024;
 /// Largest field other than the picture, in bytes.
 const MAX_TEXT: usize = 16 * 1024;
-/// Most parts in a form; ours has three.
+/// Maximum number of parts in a form; ours has three.
 const MAX_PARTS: usize = 64;
 /// Time within which the form must arrive: 5 MB at 700 kbit/s.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);

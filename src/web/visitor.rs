@@ -33,9 +33,9 @@ impl Visitor {
         Visitor { app, user: authentication::current_user(&req), session_store_down: false, req }
     }
 
-    /// Runs `work`, which reads what this page shows: it may be a moment old but has what this browser wrote. For anything
-    /// that decides who may do what, use `app.db`. Each call takes a connection of its own, so that queries which do not
-    /// need each other's result run at the same time. Combine them with `join!`: `try_join!` would drop the others at the
+    /// Runs `work`, which reads data for this page. The data may be a moment old but includes what this browser wrote.
+    /// For authorization, use `app.db`. Each call takes a connection of its own, so that queries that do not need each
+    /// other's results run concurrently. Combine them with `join!`: `try_join!` would drop the other queries at the
     /// first error, and with each its connection.
     pub async fn with_read_conn<T>(&self, work: impl AsyncFnOnce(&mut Conn) -> Result<T>) -> Result<T> {
         work(&mut read_your_writes::read_conn(&self.app, &self.req).await?).await

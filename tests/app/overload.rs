@@ -93,7 +93,7 @@ async fn with_a_slow_database_lists_are_refused_and_log_ins_posts_and_health_are
     let flood = Flood::start(&anna, "/users", 40);
     let refusal = until(&mut anna.clone(), "/users", is_refusal).await;
     assert_eq!(refusal.header("retry-after"), "5");
-    assert!(refusal.one("section.error_page").contains("wait a few seconds"));
+    assert!(refusal.one("section.error_page").contains("wait a few seconds and reload this page"));
     assert!(refusal.has("header a#logo") && refusal.has("footer"), "in the dress of all pages");
     assert!(!refusal.header("content-security-policy").is_empty());
 

@@ -1,5 +1,5 @@
-//! DATABASE_IAM_AUTH: sign-in by tokens, and what it needs. A token is a password in clear text to whoever gets it, and it
-//! is signed for the end point, so neither an unverified server nor an alias will do.
+//! DATABASE_IAM_AUTH: sign-in with IAM tokens, and its requirements. The server receives the token as a clear-text
+//! password, so its certificate must be verified. A token is signed for the endpoint, so the host must not be an alias.
 
 use super::super::reader::{Given, Reader};
 use super::super::values::{aws_region, yes_or_no};

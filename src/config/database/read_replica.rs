@@ -6,7 +6,7 @@ use super::{Account, Database, MySql, Source, SslMode, iam, is_rds, source};
 
 const READER_FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]/DATABASE; write it so, or set the host alone \
     in MYSQL_DATABASE_READER_HOST";
-/// Hosts of a reader to which everything else of the writer's settings applies.
+/// Variables that set only the reader's address; everything else is as for the writer.
 const READER_HOSTS: [&str; 2] = ["MYSQL_DATABASE_READER_HOST", "RDS_READER_HOSTNAME"];
 
 /// The reader, or `None` if there is none or an error was reported.

@@ -45,7 +45,7 @@ pub(super) fn with_tls(
     let on_rds = is_rds(&host);
     let ssl_mode = stated.unwrap_or(if on_rds { SslMode::VerifyIdentity } else { SslMode::Preferred });
     let verifies = matches!(ssl_mode, SslMode::VerifyCa | SslMode::VerifyIdentity);
-    // Of RDS, only RDS Proxy has certificates from Amazon's public authorities.
+    // Within RDS, only RDS Proxy has certificates from Amazon's public authorities.
     if on_rds && verifies && ca_file.is_none() && !host.contains(".proxy-") {
         r.warn(
             "DATABASE_CA_FILE",

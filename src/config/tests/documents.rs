@@ -32,7 +32,7 @@ fn every_name_that_the_source_asks_for_is_in_the_table() {
     };
     let quoted = sources.iter().flat_map(|source| source.split('"'));
     let asked: BTreeSet<&str> = quoted.filter(|text| is_name(text)).collect();
-    // Those of systemd and of the AWS SDK.
+    // Variables of systemd and of the AWS SDK.
     let others = BTreeSet::from(["AWS_REGION", "LISTEN_FDS", "LISTEN_PID"]);
     assert_eq!(&asked - &others, known_names());
 }

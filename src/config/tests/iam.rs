@@ -1,4 +1,4 @@
-//! DATABASE_IAM_AUTH: the region of its tokens, and everything that contradicts it.
+//! DATABASE_IAM_AUTH: the region of its tokens, and settings that contradict it.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn the_region_of_tokens_is_that_of_the_end_point() -> Tested {
         [("DATABASE_URL", "mysql://app@localhost/app"), ("DATABASE_SSL_MODE", "verify_identity"), other];
     assert_eq!(region(&stand_in)?.as_deref(), Some("us-east-1"));
 
-    // The five of an attached database, without the password.
+    // The five variables of an attached database, without the password.
     let attached: Vec<_> = RDS.iter().copied().filter(|(name, _)| *name != "RDS_PASSWORD").collect();
     let config = load(&[&[IAM][..], &attached].concat())?;
     let mysql = mysql(config).ok_or("not MySQL")?;

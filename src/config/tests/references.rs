@@ -1,4 +1,5 @@
-//! ARNs of secrets in place of values: how they are written, and what becomes of them. (Reading them: tests/app/secrets.rs.)
+//! ARNs of secrets in place of values: their syntax, and how the settings use their values. tests/app/secrets.rs tests
+//! reading them.
 
 use super::*;
 
@@ -51,7 +52,7 @@ fn a_malformed_arn_is_reported_and_other_texts_are_values() -> Tested {
         "arn:aws:ssm:eu-central-1:123456789012:parameter/app:password::",
     ] {
         assert_eq!(names(&errors(&[("SMTP_URL", bad)])), ["SMTP_URL"], "{bad}");
-        // Where every text is a valid password, too.
+        // Also for a password, for which any text is valid.
         let rds: Vec<_> = RDS.iter().copied().filter(|(name, _)| *name != "RDS_PASSWORD").collect();
         assert_eq!(names(&errors(&[&rds[..], &[("RDS_PASSWORD", bad)]].concat())), ["RDS_PASSWORD"], "{bad}");
     }
@@ -110,7 +111,7 @@ fn every_setting_may_be_an_arn() {
     }
 }
 
-/// The SMTP password is derived for other programs from a key that stands in a secret.
+/// The SMTP password for other programs can be derived from a key that is stored in a secret.
 #[test]
 fn smtp_password_takes_an_arn() -> Tested {
     let host = ("SMTP_URL", "smtps://AKIA@email-smtp.eu-central-1.amazonaws.com");

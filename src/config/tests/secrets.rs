@@ -25,7 +25,7 @@ fn every_name_is_read_and_damage_is_reported_by_name_without_the_value() {
 
 #[test]
 fn nothing_shows_a_secret() -> Tested {
-    // In every variable that takes a secret: in errors about it, in warnings and in the resulting config.
+    // Neither errors nor warnings show a variable's value; further below, the resulting config does not show it either.
     let forms =
         ["hunter2", "mysql://u:hunter2@h", "redis://hunter2@h", "smtps://u:hunter2@h/x", "tls://u:hunter2@h"];
     for name in known_names() {

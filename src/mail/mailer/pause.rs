@@ -12,8 +12,8 @@ use crate::mail::outbox::wait_after;
 /// account (suspended, or the sender is not verified), not the recipients.
 const MAX_REFUSALS: usize = 5;
 
-/// Pauses the whole queue after the server refuses a session. To retry at once with the next mail would earn a longer
-/// ban.
+/// Pauses the whole queue after the server refuses a session. Retrying at once with the next mail would earn a
+/// longer ban.
 #[derive(Default)]
 pub struct MailPause {
     until: Option<DateTime<Utc>>,

@@ -29,7 +29,7 @@ use crate::tls;
 
 /// Timeout from the DNS lookup to the reply to EHLO, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for the reply to one command. All of them together stay below the lease of a mail (mail/outbox.rs).
+/// Timeout for the reply to one command. The timeouts for one mail add up to less than its lease (mail/outbox.rs).
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection that was idle for this time is not reused. SES closes idle connections after 10 s.
 const MAX_IDLE: Duration = Duration::from_secs(5);

@@ -1,8 +1,8 @@
 //! The TLS connection to a mail server: implicit TLS or STARTTLS.
 //!
 //! lettre's own STARTTLS keeps its read buffer across the TLS handshake, so a man in the middle can inject plain-text
-//! replies that pass for the server's. This module does the plain-text part itself and reads it byte by byte: nothing
-//! that follows the reply to STARTTLS is buffered, so it is TLS or an error.
+//! replies that pass for the server's. This module does the plain-text part itself and reads it byte by byte. So it
+//! buffers nothing that follows the reply to STARTTLS, and whatever follows must be valid TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,12 +21,12 @@ use tokio_rustls::client::TlsStream;
 
 use crate::config::SmtpTls;
 
-/// Maximum length of a plain-text reply; real ones have some hundred bytes.
+/// Maximum length of a plain-text reply, in bytes; real ones have some hundred.
 const MAX_REPLY: usize = 8 * 1024;
 
 #[derive(Debug)]
 pub(super) struct MailStream {
-    /// Read first: lettre expects a greeting, but servers do not repeat it after STARTTLS.
+    /// Returned by the first reads, because lettre expects a greeting and servers do not repeat theirs after STARTTLS.
     greeting: &'static [u8],
     stream: TlsStream<TcpStream>,
 }

@@ -53,7 +53,7 @@ impl Certificates {
         if let Some(known) = self.known(url) {
             return Ok(known);
         }
-        // The deadline includes the wait for another fetch of this URL, so a caller whose wait timed out starts none.
+        // The deadline includes the wait for another fetch of this URL. A caller that waited too long starts no fetch.
         let deadline = Instant::now() + http::TIMEOUT;
         let fetch = async {
             if let Some(known) = self.known(url) {

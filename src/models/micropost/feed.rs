@@ -1,4 +1,4 @@
-//! The feed: the posts of a user and of everyone they follow. models/timeline.rs fills what it reads.
+//! The feed: the posts of a user and of everyone they follow. models/timeline.rs fills the table that it reads.
 
 use super::Micropost;
 use crate::db::{Conn, fetch_all};
@@ -9,7 +9,7 @@ use crate::models::values::page::{Key, Page, PageStart, from_newest};
 impl Micropost {
     /// The posts of a user and of everyone they follow, newest first. Nearly all of them are in the user's timeline;
     /// those of authors with fan-out on read are not (timeline.rs), so followers of such authors get a union of both.
-    /// Everybody else is spared this search, which costs the database a third more or worse.
+    /// All other users get the plain query, because the union costs the database at least a third more.
     pub async fn feed(db: &mut Conn, user: &User, from: PageStart) -> Result<Page<Micropost>> {
         let Key { at, id } = from.newest();
         let rows = if user.follows_read_through {

@@ -1,4 +1,4 @@
-//! Converts all colour spaces to sRGB, which a picture without a profile is taken to be in.
+//! Converts pictures of all colour spaces to sRGB. A picture without a profile is assumed to be sRGB.
 
 use image::{DynamicImage, RgbImage, RgbaImage};
 use moxcms::{
@@ -21,8 +21,8 @@ pub(super) fn from_icc(bytes: &[u8]) -> Option<ColorProfile> {
     ColorProfile::new_from_slice_with_options(bytes, options).ok()
 }
 
-/// Parses the four numbers of a cICP chunk (ITU-T H.273). HDR (PQ and HLG) is ignored: it would have to be mapped to
-/// what screens show.
+/// Parses the four numbers of a cICP chunk (ITU-T H.273). HDR (PQ and HLG) is ignored, because it would need tone
+/// mapping.
 pub(super) fn from_cicp([primaries, transfer, matrix, range]: [u8; 4]) -> Option<ColorProfile> {
     let cicp = CicpProfile {
         color_primaries: primaries.try_into().ok()?,
@@ -98,7 +98,7 @@ pub(super) fn to_srgb(mut image: DynamicImage, profile: Option<&ColorProfile>) -
     image
 }
 
-/// Converts CMYK by the printer's profile, or without one as browsers do.
+/// Converts CMYK to sRGB with the printer's profile; without a profile, as browsers do.
 pub(super) fn ink_to_srgb(image: &RgbaImage, profile: Option<&ColorProfile>) -> DynamicImage {
     let printed = profile
         .filter(|profile| profile.color_space == DataColorSpace::Cmyk)

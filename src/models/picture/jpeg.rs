@@ -1,5 +1,5 @@
-//! JPEG (ITU-T T.81). Large ones are decoded at a half, a quarter or an eighth of their size, which the format makes cheap:
-//! neither memory nor time grow with their pixels then.
+//! JPEG (ITU-T T.81). Large ones are decoded at a half, a quarter or an eighth of their size, which the format makes
+//! cheap: then neither memory nor time grows with the number of pixels.
 
 use image::metadata::Orientation;
 use image::{GrayImage, RgbImage, RgbaImage};
@@ -14,12 +14,12 @@ const MAX_WORK: u64 = 400_000_000;
 /// Progressive JPEGs have about ten passes.
 const MAX_PASSES: u32 = 50;
 
-/// The side at which a JPEG is decoded, at least. Twice what is kept, so that the rest of the way down is smooth.
+/// Minimum side of a decoded JPEG, in pixels: twice the stored side, so that the final downscaling is smooth.
 const DECODED_SIDE: u16 = 2 * MAX_SIDE as u16;
 
-/// Put at the end of a JPEG that has none. No JPEG code consists of ones only (T.81, annex C): a decoder that needs
-/// more data fails on these bytes, and one that does not skips them (a stuffed 0xff is no marker) up to the end of
-/// image.
+/// Appended to a JPEG without an end-of-image marker. No JPEG code consists of ones only (T.81, annex C): a decoder
+/// that needs more data fails on these bytes, and one that does not skips them (a stuffed 0xff is not a marker) up to
+/// the marker.
 const END: [u8; 18] = [0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0, 0xff, 0xd9];
 
 /// Result of the walk over a JPEG.
@@ -29,7 +29,7 @@ pub(super) struct Container {
     pub(super) memory: u64,
     width: u16,
     height: u16,
-    /// Memory for those of a progressive JPEG, which are kept until the last pass, in bytes.
+    /// Memory for the coefficients of a progressive JPEG, in bytes. They are kept until the last pass.
     coefficients: u64,
     channels: u64,
     /// How many times the decoder goes over the picture.
@@ -46,7 +46,7 @@ pub(super) struct Container {
 }
 
 impl Container {
-    /// Walks over a JPEG to the end of its (first) image. A missing end marker is accepted, since cameras forget it and
+    /// Walks over a JPEG to the end of its (first) image. A missing end marker is accepted, because cameras omit it and
     /// browsers do not need it, unless data is missing as well.
     pub(super) fn read(bytes: &[u8]) -> Result<Container, Refusal> {
         let mut jpeg = Container::default();
@@ -83,7 +83,7 @@ impl Container {
         }
         jpeg.is_rgb = jpeg.channels == 3 && !jfif && adobe == Some(0);
         let (_, width, height) = decoder(bytes, jpeg.is_rgb)?;
-        // The planes of the components, the pixels, and those of ink in sRGB.
+        // The planes of the components, the pixels, and the sRGB pixels of a CMYK picture.
         jpeg.memory = jpeg.coefficients + 3 * jpeg.channels * u64::from(width) * u64::from(height);
         let pixels = u64::from(jpeg.width) * u64::from(jpeg.height);
         check(pixels, MAX_PIXELS, jpeg.memory)?;

@@ -47,7 +47,7 @@ impl Container {
         let (width, height) = decoder.dimensions();
         let pixels = u64::from(width) * u64::from(height);
         let color = decoder.color_type();
-        // Shrinking converts to 8-bit RGBA: for a moment, there are both.
+        // Shrinking converts to 8-bit RGBA: for a moment, both copies are in memory.
         let extra = if color.has_alpha() && color != ColorType::Rgba8 { 4 } else { 0 };
         png.memory = decoder.total_bytes().saturating_add(extra * pixels);
         check(pixels, MAX_PIXELS, png.memory)?;

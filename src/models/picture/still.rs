@@ -87,8 +87,8 @@ pub(super) fn shrink(
     if (width, height) == (image.width(), image.height()) {
         return Ok(image);
     }
-    // Premultiplied alpha: transparent pixels have a colour, too, which would otherwise show at the edges. In place,
-    // which the resizer would not do.
+    // Premultiplied alpha: transparent pixels have a colour, too, which would otherwise show at the edges. Done here in
+    // place; the resizer would not do it in place.
     let alpha = alpha && image.color().has_alpha();
     let mut image = if alpha { image.into_rgba8().into() } else { image };
     if alpha {

@@ -93,8 +93,8 @@ impl Passwords {
         self.threads.run(move || hasher.hash(&password)).await?
     }
 
-    /// Whether the password matches the digest. Without a digest it never does, after the same time. [`Error::Busy`] if
-    /// the thread pool cannot start the work in time.
+    /// Whether the password matches the digest. Without a digest it never does, but the check takes the same time.
+    /// [`Error::Busy`] if the thread pool cannot start the work in time.
     pub async fn matches(&self, typed: &str, digest: Option<&str>) -> Result<bool> {
         let password = composed(typed);
         if password.chars().count() > MAX {

@@ -68,7 +68,7 @@ fn humanize(field: &str) -> String {
 
 /// Whether a text is invisible: white space, code points that Unicode ignores in display (Default_Ignorable_Code_Point:
 /// zero-width spaces, soft hyphens, Hangul fillers, tags; joiners and variation selectors when they are alone), and the
-/// few characters that are drawn as nothing without being either.
+/// few other characters that have no visible glyph.
 pub fn is_blank(text: &str) -> bool {
     let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     text.chars().all(|c| {

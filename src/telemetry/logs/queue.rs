@@ -18,7 +18,7 @@ use super::spool::{Spool, SpoolChunk};
 pub(super) const BLOCK_BYTES: usize = 64 * 1024;
 /// Longer than TCP_USER_TIMEOUT (`USER_TIMEOUT` in connection.rs).
 const RESEND_WINDOW: Duration = Duration::from_secs(10);
-/// Most bytes waiting in memory, and as many again in flight.
+/// Maximum size of the lines waiting in memory, in bytes. The same limit applies to lines in flight.
 const MAX_MEMORY_BYTES: usize = 8 * 1024 * 1024;
 
 /// Whole lines.
@@ -29,7 +29,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// From the content of a file. Omits lines that cannot be ours.
+    /// Builds a block from the content of a file. Omits lines that are not `{..}`, which are damaged.
     pub(super) fn of_whole_lines(mut bytes: Vec<u8>) -> Block {
         let is_whole = |line: &&[u8]| line.starts_with(b"{") && line.ends_with(b"}\n");
         let all = || bytes.split_inclusive(|byte| *byte == b'\n');
@@ -74,8 +74,8 @@ impl Queue {
         self.spool.folder()
     }
 
-    /// Adds lines. An error gives the reason why the disk refused some; those for which memory has no room either are
-    /// dropped and counted.
+    /// Adds lines. An error is the reason why some could not be written to disk. Lines that do not fit into memory
+    /// either are dropped and counted.
     pub(super) fn push(&mut self, lines: impl Iterator<Item = Vec<u8>>) -> io::Result<()> {
         let mut block = Block::default();
         let mut outcome = Ok(());
@@ -123,7 +123,7 @@ impl Queue {
         outcome
     }
 
-    /// After the connection broke: lines in flight may be lost, and wait again.
+    /// Queues the lines in flight again, because a broken connection may have lost them.
     pub(super) fn take_back(&mut self) {
         for (_, written) in std::mem::take(&mut self.in_flight).into_iter().rev() {
             if let InFlight::Memory(block) = written {
@@ -135,7 +135,7 @@ impl Queue {
         self.count();
     }
 
-    /// Takes blocks as delivered that were written at least [`RESEND_WINDOW`] ago, or that exceed the memory limit.
+    /// Treats blocks as delivered if they were written at least [`RESEND_WINDOW`] ago or exceed the memory limit.
     pub(super) fn ack(&mut self) {
         while let Some((at, _)) = self.in_flight.front()
             && (at.elapsed() >= RESEND_WINDOW || self.in_flight_bytes > MAX_MEMORY_BYTES)
@@ -144,7 +144,7 @@ impl Queue {
         }
     }
 
-    /// Takes all blocks as delivered: the peer has confirmed it by closing.
+    /// Treats all blocks as delivered: the peer has confirmed it by closing the connection.
     pub(super) fn ack_all(&mut self) {
         while !self.in_flight.is_empty() {
             self.ack_oldest();
@@ -156,7 +156,7 @@ impl Queue {
         self.spool.adopt();
     }
 
-    /// Moves everything to disk for the next process. What the disk refuses is dropped and counted.
+    /// Moves everything to disk for the next process. Lines that cannot be written are dropped and counted.
     pub(super) fn end(&mut self) -> io::Result<()> {
         self.take_back();
         let outcome = self.disconnected();

@@ -1,4 +1,4 @@
-//! Sends lines to Logstash on a separate thread, so that the network does not delay requests, nor requests the network.
+//! Sends lines to Logstash on a separate thread, so that shipping and requests do not delay each other.
 //!
 //! Reports its own problems to stderr, at most once a minute: log lines about them would be shipped too.
 
@@ -36,7 +36,7 @@ pub(super) struct Shipper {
     pub(super) target: Target,
     pub(super) stats: Arc<Stats>,
     pub(super) call_stats: CallStats,
-    /// Notified when somebody else has reached Logstash: try again at once.
+    /// Notified when a health check has reached Logstash: the shipper then retries at once.
     pub(super) answers: Arc<Notify>,
     /// True once the program shuts down.
     pub(super) stop: watch::Receiver<bool>,
@@ -74,7 +74,7 @@ impl Shipper {
             _ = async { tokio::join!(work.take(&mut lines), work.deliver()) } => {}
             () = deadline => {}
         }
-        // Lines that arrived last.
+        // The lines that are still in the channel.
         work.push(&mut std::iter::from_fn(|| lines.try_recv().ok()).collect());
         let ended = work.queue.borrow_mut().end();
         work.shipper.stats.set_connected(false);

@@ -1,8 +1,9 @@
-//! Lines waiting on disk, in files of whole lines in one folder. Above the size limit, the oldest are dropped. Appenders
-//! such as tracing-appender rotate files, but do not read them back and ship them.
+//! Lines waiting on disk, in files of whole lines in one folder. Above the size limit, the oldest are dropped.
+//! Appenders such as tracing-appender rotate files, but do not read them back and ship them.
 //!
 //! A process locks each file that it writes or ships, so that several processes can share the folder (during a restart,
-//! or a command beside the server). Whoever finds a file unlocked, because its process has ended, ships it.
+//! or while a command runs beside the server). A process also ships the files that it finds unlocked: the
+//! processes that locked them have ended.
 
 #[cfg(test)]
 mod tests;
@@ -191,7 +192,7 @@ impl Spool {
         self.writing &= at + 1 != self.files.len();
         if let Some(file) = self.files.remove(at) {
             if is_loss {
-                // Lines in flight may still arrive: rather count one too many.
+                // Lines in flight may still arrive; the count is then too high rather than too low.
                 self.stats.count_dropped(file.lines.saturating_sub(file.acked.lines));
             }
             // If it cannot be removed, a later process ships it again.

@@ -1,9 +1,9 @@
-//! Refuses requests before any work while this worker is overloaded: lists first, then profiles, changes last. What is
-//! accepted is answered in time, instead of everything late.
+//! Refuses requests before any work while this worker is overloaded: lists first, then profiles, changes last. So the
+//! accepted requests are answered in time, instead of all requests late.
 //!
-//! Two kinds of queues are measured: the event loop's (how late a timer is) and those for connections to the database and
-//! its reader. A refusal is the same for everybody and is rendered once. It skips the other middleware, because its cost
-//! is what limits how much more than its capacity a worker survives.
+//! Two kinds of queues are measured: the event loop's (how late a timer fires) and those for connections to the
+//! database and its reader. The refusal page is the same for everybody and is rendered once. A refusal skips
+//! the other middleware, because the cost of refusals limits how far beyond its capacity a worker can be loaded.
 
 pub mod controller;
 
@@ -23,10 +23,10 @@ use super::{error_pages, security_headers};
 use crate::app::App;
 use crate::error::Result;
 
-/// Time between two looks at the event loop.
+/// Interval between two measurements of the event loop's delay.
 const PROBE_INTERVAL: Duration = Duration::from_millis(10);
 const CONTROL_INTERVAL: Duration = Duration::from_millis(100);
-/// Minimum time between two log lines of a worker. The refused requests have none of their own.
+/// Minimum time between two log lines of a worker. Refused requests have no log lines of their own.
 const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The workers' limits and what they refused.

@@ -25,8 +25,9 @@ use crate::web::visitor::Visitor;
 /// Retry-After for an overload or an unavailable service, in seconds.
 pub const RETRY_SECONDS: u64 = 5;
 
-/// What a visitor reads who meets a full queue.
-const OVERLOAD: &str = "Too many people are here at the moment. Please wait a few seconds and try again.";
+/// Shown when a queue is full. The browser still has the submitted form, and a reload sends it again.
+const OVERLOAD: &str = "Too many people are here at the moment. Please wait a few seconds and reload this page; \
+    if you sent a form, that sends it again.";
 
 #[derive(Template)]
 #[template(path = "shared/error.html")]
@@ -164,7 +165,7 @@ pub fn for_overload() -> Result<String> {
     for_anybody(StatusCode::SERVICE_UNAVAILABLE, OVERLOAD, String::new())
 }
 
-/// What a page says that does not know the request.
+/// Explanation on a page that is rendered without the request.
 fn for_unknown(status: StatusCode) -> String {
     format!("{}{}", sentence(status), uncertain(status))
 }

@@ -1,5 +1,5 @@
-//! Read-your-writes consistency with a database reader, on every instance: a request that wrote leaves the writer's
-//! position in a signed cookie, and the pages of that browser are read where this position has been reached.
+//! Read-your-writes consistency with a database reader, on every instance: a request that wrote stores the writer's
+//! position in a signed cookie, and that browser's pages are read from the reader only if it has reached this position.
 
 use actix_web::HttpRequest;
 use actix_web::body::BoxBody;
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::web::cookies::CookieName;
 
 /// How long a browser reads from the writer after a write if the writer has no position (Aurora). Aurora replicas
-/// usually lag much less than 100 ms; the rest is for busy ones and for the clocks of other instances.
+/// usually lag much less than 100 ms; the rest allows for busy ones and for clock differences between instances.
 const TIME_WITHOUT_POSITION: TimeDelta = TimeDelta::seconds(2);
 
 /// When this browser wrote last.
@@ -43,8 +43,8 @@ pub async fn read_your_writes(
     answer
 }
 
-/// A connection to the reader if there is one that has what this browser wrote, else to the writer. A request that may
-/// write reads from the writer.
+/// A connection to the reader if there is one that has applied what this browser wrote, else to the writer. A request
+/// that may write reads from the writer.
 pub(in crate::web) async fn read_conn(app: &App, req: &HttpRequest) -> Result<Conn> {
     let Some(reader) = app.reader.as_ref().filter(|_| req.method().is_safe()) else {
         return app.db.conn().await;
@@ -58,7 +58,7 @@ pub(in crate::web) async fn read_conn(app: &App, req: &HttpRequest) -> Result<Co
     }
 }
 
-/// The lag is known if there is a position, but too long for a cookie.
+/// Includes the reader's lag if it is known: the writer then has a position, but one that is too long for a cookie.
 fn settling_time(reader: &Reader) -> TimeDelta {
     let lag = reader.lag().and_then(|lag| TimeDelta::from_std(lag).ok());
     TIME_WITHOUT_POSITION + lag.unwrap_or_default()

@@ -12,7 +12,7 @@ use actix_web::web::Data;
 use crate::app::App;
 use crate::error::Error;
 
-/// Most characters of a header to show on the page and in the log.
+/// Maximum length of a header value on the page and in the log, in characters.
 const MAX_SHOWN: usize = 100;
 
 /// Refuses unsafe requests from other origins.

@@ -38,7 +38,7 @@ impl Hasher {
         Ok(hash.map_err(failed)?.to_string())
     }
 
-    /// The PHC string of no password: a random output. Verifying against it costs what verifying any other does.
+    /// A PHC string that no password matches: its output is random. Verifying against it costs as much as any other.
     pub(super) fn unmatchable(&self) -> Result<String> {
         let (mut salt, mut output) = ([0; SALT_BYTES], [0; Params::DEFAULT_OUTPUT_LEN]);
         getrandom::fill(&mut salt).map_err(Error::internal)?;

@@ -18,9 +18,10 @@ pub enum Class {
 
 /// A queue this long is an overload, however few requests are in it.
 const OVERLOAD: Duration = Duration::from_millis(250);
-/// The queue during an overload: nobody notices it, and the worker never lacks work.
+/// Target queueing delay during an overload: too short to be noticed, but the worker never lacks work.
 const TARGET: Duration = Duration::from_millis(10);
-/// Then even a response to a refused request is late, and whatever is accepted misses the 2 s that a visitor waits.
+/// From this delay on, even refusals are late and accepted requests miss the 2 s that a visitor waits, so writes are
+/// refused as well.
 const HOPELESS: Duration = Duration::from_secs(1);
 /// Bounds what a sudden flood can queue before the first measurement: 2 s if each request takes 15 ms.
 const INITIAL_LIMIT: usize = 128;
@@ -32,7 +33,7 @@ const CALM: u32 = 10;
 /// What was measured during one interval.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
-    /// The shortest time that anything queued.
+    /// The shortest queueing delay.
     pub delay: Duration,
     /// The most lists and profiles in progress.
     pub peak: usize,
@@ -55,8 +56,8 @@ impl Default for Controller {
 }
 
 impl Controller {
-    /// Whether a request may start while so many lists and profiles are in progress. Writes do not count among them:
-    /// most of their time they wait for a password hash or for the client's picture, which loads no worker.
+    /// Whether a request may start while this many lists and profiles are in progress. Writes are not counted: most of
+    /// the time they wait for a password hash or for the client's picture, which does not load the worker.
     pub fn admits(&self, class: Class, in_progress: usize) -> bool {
         match class {
             Class::List => in_progress < self.limit,
