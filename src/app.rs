@@ -77,7 +77,7 @@ impl App {
             db,
             reader: reader.transpose()?,
             sessions: Sessions::new(redis.clone()),
-            limits: Limits::new(redis.clone(), config.limit_numbers.clone()),
+            limits: Limits::new(redis.clone(), config.rate_limits.clone()),
             cache: Cache::new(redis.clone()),
             request_metrics: RequestMetrics::default(),
             most_followed: Leaderboard::new("most_followed", redis),

@@ -91,7 +91,7 @@ async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
     // These commands need no settings.
     match &command {
         Command::Secret => {
-            println!("{}", random_hex::<64>().map_err(say)?);
+            println!("{}", random_hex::<64>().map_err(terminal_message)?);
             return Ok(ExitCode::SUCCESS);
         }
         Command::Assets { folder } => {
@@ -120,7 +120,7 @@ async fn execute(command: Command) -> std::result::Result<ExitCode, String> {
         Command::Doctor if !doctor::run(&config).await => return Ok(ExitCode::FAILURE),
         Command::Doctor | Command::Secret | Command::SmtpPassword | Command::Assets { .. } => Ok(()),
     };
-    done.map(|()| ExitCode::SUCCESS).map_err(say)
+    done.map(|()| ExitCode::SUCCESS).map_err(terminal_message)
 }
 
 async fn serve(config: Config) -> Result<()> {
@@ -144,7 +144,7 @@ async fn serve_app(app: App) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::internal)?;
     let running = server::start(app).await?;
-    greet(&running).await;
+    print_ready(&running).await;
     let mut signalled = async || {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -153,8 +153,8 @@ async fn serve_app(app: App) -> Result<()> {
     };
     signalled().await;
     match running.app.config.env {
-        AppEnv::Development => println!("Finishing what is under way ..."),
-        AppEnv::Production => tracing::info!("finishing what is under way"),
+        AppEnv::Development => println!("Finishing requests in progress ..."),
+        AppEnv::Production => tracing::info!("finishing requests in progress"),
     }
     running.stop(signalled()).await;
     Ok(())
@@ -175,7 +175,7 @@ async fn prepare_schema(config: &Config, db: &Db) -> Result<()> {
 }
 
 /// Prints the address. Production writes only JSON lines to stdout.
-async fn greet(running: &Running) {
+async fn print_ready(running: &Running) {
     let app = &running.app;
     let (url, listening) = (app.config.app_url.origin(), running.listening());
     if app.config.env == AppEnv::Production {
@@ -217,7 +217,7 @@ async fn seed(config: &Config, force: bool) -> Result<()> {
     }
     let db = Db::open(&config.database)?;
     prepare_schema(config, &db).await?;
-    if seeds::plant(&db, &Clock::default()).await? {
+    if seeds::create(&db, &Clock::default()).await? {
         println!(
             "100 people are here. Log in as {} with the password {}.",
             seeds::ADMIN_EMAIL,
@@ -268,14 +268,14 @@ async fn change_admin(config: &Config, email: &str, admin: bool) -> Result<()> {
             Ok(())
         }
         (true, false) => {
-            println!("{email} is no admin any more.");
+            println!("{email} is no longer an admin.");
             Ok(())
         }
     }
 }
 
 /// The error for a terminal, without its category.
-fn say(error: Error) -> String {
+fn terminal_message(error: Error) -> String {
     match error {
         Error::Internal(source) => source.to_string(),
         // The only service that these commands use is the database.

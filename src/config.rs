@@ -26,12 +26,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::reader::Reader;
-use self::values::{Fault, at_least_one, host_and_port, site_url, up_to_a_minute, up_to_ten, yes_or_no};
+use self::values::{
+    Fault, at_least_one, host_and_port, proxy_count, shutdown_delay_seconds, site_url, yes_or_no,
+};
 
 pub use self::database::{Database, MySql, SslMode};
 pub use self::listen::Listen;
 pub use self::mail::{Mail, SesTopic, Smtp, SmtpTls};
-pub use self::rate_limits::LimitNumbers;
+pub use self::rate_limits::RateLimits;
 pub use self::reference::{Entry, Reference, Store};
 pub use self::secret::Secret;
 pub use self::services::{Avatars, Images, Logstash, Redis};
@@ -93,9 +95,9 @@ pub struct Config {
     /// X-Forwarded-For.
     pub trusted_proxies: usize,
     /// Whether rate limits are enforced.
-    pub limits: bool,
+    pub rate_limits_enabled: bool,
     /// Number of attempts that each rate limit allows.
-    pub limit_numbers: LimitNumbers,
+    pub rate_limits: RateLimits,
     pub avatars: Avatars,
     /// URL of the site that `scripts/walkthrough` builds, without a trailing slash. Default: the text embedded in this
     /// program.
@@ -178,13 +180,13 @@ impl Config {
             Some((host, Some(port))) => Ok((host, port)),
             _ => Err("is not HOST:PORT; write it so, 127.0.0.1:9000 for example"),
         });
-        let shutdown_delay = r.value("SHUTDOWN_DELAY", up_to_a_minute).unwrap_or(match env {
+        let shutdown_delay = r.value("SHUTDOWN_DELAY", shutdown_delay_seconds).unwrap_or(match env {
             AppEnv::Development => 0,
             AppEnv::Production => 5,
         });
-        let trusted_proxies = r.value("TRUSTED_PROXIES", up_to_ten).unwrap_or(0);
-        let limits = rate_limits::are_on(r);
-        let limit_numbers = rate_limits::numbers(r);
+        let trusted_proxies = r.value("TRUSTED_PROXIES", proxy_count).unwrap_or(0);
+        let rate_limits_enabled = rate_limits::enabled(r);
+        let rate_limits = rate_limits::numbers(r);
         let avatars = services::avatars(r);
         let walkthrough_url = r.value("WALKTHROUGH_URL", site_url);
         let log = r.text("LOG").unwrap_or("info").to_owned();
@@ -200,7 +202,7 @@ impl Config {
         // Last, so that nothing is written if the settings are invalid.
         let secret_key_base = match secret {
             Some(secret) => secret,
-            None => secret::kept_in(&data_dir).map_err(|error| {
+            None => secret::load_or_create(&data_dir).map_err(|error| {
                 ConfigErrors(vec![format!(
                     "SECRET_KEY_BASE: cannot be kept in DATA_DIR ({}: {error}); repair that, or set it",
                     data_dir.display()
@@ -233,8 +235,8 @@ impl Config {
             metrics_listen,
             shutdown_delay: Duration::from_secs(shutdown_delay),
             trusted_proxies,
-            limits,
-            limit_numbers,
+            rate_limits_enabled,
+            rate_limits,
             avatars,
             walkthrough_url,
             log,

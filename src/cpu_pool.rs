@@ -31,38 +31,39 @@ type Work = Box<dyn FnOnce() + Send>;
 /// Clones share the threads. These end when the last clone is dropped.
 #[derive(Clone)]
 pub struct CpuPool {
-    give: Sender<Work>,
+    sender: Sender<Work>,
     count: usize,
     /// Work that cannot start within this time is refused.
     max_wait: Duration,
     /// One permit per idle thread.
-    free: Arc<Semaphore>,
-    /// One permit per free place in the queue.
-    places: Arc<Semaphore>,
+    idle_threads: Arc<Semaphore>,
+    /// One permit per free slot in the queue.
+    queue_slots: Arc<Semaphore>,
 }
 
 impl CpuPool {
     /// Starts half as many threads as there are cores, rounded up.
     pub fn new(max_wait: Duration) -> Result<CpuPool> {
-        let (give, take) = channel();
-        let take = Arc::new(Mutex::new(take));
+        let (sender, receiver) = channel();
+        let receiver = Arc::new(Mutex::new(receiver));
         let count = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
         for _ in 0..count {
-            let take = take.clone();
+            let receiver = receiver.clone();
             let named = thread::Builder::new().name("cpu-pool".into());
             named
                 .spawn(move || {
                     // On Linux each thread has its own nice value; this sets that of the calling thread. After an error
                     // it stays at 0.
                     let _ = rustix::process::setpriority_process(None, NICENESS);
-                    while let Some(work) = next(&take) {
+                    while let Some(work) = next(&receiver) {
                         work()
                     }
                 })
                 .map_err(Error::internal)?;
         }
-        let (free, places) = (Semaphore::new(count), Semaphore::new(count * QUEUE_PER_THREAD));
-        Ok(CpuPool { give, count, max_wait, free: Arc::new(free), places: Arc::new(places) })
+        let idle_threads = Arc::new(Semaphore::new(count));
+        let queue_slots = Arc::new(Semaphore::new(count * QUEUE_PER_THREAD));
+        Ok(CpuPool { sender, count, max_wait, idle_threads, queue_slots })
     }
 
     /// Runs the work when a thread is free, first come, first served.
@@ -71,13 +72,13 @@ impl CpuPool {
     /// [`Error::Busy`] when the queue is full, the work cannot start in time, or the client has disconnected; an
     /// internal error when the work panics.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let thread = match self.free.clone().try_acquire_owned() {
+        let thread = match self.idle_threads.clone().try_acquire_owned() {
             Ok(thread) => thread,
             Err(_none_is_free) => {
-                let _place = self.places.try_acquire().map_err(|_full| Error::Busy)?;
+                let _slot = self.queue_slots.try_acquire().map_err(|_full| Error::Busy)?;
                 tokio::select! {
-                    free = timeout(self.max_wait, self.free.clone().acquire_owned()) => {
-                        free.map_err(|_late| Error::Busy)?.map_err(Error::internal)?
+                    thread = timeout(self.max_wait, self.idle_threads.clone().acquire_owned()) => {
+                        thread.map_err(|_late| Error::Busy)?.map_err(Error::internal)?
                     }
                     () = client_gone() => return Err(Error::Busy),
                 }
@@ -91,9 +92,9 @@ impl CpuPool {
             // Fails if the caller no longer waits.
             let _ = answer.send(done);
         };
-        self.give.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
+        self.sender.send(Box::new(work)).map_err(|_gone| Error::internal("there are no threads"))?;
         // Omits the panic message, as web/middleware/run_detached.rs does.
-        let panicked = || Error::internal("work on a thread of its own panicked");
+        let panicked = || Error::internal("work in the CPU pool panicked");
         answered.await.map_err(Error::internal)?.map_err(|_panic| panicked())
     }
 
@@ -102,7 +103,7 @@ impl CpuPool {
     /// # Errors
     /// [`Error::Busy`].
     pub fn check_capacity(&self) -> Result<()> {
-        if self.places.available_permits() == 0 { Err(Error::Busy) } else { Ok(()) }
+        if self.queue_slots.available_permits() == 0 { Err(Error::Busy) } else { Ok(()) }
     }
 
     /// Number of threads.
@@ -113,13 +114,13 @@ impl CpuPool {
     /// Current length and capacity of the queue.
     pub fn queue(&self) -> (usize, usize) {
         let length = self.count * QUEUE_PER_THREAD;
-        (length.saturating_sub(self.places.available_permits()), length)
+        (length.saturating_sub(self.queue_slots.available_permits()), length)
     }
 }
 
 /// One thread at a time waits for work; the others wait for the lock.
-fn next(take: &Mutex<Receiver<Work>>) -> Option<Work> {
-    take.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+fn next(receiver: &Mutex<Receiver<Work>>) -> Option<Work> {
+    receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 #[cfg(test)]

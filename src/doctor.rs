@@ -31,8 +31,8 @@ macro_rules! say {
 
 /// Time-out for a step.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
-const SILENCE: &str = "whatever is there takes connections and then says nothing: look whether it is the right port, and how \
-    the server is doing";
+const NO_RESPONSE_ADVICE: &str = "whatever is there takes connections and then says nothing: look whether it is the \
+    right port, and how the server is doing";
 /// Maximum line width in columns.
 const COLUMNS: usize = 110;
 
@@ -101,10 +101,10 @@ impl Problem {
     }
 }
 
-/// Problem for a CA file that cannot be used; `authorities` says what it should contain.
-fn bad_file(error: &Error, authorities: &str) -> Problem {
+/// Problem for a CA file that cannot be used; `ca_advice` says what it should contain.
+fn bad_file(error: &Error, ca_advice: &str) -> Problem {
     let problem = Problem::of(error, "name a file that can be read");
-    Problem { advice: format!("{}: {authorities}", problem.advice), ..problem }
+    Problem { advice: format!("{}: {ca_advice}", problem.advice), ..problem }
 }
 
 impl Check {
@@ -119,7 +119,7 @@ impl Check {
         name: &'static str,
         look: impl Future<Output = StepResult<T>>,
     ) -> Result<T, Failed> {
-        self.step_within(STEP_TIMEOUT, name, SILENCE, look).await
+        self.step_within(STEP_TIMEOUT, name, NO_RESPONSE_ADVICE, look).await
     }
 
     /// Runs a step with its own time-out, and with its own advice for a server that does not answer.
@@ -127,10 +127,11 @@ impl Check {
         &mut self,
         limit: Duration,
         name: &'static str,
-        silence: &str,
+        no_response_advice: &str,
         look: impl Future<Output = StepResult<T>>,
     ) -> Result<T, Failed> {
-        let late = |_| Err(Problem::new(format!("no answer within {} s", limit.as_secs()), silence));
+        let late =
+            |_| Err(Problem::new(format!("no answer within {} s", limit.as_secs()), no_response_advice));
         let found = timeout(limit, look).await.unwrap_or_else(late);
         self.ahead.retain(|ahead| *ahead != name);
         match found {

@@ -48,7 +48,7 @@ pub async fn has_people(db: &Db) -> Result<bool> {
 
 /// Creates all users or none. `false` if they exist already; an error if somebody else signed up with one of the
 /// addresses.
-pub async fn plant(db: &Db, clock: &Clock) -> Result<bool> {
+pub async fn create(db: &Db, clock: &Clock) -> Result<bool> {
     let admin = parsed(Email::parse(ADMIN_EMAIL))?;
     if User::find_by_email(&mut db.conn().await?, &admin).await?.is_some() {
         return Ok(false);

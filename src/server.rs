@@ -66,7 +66,7 @@ pub async fn start(app: App) -> Result<Running> {
     let app = Data::new(app);
     let (server, addresses) = listener::listen(&app, Server::build()).map_err(|error| {
         Error::internal(format!(
-            "cannot listen on {}: {error}; end the program that does, or set LISTEN to another address",
+            "cannot listen on {}: {error}; stop the program that uses it, or set LISTEN to another address",
             app.config.listen
         ))
     })?;

@@ -73,8 +73,8 @@ impl fmt::Display for MySql {
 const FORM: Fault = "is not of the form mysql://USER:PASSWORD@HOST[:PORT]/DATABASE or sqlite:PATH; write it so, with \
     / ? # @ : and % of user and password percent-encoded (%2F %3F %23 %40 %3A %25) and without parameters \
     (for TLS there is DATABASE_SSL_MODE)";
-const FIX: &str = "set mysql://USER:PASSWORD@HOST/DATABASE, or one family of its other names (`sample-app --help`), or \
-    sqlite:PATH";
+const ADVICE: &str = "set mysql://USER:PASSWORD@HOST/DATABASE, or one family of its other names (`sample-app --help`), \
+    or sqlite:PATH";
 
 const PROXY_OF_FILE: Fault =
     "is true, and the database is a SQLite file; set DATABASE_URL to the proxy, or remove it";
@@ -89,47 +89,47 @@ struct Account {
 }
 
 /// A group of variables that together describe a connection.
-struct Family {
+struct VariableGroup {
     host: &'static str,
     port: Option<&'static str>,
     user: &'static str,
     password: &'static str,
     database: &'static str,
     /// Defaults for everything but port and password.
-    usual: Option<Usual>,
+    defaults: Option<GroupDefaults>,
 }
 
-struct Usual {
+struct GroupDefaults {
     host: &'static str,
     user: &'static str,
     database: &'static str,
 }
 
-const FAMILIES: [Family; 3] = [
-    Family {
+const VARIABLE_GROUPS: [VariableGroup; 3] = [
+    VariableGroup {
         host: "MYSQL_DATABASE_HOST",
         port: None,
         user: "MYSQL_DATABASE_USER",
         password: "MYSQL_DATABASE_PASSWORD",
         database: "MYSQL_DATABASE_DB",
-        usual: None,
+        defaults: None,
     },
-    Family {
+    VariableGroup {
         host: "RDS_HOSTNAME",
         port: Some("RDS_PORT"),
         user: "RDS_USERNAME",
         password: "RDS_PASSWORD",
         database: "RDS_DB_NAME",
-        usual: None,
+        defaults: None,
     },
-    Family {
+    VariableGroup {
         host: "AWS_INTRO_SAMPLE_DATABASE_HOST",
         port: None,
         user: "AWS_INTRO_SAMPLE_DATABASE_USERNAME",
         password: "AWS_INTRO_SAMPLE_DATABASE_PASSWORD",
         database: "AWS_INTRO_SAMPLE_DATABASE_NAME",
         // From the Rails sample: its private DNS zone and its config/database.yml.
-        usual: Some(Usual { host: "db.home", user: "sample_app", database: "sample_app" }),
+        defaults: Some(GroupDefaults { host: "db.home", user: "sample_app", database: "sample_app" }),
     },
 ];
 
@@ -145,11 +145,11 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
     let ca_file = r.text("DATABASE_CA_FILE").map(PathBuf::from);
     let by_proxy = r.value("DATABASE_PROXY", yes_or_no).unwrap_or(false);
     let by_iam = iam::is_on(r);
-    let families: Vec<Account> = FAMILIES.iter().filter_map(|family| family.account(r, by_iam)).collect();
+    let groups: Vec<Account> = VARIABLE_GROUPS.iter().filter_map(|group| group.account(r, by_iam)).collect();
 
     let url = match url {
         Some(Source::File(path)) => {
-            for account in families {
+            for account in groups {
                 r.contradiction("database", account.host.by, "DATABASE_URL");
             }
             if by_proxy {
@@ -163,7 +163,7 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
         Some(Source::Server(account)) => Some(account),
         None => None,
     };
-    let mut accounts = url.into_iter().chain(families);
+    let mut accounts = url.into_iter().chain(groups);
     let Some(account) = accounts.next() else {
         if by_proxy {
             r.error("DATABASE_PROXY", PROXY_OF_FILE);
@@ -171,7 +171,7 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: &Path) -> Option<Database> 
         if by_iam {
             iam::refuse_for_a_file(r);
         }
-        return r.absent("DATABASE_URL", Database::Sqlite(data_dir.join("sample_app.db")), FIX);
+        return r.absent("DATABASE_URL", Database::Sqlite(data_dir.join("sample_app.db")), ADVICE);
     };
     for other in accounts {
         r.same("host", &account.host, &other.host);
@@ -213,29 +213,29 @@ fn by_url<T>(value: T) -> Given<T> {
     Given { by: "DATABASE_URL", value }
 }
 
-impl Family {
+impl VariableGroup {
     /// The account, if any variable of the group is set. Reports each required one that is then missing.
     fn account(&self, r: &mut Reader<'_>, by_iam: bool) -> Option<Account> {
         let names = [Some(self.password), Some(self.host), Some(self.user), Some(self.database), self.port];
         let first = names.into_iter().flatten().find(|name| r.is_set(name))?;
-        let usual = self.usual.as_ref();
+        let defaults = self.defaults.as_ref();
 
-        let address = match usual {
-            Some(usual) if !r.is_set(self.host) => {
-                Some((Given { by: first, value: usual.host.to_owned() }, Given { by: first, value: 3306 }))
+        let address = match defaults {
+            Some(defaults) if !r.is_set(self.host) => {
+                Some((Given { by: first, value: defaults.host.to_owned() }, Given { by: first, value: 3306 }))
             }
             _ => {
                 r.required(self.host, first);
                 r.host_and_port(self.host, self.port, 3306)
             }
         };
-        let mut part = |name, usual: Option<&str>| match usual {
-            Some(usual) if !r.is_set(name) => Some(Given { by: first, value: usual.to_owned() }),
+        let mut part = |name, default: Option<&str>| match default {
+            Some(default) if !r.is_set(name) => Some(Given { by: first, value: default.to_owned() }),
             _ => r.required(name, first),
         };
-        let user = part(self.user, usual.map(|usual| usual.user));
+        let user = part(self.user, defaults.map(|defaults| defaults.user));
         let password = part(self.password, by_iam.then_some(""));
-        let database = part(self.database, usual.map(|usual| usual.database));
+        let database = part(self.database, defaults.map(|defaults| defaults.database));
 
         // Return early only here, after all missing variables have been reported.
         let (host, port) = address?;

@@ -7,7 +7,7 @@ use super::values::at_least_one;
 
 /// Attempts per window of services/rate_limits.rs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LimitNumbers {
+pub struct RateLimits {
     /// By account and by client, in 5 minutes.
     pub log_ins: u16,
     /// By client, in an hour.
@@ -20,15 +20,15 @@ pub struct LimitNumbers {
     pub posts: u16,
 }
 
-impl Default for LimitNumbers {
-    fn default() -> LimitNumbers {
-        LimitNumbers { log_ins: 25, sign_ups: 10, mails_to: 5, mails_by: 20, posts: 30 }
+impl Default for RateLimits {
+    fn default() -> RateLimits {
+        RateLimits { log_ins: 25, sign_ups: 10, mails_to: 5, mails_by: 20, posts: 30 }
     }
 }
 
-pub(super) fn numbers(r: &mut Reader<'_>) -> LimitNumbers {
-    let default = LimitNumbers::default();
-    LimitNumbers {
+pub(super) fn numbers(r: &mut Reader<'_>) -> RateLimits {
+    let default = RateLimits::default();
+    RateLimits {
         log_ins: r.value("LIMIT_LOG_INS", at_least_one).unwrap_or(default.log_ins),
         sign_ups: r.value("LIMIT_SIGN_UPS", at_least_one).unwrap_or(default.sign_ups),
         mails_to: r.value("LIMIT_MAILS_TO", at_least_one).unwrap_or(default.mails_to),
@@ -37,7 +37,7 @@ pub(super) fn numbers(r: &mut Reader<'_>) -> LimitNumbers {
     }
 }
 
-pub(super) fn are_on(r: &mut Reader<'_>) -> bool {
+pub(super) fn enabled(r: &mut Reader<'_>) -> bool {
     let stated = r.given("LIMITS", |text| match text {
         "on" => Ok(true),
         "off" => Ok(false),

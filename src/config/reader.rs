@@ -15,22 +15,22 @@ pub(super) struct Reader<'a> {
     pub(super) env: AppEnv,
     vars: &'a Variables,
     /// Variables that look like settings but are not, each with the name that was probably meant.
-    strangers: Vec<(&'a str, Option<&'static str>)>,
+    unknown: Vec<(&'a str, Option<&'static str>)>,
     errors: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(vars: &'a Variables) -> Self {
-        let strangers = vars.names().filter_map(|name| Some((name, settings::stranger(name)?)));
+        let unknown = vars.names().filter_map(|name| Some((name, settings::unknown_setting(name)?)));
         let mut reader = Reader {
             env: AppEnv::Development,
             vars,
-            strangers: strangers.collect(),
+            unknown: unknown.collect(),
             errors: Vec::new(),
             warnings: Vec::new(),
         };
-        for (name, nearest) in reader.strangers.clone() {
+        for (name, nearest) in reader.unknown.clone() {
             let what_to_do = nearest.map_or_else(
                 || "see `sample-app --help` for those that are".to_owned(),
                 |nearest| format!("did you mean {nearest}?"),
@@ -70,8 +70,8 @@ impl<'a> Reader<'a> {
     }
 
     /// The variables of a setting, so that they can be read again; `None` if none refers to a secret.
-    pub(super) fn to_read_again(&self, setting: &'static str) -> Option<Variables> {
-        self.vars.to_read_again(&settings::names_of(setting))
+    pub(super) fn without_values(&self, setting: &'static str) -> Option<Variables> {
+        self.vars.without_values(&settings::names_of(setting))
     }
 
     /// The parsed value of a variable, with its name. Reports a parse error.
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
         &mut self,
         host_name: &'static str,
         port_name: Option<&'static str>,
-        usual: u16,
+        default_value: u16,
     ) -> Option<(Given<String>, Given<u16>)> {
         let stated = port_name.and_then(|name| {
             self.given(name, |text| port(text).ok_or("is not a port; set a number from 1 to 65535"))
@@ -122,7 +122,8 @@ impl<'a> Reader<'a> {
         })?;
         let (host, own) = address.value;
         let own = own.map(|value| Given { by: host_name, value });
-        let port = self.one_of("port", [own, stated]).unwrap_or(Given { by: host_name, value: usual });
+        let port =
+            self.one_of("port", [own, stated]).unwrap_or(Given { by: host_name, value: default_value });
         Some((Given { by: host_name, value: host }, port))
     }
 
@@ -170,13 +171,13 @@ impl<'a> Reader<'a> {
 
     /// Reports a missing setting, and any unknown variable that was probably meant to be one of its `names`.
     fn missing(&mut self, name: &str, names: &[&'static str], rest: &str) {
-        let meant = |stranger: &(&str, Option<&'static str>)| match stranger {
+        let meant = |unknown: &(&str, Option<&'static str>)| match unknown {
             (set, Some(nearest)) if names.contains(nearest) => {
                 Some(format!(" ({set} is set and is not a setting: did you mean {nearest}?)"))
             }
             _ => None,
         };
-        let meant: String = self.strangers.iter().filter_map(meant).collect();
+        let meant: String = self.unknown.iter().filter_map(meant).collect();
         self.error(name, &format!("is missing{rest}{meant}"));
     }
 

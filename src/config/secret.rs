@@ -40,7 +40,7 @@ impl fmt::Debug for Secret {
 
 /// The secret stored in `data_dir`. The first start creates it and later starts reuse it, so that a restart logs nobody
 /// out.
-pub(super) fn kept_in(data_dir: &Path) -> io::Result<Secret> {
+pub(super) fn load_or_create(data_dir: &Path) -> io::Result<Secret> {
     let path = data_dir.join("secret_key_base");
     if !path.try_exists()? {
         create(data_dir, &path)?;

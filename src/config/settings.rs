@@ -291,7 +291,7 @@ const PREFIXES: [&str; 7] =
     ["AWS_INTRO_SAMPLE_", "MYSQL_DATABASE_", "RDS_", "LOGSTASH_", "REDIS_", "SMTP_", "IMAGES_"];
 
 /// Minimum length, in bytes, of a name that few variables of other programs resemble by chance.
-const LONG: usize = 12;
+const MIN_FUZZY_NAME_LENGTH: usize = 12;
 
 /// The settings part of `--help`, 100 columns wide.
 pub fn help() -> String {
@@ -328,7 +328,7 @@ pub(super) fn names_of(name: &'static str) -> Vec<&'static str> {
 }
 
 /// `Some` for an unknown name that has a setting's prefix or resembles a setting; contains the [`nearest`] setting.
-pub(super) fn stranger(name: &str) -> Option<Option<&'static str>> {
+pub(super) fn unknown_setting(name: &str) -> Option<Option<&'static str>> {
     if is_known(name) {
         return None;
     }
@@ -344,13 +344,13 @@ pub(super) fn is_known(name: &str) -> bool {
 
 /// The setting that an unknown name was probably meant to be: one with the same prefix and an edit distance of at most
 /// 3, or one of which it is a shorter or longer form; with another prefix, a long name and a distance of at most 2.
-fn nearest(stranger: &str) -> Option<&'static str> {
-    let prefix = PREFIXES.iter().find(|prefix| stranger.starts_with(**prefix));
+fn nearest(unknown: &str) -> Option<&'static str> {
+    let prefix = PREFIXES.iter().find(|prefix| unknown.starts_with(**prefix));
     let distance = |known: &str| match prefix.is_some_and(|prefix| known.starts_with(prefix)) {
-        true if known.starts_with(stranger) || stranger.starts_with(known) => Some(1),
-        true => Some(strsim::levenshtein(stranger, known)).filter(|distance| *distance <= 3),
-        false if known.len() < LONG || known.len().abs_diff(stranger.len()) > 2 => None,
-        false => Some(strsim::levenshtein(stranger, known)).filter(|distance| *distance <= 2),
+        true if known.starts_with(unknown) || unknown.starts_with(known) => Some(1),
+        true => Some(strsim::levenshtein(unknown, known)).filter(|distance| *distance <= 3),
+        false if known.len() < MIN_FUZZY_NAME_LENGTH || known.len().abs_diff(unknown.len()) > 2 => None,
+        false => Some(strsim::levenshtein(unknown, known)).filter(|distance| *distance <= 2),
     };
     let resembling = known_names().filter_map(|known| Some((distance(known)?, known)));
     resembling.min().map(|(_, known)| known)

@@ -161,7 +161,7 @@ pub(super) fn path_of(text: &str, scheme: &str) -> Option<PathBuf> {
     (!path.is_empty() && !path.starts_with(':') && !path.contains('?')).then(|| PathBuf::from(path))
 }
 
-pub(super) fn up_to_ten(text: &str) -> Result<usize, Fault> {
+pub(super) fn proxy_count(text: &str) -> Result<usize, Fault> {
     number(text)
         .map(usize::from)
         .filter(|count| *count <= 10)
@@ -171,7 +171,7 @@ pub(super) fn up_to_ten(text: &str) -> Result<usize, Fault> {
 /// Maximum SHUTDOWN_DELAY in seconds.
 pub const MAX_SHUTDOWN_DELAY: u64 = 60;
 
-pub(super) fn up_to_a_minute(text: &str) -> Result<u64, Fault> {
+pub(super) fn shutdown_delay_seconds(text: &str) -> Result<u64, Fault> {
     number(text).map(u64::from).filter(|seconds| *seconds <= MAX_SHUTDOWN_DELAY).ok_or(
         "is not a number from 0 to 60; set for how many seconds to go on serving after the signal to end",
     )

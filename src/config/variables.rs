@@ -45,7 +45,7 @@ impl Variables {
 
     /// Only these variables, without the values of references, so that those can be read again; `None` if none is a
     /// reference.
-    pub(super) fn to_read_again(&self, names: &[&str]) -> Option<Variables> {
+    pub(super) fn without_values(&self, names: &[&str]) -> Option<Variables> {
         let given = names.iter().filter_map(|name| Some(((*name).to_owned(), self.given(name)?.to_owned())));
         let variables = Variables::from(given.collect::<BTreeMap<_, _>>());
         (!variables.references().is_empty()).then_some(variables)

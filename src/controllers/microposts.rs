@@ -70,7 +70,7 @@ async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse
             errors.add("picture", "should be less than 5MB");
             None
         }
-        Upload::NotKept => return try_again(current_user, draft).await,
+        Upload::NotStored => return try_again(current_user, draft).await,
         Upload::File(file, digest) => {
             picture_digest = Some(digest);
             match app.picture_decoder.read(file).await {
@@ -124,14 +124,14 @@ pub async fn destroy(current_user: CurrentUser, id: Id, form: Form) -> Result<Ht
     app.picture_deletion_wakeup.wake();
     let from = return_to::own_path(form.get("return_to")).or_else(|| current_user.referring_page());
     current_user.redirect_with_flash(
-        &page_it_was_on(&current_user, from).await?,
+        &page_after_deletion(&current_user, from).await?,
         FlashKind::Success,
         "Micropost deleted",
     )
 }
 
 /// The page from which the post was deleted, or the first page of that list if no post is left on it.
-async fn page_it_was_on(current_user: &CurrentUser, from: Option<String>) -> Result<String> {
+async fn page_after_deletion(current_user: &CurrentUser, from: Option<String>) -> Result<String> {
     let Some(path) = from else { return Ok("/".into()) };
     let (list, query) = path.split_once('?').unwrap_or((&path, ""));
     // The home page with a rejected post, or the confirmation page.
@@ -147,7 +147,7 @@ async fn page_it_was_on(current_user: &CurrentUser, from: Option<String>) -> Res
         "/" => Micropost::feed(&mut db, &current_user.user, from).await?,
         _ => Micropost::written_by(&mut db, current_user.id(), from)
             .await?
-            .map(|written| written.by(&current_user.user)),
+            .map(|post| post.by(&current_user.user)),
     };
     Ok(if posts.is_past_the_end() { list.to_owned() } else { path })
 }

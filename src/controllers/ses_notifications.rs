@@ -18,10 +18,10 @@ const MAX_BODY: usize = 256 * 1024;
 pub async fn create(app: Data<App>, req: HttpRequest, payload: Payload) -> Result<HttpResponse> {
     let sns = app.sns.as_ref().ok_or(Error::NotFound)?;
     let body = form::body(req.headers(), payload, MAX_BODY).await?;
-    let told = sns.read(&body, app.clock.now()).await.inspect_err(|error| {
+    let message = sns.read(&body, app.clock.now()).await.inspect_err(|error| {
         tracing::warn!(target: "audit", event = "ses_message_refused", %error, "audit");
     })?;
-    match told {
+    match message {
         SnsMessage::Subscription(url) => {
             sns.confirm(&url).await?;
             audit("ses_subscription_confirmed", None);
@@ -30,21 +30,21 @@ pub async fn create(app: Data<App>, req: HttpRequest, payload: Payload) -> Resul
             tracing::warn!(target: "audit", event = "ses_unsubscribed", "audit");
         }
         SnsMessage::Notification { text, at } => {
-            let Some(unwanted) = ses_events::unwanted(&text) else {
+            let Some(addresses) = ses_events::addresses_to_suppress(&text) else {
                 tracing::info!("SES notification is neither a bounce nor a complaint");
-                return Ok(taken());
+                return Ok(accepted());
             };
             let mut db = app.db.conn().await?;
-            for (email, reason) in unwanted {
+            for (email, reason) in addresses {
                 if suppression::add(&mut db, &email, &reason, at).await? {
                     tracing::info!(target: "audit", event = "address_suppressed", reason, "audit");
                 }
             }
         }
     }
-    Ok(taken())
+    Ok(accepted())
 }
 
-fn taken() -> HttpResponse {
+fn accepted() -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n")
 }

@@ -78,7 +78,7 @@ pub async fn show(visitor: Visitor, id: Id, from: PageStart) -> Result<HttpRespo
         follow,
     );
     let (user, follow) = (user?, follow?);
-    let microposts = microposts?.or_not_found()?.map(|written| written.by(&user));
+    let microposts = microposts?.or_not_found()?.map(|post| post.by(&user));
     let draft = visitor
         .draft()
         .filter(|_| visitor.user.as_ref().is_some_and(|author| author.is(user.id)))
@@ -187,13 +187,13 @@ impl Edit {
 
 /// GET /users/{id}/edit
 pub async fn edit(current_user: CurrentUser, id: Id) -> Result<HttpResponse> {
-    only_oneself(&current_user, id)?;
+    require_self(&current_user, id)?;
     current_user.render(&Edit::load(&current_user).await?)
 }
 
 /// PATCH /users/{id}. An empty password means "unchanged"; a new password or address asks for the current password.
 pub async fn update(current_user: CurrentUser, id: Id, form: Form) -> Result<HttpResponse> {
-    only_oneself(&current_user, id)?;
+    require_self(&current_user, id)?;
     let (app, user) = (&current_user.app, &current_user.user);
     let mut errors = FieldErrors::default();
     let name = errors.check("name", Name::parse(form.get("user[name]")));
@@ -254,17 +254,17 @@ pub async fn update(current_user: CurrentUser, id: Id, form: Form) -> Result<Htt
         current_user.log_in_again(&user).await?;
     }
     app.mail_wakeup.wake();
-    let mut said = "Profile updated".to_owned();
+    let mut message = "Profile updated".to_owned();
     if digest.is_some() {
-        said += ". Your password was changed, and all other devices were logged out";
+        message += ". Your password was changed, and all other devices were logged out";
     }
     if new_email.is_some() {
-        said += ". Your new address counts once you follow the link in the mail sent there";
+        message += ". Your new address counts once you follow the link in the mail sent there";
     }
-    if said.contains('.') {
-        said.push('.');
+    if message.contains('.') {
+        message.push('.');
     }
-    current_user.redirect_with_flash(&format!("/users/{}", user.id), FlashKind::Success, &said)
+    current_user.redirect_with_flash(&format!("/users/{}", user.id), FlashKind::Success, &message)
 }
 
 async fn too_often(current_user: &CurrentUser, form: &Form, error: Error) -> Result<HttpResponse> {
@@ -301,6 +301,6 @@ pub async fn destroy(admin: Admin, id: Id) -> Result<HttpResponse> {
 }
 
 /// Refuses another user's settings with a redirect to the home page, as in the Rails sample.
-fn only_oneself(current_user: &CurrentUser, id: Id) -> Result<()> {
+fn require_self(current_user: &CurrentUser, id: Id) -> Result<()> {
     if current_user.user.is(id.0) { Ok(()) } else { Err(Error::NotAllowed) }
 }

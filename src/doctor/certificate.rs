@@ -26,7 +26,7 @@ pub(super) struct Certificate {
 /// Verifies with the standard WebPKI rules and keeps the certificate.
 #[derive(Debug)]
 struct RecordingVerifier {
-    judge: Arc<WebPkiServerVerifier>,
+    inner: Arc<WebPkiServerVerifier>,
     seen: Mutex<Option<CertificateDer<'static>>>,
 }
 
@@ -36,21 +36,21 @@ pub(super) async fn begin_tls(
     host: &str,
     roots: RootCertStore,
 ) -> (Option<Certificate>, io::Result<TlsStream<TcpStream>>) {
-    let judge = match WebPkiServerVerifier::builder(Arc::new(roots)).build() {
-        Ok(judge) => judge,
+    let inner = match WebPkiServerVerifier::builder(Arc::new(roots)).build() {
+        Ok(inner) => inner,
         Err(error) => return (None, Err(io::Error::other(error))),
     };
     let name = match ServerName::try_from(host.to_owned()) {
         Ok(name) => name,
         Err(error) => return (None, Err(io::Error::other(error))),
     };
-    let witness = Arc::new(RecordingVerifier { judge, seen: Mutex::default() });
+    let recorder = Arc::new(RecordingVerifier { inner, seen: Mutex::default() });
     let config = ClientConfig::builder()
         .dangerous() // required for any custom verifier; this one delegates to WebPKI
-        .with_custom_certificate_verifier(witness.clone())
+        .with_custom_certificate_verifier(recorder.clone())
         .with_no_client_auth();
     let begun = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let seen = recorder.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
     (seen.and_then(|seen| Certificate::read(&seen)), begun)
 }
 
@@ -64,14 +64,14 @@ pub(super) fn fault(error: &io::Error) -> Option<&CertificateError> {
 
 pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Server<'_>) -> Problem {
     let issuer = seen.map_or("somebody", |seen| seen.issuer.as_str());
-    let Server { host, setting, authorities, .. } = server;
+    let Server { host, setting, ca_advice, .. } = server;
     match fault(error) {
         // BadSignature: an unknown authority has the same name as a trusted one.
         Some(CertificateError::UnknownIssuer | CertificateError::BadSignature) => Problem::new(
             format!(
                 "the certificate is issued by {issuer}, who is none of the authorities that are trusted here"
             ),
-            *authorities,
+            *ca_advice,
         ),
         Some(CertificateError::NotValidForNameContext { presented, .. }) => Problem::new(
             format!("the certificate is not made out to {host} but to {}", names(presented)),
@@ -82,12 +82,12 @@ pub(super) fn refused(error: &io::Error, seen: Option<&Certificate>, server: &Se
             about_other_name(host, setting),
         ),
         Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => Problem::new(
-            format!("the certificate of {issuer} has run out"),
+            format!("the certificate of {issuer} has expired"),
             "renew it at the server (RDS: rotate the certificate of the instance), and look whether this machine's clock \
              is right",
         ),
-        Some(_) => Problem::new(error, *authorities),
-        None => Problem::new(format!("TLS was not begun: {error}"), server.without_tls),
+        Some(_) => Problem::new(error, *ca_advice),
+        None => Problem::new(format!("TLS was not begun: {error}"), server.no_tls_advice),
     }
 }
 
@@ -151,7 +151,7 @@ impl ServerCertVerifier for RecordingVerifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let seen = certificate.clone().into_owned();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
-        self.judge.verify_server_cert(certificate, intermediates, name, ocsp, now)
+        self.inner.verify_server_cert(certificate, intermediates, name, ocsp, now)
     }
 
     fn verify_tls12_signature(
@@ -160,7 +160,7 @@ impl ServerCertVerifier for RecordingVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.judge.verify_tls12_signature(message, certificate, signed)
+        self.inner.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -169,10 +169,10 @@ impl ServerCertVerifier for RecordingVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.judge.verify_tls13_signature(message, certificate, signed)
+        self.inner.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.judge.supported_verify_schemes()
+        self.inner.supported_verify_schemes()
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn run(config: &Config) -> Check {
         Database::Sqlite(path) => {
             let address = format!("SQLite, {}", path.display());
             let mut check = Check::begin("database", &address, &["file", "migrations", "round trip"]);
-            let done = in_file(&mut check, config).await;
+            let done = check_sqlite(&mut check, config).await;
             check.end(done)
         }
         Database::MySql(mysql) => {
@@ -40,7 +40,7 @@ pub(super) async fn run(config: &Config) -> Check {
             let mut check = Check::begin("database", &address, &steps);
             let done = async {
                 let db = sign_in(&mut check, mysql, &server).await?;
-                rows(&mut check, config, &db).await
+                check_tables(&mut check, config, &db).await
             };
             let done = done.await;
             check.end(done)
@@ -53,17 +53,17 @@ pub(super) fn server<'a>(mysql: &'a MySql, setting: &'static str) -> Server<'a> 
         host: &mysql.host,
         port: mysql.port,
         what: "the RDS instance",
-        way_out: None,
+        unreachable_advice: None,
         setting,
-        authorities: "name who signs its certificate: for RDS download \
+        ca_advice: "name who signs its certificate: for RDS download \
             https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem and set its path in DATABASE_CA_FILE; no \
             system has the authorities of RDS by itself",
-        without_tls: "look whether the server has a certificate (RDS always has one), and whether something between it \
-            and this machine ends connections",
+        no_tls_advice: "look whether the server has a certificate (RDS always has one), and whether something between \
+            it and this machine ends connections",
     }
 }
 
-async fn in_file(check: &mut Check, config: &Config) -> Result<(), Failed> {
+async fn check_sqlite(check: &mut Check, config: &Config) -> Result<(), Failed> {
     let open = async {
         let db = open(&config.database).await.map_err(|error| {
             let advice = "let the user who runs the program write the file and its folder, or set another one in \
@@ -73,7 +73,7 @@ async fn in_file(check: &mut Check, config: &Config) -> Result<(), Failed> {
         Ok((db, "opens".to_owned()))
     };
     let db = check.step("file", open).await?;
-    rows(check, config, &db).await
+    check_tables(check, config, &db).await
 }
 
 /// The steps from `name` to `sign-in`.
@@ -81,7 +81,7 @@ pub(super) async fn sign_in(check: &mut Check, mysql: &MySql, server: &Server<'_
     let mut stream = server.reach(check).await?;
     let offers_tls = check.step_within(STEP_TIMEOUT, "greeting", NOT_MYSQL, greet(&mut stream)).await?;
     let tls = look_at_tls(stream, offers_tls, mysql, server);
-    check.step_within(STEP_TIMEOUT, "TLS", server.without_tls, tls).await?;
+    check.step_within(STEP_TIMEOUT, "TLS", server.no_tls_advice, tls).await?;
     let sign_in = async {
         let start = Instant::now();
         let db = match open(&Database::MySql(mysql.clone())).await {
@@ -160,7 +160,7 @@ async fn look_at_tls(
         }
         _ => {}
     }
-    let problem = |error: &Error| bad_file(error, server.authorities);
+    let problem = |error: &Error| bad_file(error, server.ca_advice);
     let mut roots: RootCertStore = tls::roots(None).map_err(|error| problem(&error))?;
     if is_checked && let Some(file) = &mysql.ca_file {
         let own = tls::roots(Some(file)).map_err(|error| problem(&error))?;
@@ -168,7 +168,7 @@ async fn look_at_tls(
     }
     mysql_handshake::ask_for_tls(&mut stream)
         .await
-        .map_err(|error| Problem::new(error, server.without_tls))?;
+        .map_err(|error| Problem::new(error, server.no_tls_advice))?;
     let (seen, begun) = certificate::begin_tls(stream, &mysql.host, roots).await;
     let issued = seen.as_ref().map_or_else(String::new, certificate::Certificate::issued);
     let Err(error) = begun else {
@@ -191,7 +191,7 @@ async fn look_at_tls(
 }
 
 /// The steps `migrations` and `round trip`.
-async fn rows(check: &mut Check, config: &Config, db: &Db) -> Result<(), Failed> {
+async fn check_tables(check: &mut Check, config: &Config, db: &Db) -> Result<(), Failed> {
     let look = async {
         let advice = "look at the table _sqlx_migrations, and at the rights of the database user";
         match db.pending_migrations().await.map_err(|error| Problem::of(&error, advice))? {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 use super::network::Server;
-use super::{Check, Failed, Problem, SILENCE, folder, milliseconds};
+use super::{Check, Failed, NO_RESPONSE_ADVICE, Problem, folder, milliseconds};
 use crate::config::{AppUrl, Config, Images as Setting};
 use crate::error::{Error, Result};
 use crate::models::picture::Format;
@@ -15,8 +15,8 @@ use crate::tls;
 /// Longer than the SDK's own time-outs, because its errors say more. Finding credentials alone may take seconds.
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
 const REGION: &str = "set AWS_INTRO_SAMPLE_S3_REGION (or AWS_REGION) to the region of the bucket";
-const AUTHORITIES: &str = "install the certificate authorities of the system (the package ca-certificates), or, for a store \
-    of your own, add its authority to them";
+const CA_ADVICE: &str = "install the certificate authorities of the system (the package ca-certificates), or, for a \
+    store of your own, add its authority to them";
 
 pub(super) async fn run(config: &Config) -> Check {
     let images = Images::new(config);
@@ -69,13 +69,14 @@ async fn in_bucket(
         host,
         port: url.as_ref().and_then(Url::port_or_known_default).unwrap_or(443),
         what: "S3",
-        way_out: Some(
+        unreachable_advice: Some(
             "let this machine out: its security group needs an outbound rule for the port (443), and its subnet a route to \
              the internet (a NAT gateway) or a gateway end point for S3",
         ),
         setting: "AWS_INTRO_SAMPLE_S3_REGION (or AWS_ENDPOINT_URL_S3)",
-        authorities: AUTHORITIES,
-        without_tls: "set http:// instead of https:// in AWS_ENDPOINT_URL_S3 if the store has no TLS, or the right port",
+        ca_advice: CA_ADVICE,
+        no_tls_advice: "set http:// instead of https:// in AWS_ENDPOINT_URL_S3 if the store has no TLS, or the \
+            right port",
     };
     let stream = server.reach(check).await?;
     if has_tls {
@@ -87,7 +88,7 @@ async fn in_bucket(
         images.sign_in().await.map_err(|error| Problem::of(&error, advice))?;
         Ok(((), format!("the credentials are good for the bucket ({})", milliseconds(start))))
     };
-    check.step_within(STEP_TIMEOUT, "sign-in", SILENCE, sign_in).await?;
+    check.step_within(STEP_TIMEOUT, "sign-in", NO_RESPONSE_ADVICE, sign_in).await?;
     let region = async {
         let region = images.bucket_region().await.map_err(|error| Problem::of(&error, advice))?;
         Ok((
@@ -98,7 +99,7 @@ async fn in_bucket(
             ),
         ))
     };
-    check.step_within(STEP_TIMEOUT, "region", SILENCE, region).await?;
+    check.step_within(STEP_TIMEOUT, "region", NO_RESPONSE_ADVICE, region).await?;
     round_trip(check, images).await
 }
 
@@ -108,7 +109,7 @@ async fn round_trip(check: &mut Check, images: &Images) -> Result<(), Failed> {
         put_get_delete(images).await.map_err(|error| Problem::of(&error, "look how the store is doing"))?;
         Ok(((), format!("an object was put, read and deleted ({})", milliseconds(start))))
     };
-    check.step_within(STEP_TIMEOUT, "round trip", SILENCE, trip).await
+    check.step_within(STEP_TIMEOUT, "round trip", NO_RESPONSE_ADVICE, trip).await
 }
 
 async fn put_get_delete(images: &Images) -> Result<()> {

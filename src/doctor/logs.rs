@@ -28,10 +28,10 @@ fn server(logstash: &Logstash) -> Server<'_> {
         host: &logstash.host,
         port: logstash.port,
         what: "Logstash",
-        way_out: None,
+        unreachable_advice: None,
         setting: "LOGSTASH_URL (or LOGSTASH_HOST)",
-        authorities: "set LOGSTASH_CA_FILE to the PEM file of the authority that signed the certificate of Logstash",
-        without_tls: "the tcp input of Logstash has no TLS at this port: set ssl_enabled there, or tcp:// instead of \
+        ca_advice: "set LOGSTASH_CA_FILE to the PEM file of the authority that signed the certificate of Logstash",
+        no_tls_advice: "the tcp input of Logstash has no TLS at this port: set ssl_enabled there, or tcp:// instead of \
             tls:// in LOGSTASH_URL",
     }
 }

@@ -64,16 +64,16 @@ fn server(smtp: &Smtp) -> Server<'_> {
         host: &smtp.host,
         port: smtp.port,
         what: "SES",
-        way_out: Some(
+        unreachable_advice: Some(
             "let mail out: port 25 is closed on EC2, so set 465 (smtps://) or 587 (smtp://); the security group of this \
              instance needs an outbound rule for it, and its subnet a route to the internet (a public address and an \
              internet gateway, or a NAT gateway) or an interface end point for SES",
         ),
         setting: SETTING,
-        authorities: "set SMTP_CA_FILE to the PEM file of the authority that signed it; SES needs none, because every \
+        ca_advice: "set SMTP_CA_FILE to the PEM file of the authority that signed it; SES needs none, because every \
             system knows Amazon's, so remove the setting there",
-        without_tls: "TLS does not begin with the connection at this port: smtps:// is for 465 and 2465, smtp:// (STARTTLS) \
-            for 587 and 2587",
+        no_tls_advice: "TLS does not begin with the connection at this port: smtps:// is for 465 and 2465, smtp:// \
+            (STARTTLS) for 587 and 2587",
     }
 }
 
@@ -90,7 +90,7 @@ async fn by_smtp(check: &mut Check, config: &Config, smtp: &Smtp, server: &Serve
             let mut stream = BufReader::new(stream);
             check.step_within(STEP_TIMEOUT, "greeting", NO_GREETING, greeting(&mut stream)).await?;
             let tls = start_tls(stream, config, server, roots);
-            check.step_within(STEP_TIMEOUT, "TLS", server.without_tls, tls).await?;
+            check.step_within(STEP_TIMEOUT, "TLS", server.no_tls_advice, tls).await?;
         }
     }
     let sign_in = async {
@@ -122,7 +122,7 @@ async fn start_tls(
     server: &Server<'_>,
     roots: Result<RootCertStore>,
 ) -> StepResult<()> {
-    let roots = roots.map_err(|error| bad_file(&error, server.authorities))?;
+    let roots = roots.map_err(|error| bad_file(&error, server.ca_advice))?;
     let domain = config.mail_from.rsplit('@').next().unwrap_or("localhost");
     let no_starttls = |said: String| {
         Problem::new(
@@ -131,12 +131,12 @@ async fn start_tls(
              TLS",
         )
     };
-    let broken = |error: io::Error| Problem::new(error, server.without_tls);
-    let offered = ask(&mut stream, &format!("EHLO {domain}")).await.map_err(broken)?;
+    let broken = |error: io::Error| Problem::new(error, server.no_tls_advice);
+    let offered = send_command(&mut stream, &format!("EHLO {domain}")).await.map_err(broken)?;
     if !offered.split(['\r', '\n', ' ', '-']).any(|word| word.eq_ignore_ascii_case("STARTTLS")) {
         return Err(no_starttls(offered));
     }
-    let answer = ask(&mut stream, "STARTTLS").await.map_err(broken)?;
+    let answer = send_command(&mut stream, "STARTTLS").await.map_err(broken)?;
     if !answer.starts_with("220") {
         return Err(no_starttls(answer));
     }
@@ -145,7 +145,10 @@ async fn start_tls(
     Ok(((), format!("by STARTTLS, {}", seen.map_or_else(String::new, |seen| seen.describe(server.host)))))
 }
 
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, line: &str) -> io::Result<String> {
+async fn send_command<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut BufReader<S>,
+    line: &str,
+) -> io::Result<String> {
     stream.write_all(format!("{line}\r\n").as_bytes()).await?;
     stream.flush().await?;
     reply(stream).await

@@ -24,13 +24,13 @@ pub(super) struct Server<'a> {
     /// Its name on AWS, for example "the RDS instance".
     pub(super) what: &'static str,
     /// Advice for when the server does not answer. `None` for servers in the same VPC.
-    pub(super) way_out: Option<&'static str>,
+    pub(super) unreachable_advice: Option<&'static str>,
     /// The settings that contain its host.
     pub(super) setting: &'static str,
     /// Advice about the setting for its CA file, and where to get that file.
-    pub(super) authorities: &'static str,
+    pub(super) ca_advice: &'static str,
     /// Advice for when it does not speak TLS on this port.
-    pub(super) without_tls: &'static str,
+    pub(super) no_tls_advice: &'static str,
 }
 
 impl Server<'_> {
@@ -53,12 +53,12 @@ impl Server<'_> {
         roots: Result<RootCertStore, crate::error::Error>,
     ) -> Result<TlsStream<TcpStream>, Failed> {
         let tls = async {
-            let roots = roots.map_err(|error| bad_file(&error, self.authorities))?;
+            let roots = roots.map_err(|error| bad_file(&error, self.ca_advice))?;
             let (certificate, begun) = certificate::begin_tls(stream, self.host, roots).await;
             let stream = begun.map_err(|error| self.refused(&error, certificate.as_ref()))?;
             Ok((stream, certificate.map_or_else(String::new, |seen| seen.describe(self.host))))
         };
-        check.step_within(STEP_TIMEOUT, "TLS", self.without_tls, tls).await
+        check.step_within(STEP_TIMEOUT, "TLS", self.no_tls_advice, tls).await
     }
 
     /// The problem when the TLS handshake fails.
@@ -155,9 +155,9 @@ impl Server<'_> {
     }
 
     fn about_silence(&self) -> String {
-        let Server { port, what, setting, way_out, .. } = self;
-        if let Some(way_out) = way_out {
-            return (*way_out).to_owned();
+        let Server { port, what, setting, unreachable_advice, .. } = self;
+        if let Some(advice) = unreachable_advice {
+            return (*advice).to_owned();
         }
         format!(
             "let this machine through: the security group of {what} needs an inbound rule for TCP port {port} whose \

@@ -9,9 +9,9 @@ use crate::db::{Db, Reader};
 
 const HOST: &str = "DATABASE_READER_URL (or MYSQL_DATABASE_READER_HOST, RDS_READER_HOSTNAME)";
 /// How long the reader may take to reach the writer's position. Less than the step's time-out.
-const PATIENCE: Duration = Duration::from_secs(4);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(4);
 /// Time-out of one wait statement. Less than 1 s, the time-out of a statement on a reader.
-const WAIT: Duration = Duration::from_millis(500);
+const WAIT_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(config: &Config, mysql: &MySql) -> Check {
     let server = server(mysql, HOST);
@@ -20,7 +20,9 @@ pub(super) async fn run(config: &Config, mysql: &MySql) -> Check {
     let mut check = Check::begin("reader", &address, &steps);
     let done = async {
         sign_in(&mut check, mysql, &server).await?;
-        check.step_within(STEP_TIMEOUT, "replication", super::SILENCE, replication(config, mysql)).await
+        check
+            .step_within(STEP_TIMEOUT, "replication", super::NO_RESPONSE_ADVICE, replication(config, mysql))
+            .await
     };
     let done: Result<(), Failed> = done.await;
     check.end(done)
@@ -56,8 +58,8 @@ async fn replication(config: &Config, mysql: &MySql) -> StepResult<()> {
         };
     };
     let start = Instant::now();
-    while start.elapsed() < PATIENCE {
-        let reached = reader.catch_up(Some(&position), WAIT).await;
+    while start.elapsed() < CATCH_UP_TIMEOUT {
+        let reached = reader.catch_up(Some(&position), WAIT_TIMEOUT).await;
         let problem =
             |error: crate::error::Error| Problem::new(error.text(), "look at the log of the reader");
         if reached.map_err(problem)? {
@@ -65,7 +67,7 @@ async fn replication(config: &Config, mysql: &MySql) -> StepResult<()> {
         }
     }
     Err(Problem::new(
-        format!("after {} s it does not have what the writer had committed", PATIENCE.as_secs()),
+        format!("after {} s it does not have what the writer had committed", CATCH_UP_TIMEOUT.as_secs()),
         "look whether it is a replica of this writer, whether its replication runs (SHOW REPLICA STATUS, on MariaDB SHOW \
          SLAVE STATUS), and how far it is behind (ReplicaLag in CloudWatch); meanwhile the writer serves its reads",
     ))

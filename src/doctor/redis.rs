@@ -39,12 +39,12 @@ async fn on_server(check: &mut Check, config: &Config, address: &str, has_tls: b
         host,
         port: url.as_ref().and_then(Url::port).unwrap_or(6379),
         what: "the ElastiCache cluster",
-        way_out: None,
+        unreachable_advice: None,
         setting: SETTING,
-        authorities: "set REDIS_CA_FILE to the PEM file of the authority that signed it; ElastiCache needs none, because \
+        ca_advice: "set REDIS_CA_FILE to the PEM file of the authority that signed it; ElastiCache needs none, because \
             every system knows Amazon's, so remove the setting there",
-        without_tls: "encryption in transit is off at this server: set redis:// instead of rediss://, or better, switch it \
-            on there",
+        no_tls_advice: "encryption in transit is off at this server: set redis:// instead of rediss://, or better, \
+            switch it on there",
     };
     let stream = server.reach(check).await?;
     if has_tls {

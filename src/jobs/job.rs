@@ -49,13 +49,13 @@ pub struct Job {
     lease: Lease,
 }
 
-struct Written {
+struct JobRow {
     kind: String,
     subject_id: i64,
     position: i64,
 }
 
-row!(Written { kind, subject_id, position });
+row!(JobRow { kind, subject_id, position });
 
 /// Adds a job about a user unless there is one. Call it in a transaction that has already updated the user's row.
 pub async fn push(db: &mut Conn, kind: JobKind, user_id: i64, now: DateTime<Utc>) -> Result<()> {
@@ -83,10 +83,10 @@ impl Job {
     /// Takes the job that has been due the longest.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<Job>> {
         while let Some(lease) = QUEUE.take(db, now).await? {
-            let written: Option<Written> =
+            let row: Option<JobRow> =
                 fetch_optional!(db, "SELECT kind, subject_id, position FROM jobs WHERE id = ?", lease.id())?;
             // No row: a worker whose lease had ended finished it after all.
-            if let Some(Written { kind, subject_id, position }) = written {
+            if let Some(JobRow { kind, subject_id, position }) = row {
                 let kind = JobKind::ALL.into_iter().find(|known| known.as_str() == kind);
                 return Ok(Some(Job { kind, subject_id, position, lease }));
             }

@@ -35,7 +35,7 @@ async fn remove_leftovers(db: &Db, reader_id: i64) -> Result<()> {
         let Some(next) = next else { return Ok(()) };
         author_id = next;
         db.transaction(async |db| {
-            let belongs = hold(db, reader_id, author_id).await?
+            let belongs = lock_users(db, reader_id, author_id).await?
                 && (reader_id == author_id || relationship::find(db, reader_id, author_id).await?.is_some());
             if belongs { Ok(()) } else { timeline::unfollow(db, reader_id, author_id).await }
         })
@@ -58,7 +58,7 @@ async fn add_posts(db: &Db, author_id: i64) -> Result<()> {
         }
         for (id,) in missing {
             let add = db.transaction(async |db| {
-                let is_there = hold(db, author_id, author_id).await?;
+                let is_there = lock_users(db, author_id, author_id).await?;
                 if is_there {
                     timeline::add(db, id).await?;
                 }
@@ -101,9 +101,9 @@ async fn add_followed(db: &Db, reader_id: i64) -> Result<()> {
                 continue;
             }
             db.transaction(async |db| {
-                let follows = hold(db, reader_id, author_id).await?
+                let follows = lock_users(db, reader_id, author_id).await?
                     && relationship::find(db, reader_id, author_id).await?.is_some();
-                if follows { timeline::bring(db, reader_id, author_id).await } else { Ok(()) }
+                if follows { timeline::backfill(db, reader_id, author_id).await } else { Ok(()) }
             })
             .await?;
         }
@@ -112,7 +112,7 @@ async fn add_followed(db: &Db, reader_id: i64) -> Result<()> {
 }
 
 /// Locks the rows of both users until the transaction ends, as posts and follows do. `false` if either is deleted.
-async fn hold(db: &mut Conn, one: i64, other: i64) -> Result<bool> {
+async fn lock_users(db: &mut Conn, one: i64, other: i64) -> Result<bool> {
     let mut rows = 0;
     for id in [one.min(other), one.max(other)] {
         rows +=

@@ -139,7 +139,7 @@ impl Mailer {
     /// # Errors
     /// When the mail was not accepted, or it is unknown whether it was.
     pub async fn deliver(&self, mail: &LeasedMail) -> Result<(), DeliveryError> {
-        let message = self.message(mail).map_err(|error| DeliveryError::Unsendable(tell(&error)))?;
+        let message = self.message(mail).map_err(|error| DeliveryError::Unsendable(masked_text(&error)))?;
         match &self.backend {
             Backend::Folder(folder) => {
                 // Named after the Message-ID: a second delivery overwrites the first.
@@ -157,7 +157,7 @@ impl Mailer {
     /// # Errors
     /// When no mail could be sent.
     pub async fn rehearse(&self) -> Result<(), DeliveryError> {
-        let message = self.sample().map_err(|error| DeliveryError::Unsendable(tell(&error)))?;
+        let message = self.sample().map_err(|error| DeliveryError::Unsendable(masked_text(&error)))?;
         match &self.backend {
             Backend::Folder(_) => Ok(()),
             Backend::Smtp(smtp) => smtp.rehearse(&message).await,
@@ -166,9 +166,9 @@ impl Mailer {
 
     /// Closes the idle connection, if there is one. Call it when there is nothing left to deliver, because SES
     /// disconnects idle clients.
-    pub async fn rest(&self) {
+    pub async fn close_idle(&self) {
         if let Backend::Smtp(smtp) = &self.backend {
-            smtp.hang_up().await;
+            smtp.close_idle().await;
         }
     }
 
@@ -206,6 +206,6 @@ impl Mailer {
 }
 
 /// The error's text with email addresses masked; servers often quote them.
-fn tell(error: &impl ToString) -> String {
+fn masked_text(error: &impl ToString) -> String {
     without_addresses(&error.to_string())
 }

@@ -34,7 +34,7 @@ pub struct LeasedMail {
 }
 
 /// The row of a [`LeasedMail`].
-struct Written {
+struct OutboxRow {
     message_id: String,
     recipient: String,
     subject: String,
@@ -44,7 +44,7 @@ struct Written {
     suppressed: Option<String>,
 }
 
-row!(Written { message_id, recipient, subject, text_body, html_body, created_at, suppressed });
+row!(OutboxRow { message_id, recipient, subject, text_body, html_body, created_at, suppressed });
 
 /// A mail that is not tried again unless an admin requeues it (dead letter).
 pub struct FailedMail {
@@ -173,7 +173,7 @@ impl LeasedMail {
     /// Takes the mail that has been due the longest. No other worker gets it until the lease ends.
     pub async fn take(db: &mut Conn, now: DateTime<Utc>) -> Result<Option<LeasedMail>> {
         while let Some(lease) = QUEUE.take(db, now).await? {
-            let written: Option<Written> = fetch_optional!(
+            let row: Option<OutboxRow> = fetch_optional!(
                 db,
                 "SELECT message_id, recipient, subject, text_body, html_body, outbox.created_at, \
                  suppressions.reason AS suppressed \
@@ -181,9 +181,16 @@ impl LeasedMail {
                 lease.id()
             )?;
             // No row: a worker whose lease had ended delivered the mail after all.
-            if let Some(written) = written {
-                let Written { message_id, recipient, subject, text_body, html_body, created_at, suppressed } =
-                    written;
+            if let Some(row) = row {
+                let OutboxRow {
+                    message_id,
+                    recipient,
+                    subject,
+                    text_body,
+                    html_body,
+                    created_at,
+                    suppressed,
+                } = row;
                 return Ok(Some(LeasedMail {
                     lease,
                     message_id,

@@ -34,7 +34,7 @@ impl RequestWorker {
     /// Processes requests until `stop` turns true.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let round = async || {
-            while !*stop.borrow() && self.db.transaction(async |db| self.answer_one(db).await).await? {
+            while !*stop.borrow() && self.db.transaction(async |db| self.process_one(db).await).await? {
                 self.mail_wakeup.wake();
             }
             Ok(())
@@ -43,7 +43,7 @@ impl RequestWorker {
     }
 
     /// Processes the oldest request. `false` if there is none.
-    async fn answer_one(&self, db: &mut Conn) -> Result<bool> {
+    async fn process_one(&self, db: &mut Conn) -> Result<bool> {
         let Some(request) = MailRequest::take(db).await? else { return Ok(false) };
         let Some((purpose, email)) = request.parts() else { return Ok(true) };
         let Some(user) = User::find_by_email(db, &email).await? else { return Ok(true) };

@@ -12,7 +12,7 @@ pub type SuppressedAddress = (Email, String);
 /// fields are the same.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Feedback {
+struct SesEvent {
     #[serde(alias = "eventType")]
     notification_type: String,
     bounce: Option<Bounce>,
@@ -42,21 +42,20 @@ struct Recipient {
 
 /// The addresses to suppress: permanent bounces and complaints. Transient bounces (full mailbox, out-of-office reply)
 /// do not count. `None` if the text is not an SES event.
-pub fn unwanted(text: &str) -> Option<Vec<SuppressedAddress>> {
-    let feedback: Feedback = serde_json::from_str(text).ok()?;
-    let (reason, recipients) =
-        match (feedback.notification_type.as_str(), feedback.bounce, feedback.complaint) {
-            ("Bounce", Some(bounce), _) if bounce.bounce_type == "Permanent" => {
-                (reason("permanent bounce", bounce.bounce_sub_type), bounce.bounced_recipients)
-            }
-            // "not-spam" is the opposite of a complaint, but SES reports it as one.
-            ("Complaint", _, Some(complaint))
-                if complaint.complaint_feedback_type.as_deref() != Some("not-spam") =>
-            {
-                (reason("complaint", complaint.complaint_feedback_type), complaint.complained_recipients)
-            }
-            _ => return Some(Vec::new()),
-        };
+pub fn addresses_to_suppress(text: &str) -> Option<Vec<SuppressedAddress>> {
+    let event: SesEvent = serde_json::from_str(text).ok()?;
+    let (reason, recipients) = match (event.notification_type.as_str(), event.bounce, event.complaint) {
+        ("Bounce", Some(bounce), _) if bounce.bounce_type == "Permanent" => {
+            (reason("permanent bounce", bounce.bounce_sub_type), bounce.bounced_recipients)
+        }
+        // "not-spam" is the opposite of a complaint, but SES reports it as one.
+        ("Complaint", _, Some(complaint))
+            if complaint.complaint_feedback_type.as_deref() != Some("not-spam") =>
+        {
+            (reason("complaint", complaint.complaint_feedback_type), complaint.complained_recipients)
+        }
+        _ => return Some(Vec::new()),
+    };
     let addresses = recipients.iter().filter_map(|recipient| Email::parse(&recipient.email_address).ok());
     Some(addresses.map(|email| (email, reason.clone())).collect())
 }
@@ -75,8 +74,8 @@ mod tests {
     use super::*;
 
     fn addresses(text: &str) -> Vec<(String, String)> {
-        let unwanted = unwanted(text).unwrap();
-        unwanted.into_iter().map(|(email, reason)| (email.as_str().to_owned(), reason)).collect()
+        let suppressed = addresses_to_suppress(text).unwrap();
+        suppressed.into_iter().map(|(email, reason)| (email.as_str().to_owned(), reason)).collect()
     }
 
     #[test]
@@ -104,6 +103,9 @@ mod tests {
         ] {
             assert_eq!(addresses(text), [], "{text}");
         }
-        assert!(unwanted("Successfully validated SNS topic for Amazon SES event publishing.").is_none());
+        assert!(
+            addresses_to_suppress("Successfully validated SNS topic for Amazon SES event publishing.")
+                .is_none()
+        );
     }
 }

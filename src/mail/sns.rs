@@ -80,25 +80,27 @@ impl Sns {
     /// [`Error::BadRequest`] when a check fails; [`Error::Unavailable`] when the certificate is not available now.
     pub async fn read(&self, body: &[u8], now: DateTime<Utc>) -> Result<SnsMessage> {
         let message: Message =
-            serde_json::from_slice(body).map_err(|_| refused("this is no message of SNS"))?;
+            serde_json::from_slice(body).map_err(|_| refused("this is not an SNS message"))?;
         if message.topic_arn != self.topic.arn {
-            return Err(refused("this is not the topic of SES_TOPIC_ARN"));
+            return Err(refused("the topic is not that of SES_TOPIC_ARN"));
         }
         let at = DateTime::parse_from_rfc3339(&message.timestamp)
-            .map_err(|_| refused("it does not say when it was sent"))?
+            .map_err(|_| refused("the timestamp is invalid"))?
             .to_utc();
         if (now - at).abs() > MAX_AGE {
-            return Err(refused("it was sent more than an hour ago, or this machine's clock is wrong"));
+            return Err(refused("the message is more than an hour old, or this machine's clock is wrong"));
         }
         self.verify(&message).await?;
         match (message.r#type.as_str(), &message.subscribe_url) {
             ("Notification", _) => Ok(SnsMessage::Notification { text: message.message, at }),
             ("SubscriptionConfirmation", Some(url)) => {
-                let url = self.on_topics_host(url).ok_or_else(|| refused("SubscribeURL leads elsewhere"))?;
+                let url = self
+                    .on_topics_host(url)
+                    .ok_or_else(|| refused("SubscribeURL is not on the topic's SNS host"))?;
                 Ok(SnsMessage::Subscription(url))
             }
             ("UnsubscribeConfirmation", _) => Ok(SnsMessage::Unsubscribed),
-            _ => Err(refused("this type of message is not known")),
+            _ => Err(refused("unknown message type")),
         }
     }
 
@@ -114,20 +116,22 @@ impl Sns {
         let algorithm: &dyn SignatureVerificationAlgorithm = match message.signature_version.as_str() {
             "1" => &RsaSha1,
             "2" => webpki::ring::RSA_PKCS1_2048_8192_SHA256,
-            _ => return Err(refused("this version of signatures is not known")),
+            _ => return Err(refused("unknown signature version")),
         };
-        let signature = BASE64_STANDARD.decode(&message.signature).map_err(|_| refused("no signature"))?;
-        let text = message.as_signed().ok_or_else(|| refused("something that is signed is missing"))?;
+        let signature = BASE64_STANDARD
+            .decode(&message.signature)
+            .map_err(|_| refused("the signature is not valid base64"))?;
+        let text = message.as_signed().ok_or_else(|| refused("a signed field is missing"))?;
         let url = self
             .on_topics_host(&message.signing_cert_url)
             .filter(|url| url.query().is_none() && url.path().ends_with(".pem"))
-            .ok_or_else(|| refused("SigningCertURL leads elsewhere"))?;
+            .ok_or_else(|| refused("SigningCertURL is not a .pem file on the topic's SNS host"))?;
         let certificate = self.certificates.get(&url).await?;
         EndEntityCert::try_from(&certificate)
             .map_err(Error::unavailable)?
             .verify_signature(algorithm, text.as_bytes(), &signature)
-            .map_err(|_| refused("the signature is not right"))?;
-        self.certificates.prove(&url, &certificate);
+            .map_err(|_| refused("the signature is not valid"))?;
+        self.certificates.mark_verified(&url, &certificate);
         Ok(())
     }
 

@@ -18,16 +18,16 @@ pub struct Suppression {
 row!(Suppression { id, reason, created_at, email });
 
 /// Suppresses an address. Does nothing if it is suppressed already, or if an admin lifted the suppression after
-/// `told_at`, because SNS may deliver the same event twice. Returns whether anything changed.
-pub async fn add(db: &mut Conn, email: &Email, reason: &str, told_at: DateTime<Utc>) -> Result<bool> {
+/// `reported_at`, because SNS may deliver the same event twice. Returns whether anything changed.
+pub async fn add(db: &mut Conn, email: &Email, reason: &str, reported_at: DateTime<Utc>) -> Result<bool> {
     let again = execute!(
         db,
         "UPDATE suppressions SET lifted_at = NULL, reason = ?, created_at = ? \
          WHERE email = ? AND lifted_at < ?",
         reason,
-        told_at,
+        reported_at,
         email.as_str(),
-        told_at,
+        reported_at,
     )?;
     if again.rows > 0 {
         return Ok(true);
@@ -37,7 +37,7 @@ pub async fn add(db: &mut Conn, email: &Email, reason: &str, told_at: DateTime<U
         "INSERT INTO suppressions (email, reason, created_at) VALUES (?, ?, ?)",
         email.as_str(),
         reason,
-        told_at,
+        reported_at,
     );
     match new {
         Ok(_) => Ok(true),

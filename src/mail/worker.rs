@@ -30,7 +30,7 @@ pub async fn run(db: Db, mailer: Mailer, clock: Clock, wakeup: Wakeup, stop: wat
             return Ok(());
         }
         let delivered = worker.deliver_due().await;
-        worker.mailer.rest().await;
+        worker.mailer.close_idle().await;
         delivered
     };
     jobs::run("mail", INTERVAL, &wakeup, stop, round).await;
@@ -59,7 +59,7 @@ impl Worker {
                 None => self.mailer.deliver(&mail).await,
             };
             // Called before `record_outcome`, so that the pause has started when the row shows the error.
-            let outcome = self.pause.judge(&mail.recipient, outcome, self.clock.now())?;
+            let outcome = self.pause.record(&mail.recipient, outcome, self.clock.now())?;
             self.record_outcome(&mail, &outcome).await?;
         }
         Ok(())

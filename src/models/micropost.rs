@@ -53,7 +53,7 @@ pub struct StoredPicture<'a> {
 }
 
 /// A post without its author, whom the caller knows or loads at the same time.
-pub struct Written {
+pub struct AuthoredPost {
     id: i64,
     content: String,
     picture: Option<String>,
@@ -62,9 +62,9 @@ pub struct Written {
     created_at: DateTime<Utc>,
 }
 
-row!(Written { id, content, picture, picture_width, picture_height, created_at });
+row!(AuthoredPost { id, content, picture, picture_width, picture_height, created_at });
 
-impl Written {
+impl AuthoredPost {
     pub fn by(self, user: &User) -> Micropost {
         Micropost {
             id: self.id,
@@ -93,8 +93,8 @@ macro_rules! select_micropost {
     };
 }
 
-/// `SELECT` of [`Written`] posts.
-macro_rules! select_written {
+/// `SELECT` of [`AuthoredPost`]s.
+macro_rules! select_authored {
     ($($rest:expr),+) => {
         concat!(
             "SELECT id, content, picture, picture_width, picture_height, created_at FROM microposts ",
@@ -161,9 +161,9 @@ impl Micropost {
 
     /// Finds a post of this author. [`Error::NotFound`] if there is no such post, or it belongs to someone else.
     pub async fn find_by(db: &mut Conn, id: i64, author: &User) -> Result<Micropost> {
-        let written: Written =
-            fetch_one!(db, select_written!("WHERE id = ? AND user_id = ?"), id, author.id)?;
-        Ok(written.by(author))
+        let post: AuthoredPost =
+            fetch_one!(db, select_authored!("WHERE id = ? AND user_id = ?"), id, author.id)?;
+        Ok(post.by(author))
     }
 
     /// Deletes a post of this author and schedules the deletion of its picture. [`Error::NotFound`] if there is no such
@@ -189,11 +189,11 @@ impl Micropost {
     }
 
     /// The posts of one user, newest first; an empty page if there is no such user.
-    pub async fn written_by(db: &mut Conn, user_id: i64, from: PageStart) -> Result<Page<Written>> {
+    pub async fn written_by(db: &mut Conn, user_id: i64, from: PageStart) -> Result<Page<AuthoredPost>> {
         let Key { at, id } = from.newest();
         let rows = fetch_all!(
             db,
-            select_written!(
+            select_authored!(
                 "/*! FORCE INDEX (index_microposts_on_user_id_and_created_at) */ WHERE user_id = ? AND ",
                 from_newest!("created_at", "id"),
                 " ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
@@ -205,7 +205,7 @@ impl Micropost {
             from.limit(),
             from.offset(),
         )?;
-        Ok(from.of(rows, |written: &Written| Key { at: written.created_at, id: written.id }))
+        Ok(from.of(rows, |post: &AuthoredPost| Key { at: post.created_at, id: post.id }))
     }
 }
 

@@ -65,12 +65,12 @@ impl RememberedDevice {
     pub async fn recognize(db: &mut Conn, cookie: &str, now: DateTime<Utc>) -> Result<Recognition> {
         let Some((selector, secret)) = split(cookie) else { return Ok(Recognition::Unknown) };
         let Some(device) = Self::find(db, selector).await? else { return Ok(Recognition::Unknown) };
-        let shown = Digest::of(secret).to_vec();
+        let presented = Digest::of(secret).to_vec();
         if device.expires_at <= now {
             Self::forget(db, cookie).await?;
             return Ok(Recognition::Unknown);
         }
-        if device.digest == shown || device.previous_digest == Some(shown) {
+        if device.digest == presented || device.previous_digest == Some(presented) {
             Ok(Recognition::Known(device))
         } else {
             Self::forget(db, cookie).await?;
@@ -93,25 +93,25 @@ impl RememberedDevice {
     pub async fn rotate(
         &self,
         db: &mut Conn,
-        shown: &str,
+        presented: &str,
         key: &config::Secret,
         now: DateTime<Utc>,
     ) -> Result<Option<String>> {
-        let Some((selector, secret)) = split(shown) else { return Ok(None) };
-        let next = Token::derived(key.expose(), &format!("remembered device {shown}"));
-        let (shown_digest, next_digest) = (Digest::of(secret).to_vec(), next.digest().to_vec());
+        let Some((selector, secret)) = split(presented) else { return Ok(None) };
+        let next = Token::derived(key.expose(), &format!("remembered device {presented}"));
+        let (presented_digest, next_digest) = (Digest::of(secret).to_vec(), next.digest().to_vec());
         let rotated = execute!(
             db,
             "UPDATE remembered_devices SET digest = ?, previous_digest = ?, rotated_at = ?, expires_at = ? \
              WHERE id = ? AND (digest = ? OR (digest = ? AND previous_digest = ?))",
             &next_digest,
-            &shown_digest,
+            &presented_digest,
             now,
             now + LIFETIME,
             self.id,
-            &shown_digest,
+            &presented_digest,
             &next_digest,
-            &shown_digest,
+            &presented_digest,
         )?;
         Ok((rotated.rows == 1).then(|| cookie(selector, next.expose())))
     }

@@ -66,12 +66,12 @@ pub async fn follow(
         // A job, because it updates 1,000 other users' rows, and this transaction holds locks on two.
         job::push(db, JobKind::FanoutOnRead, followed_id, now).await?;
     }
-    bring(db, follower_id, followed_id).await
+    backfill(db, follower_id, followed_id).await
 }
 
 /// Copies the newest posts of an author into a reader's feed. Some may be there already, left by the version before
 /// timelines; REPLACE is the only statement for this that all databases share.
-pub async fn bring(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> {
+pub async fn backfill(db: &mut Conn, reader_id: i64, author_id: i64) -> Result<()> {
     defer!(
         db,
         "REPLACE INTO timeline_entries (user_id, created_at, micropost_id, author_id) \

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::redis::{PREFIX, Redis};
-use crate::config::LimitNumbers;
+use crate::config::RateLimits;
 use crate::error::{Error, Result};
 use crate::models::values::token::Digest;
 
@@ -15,24 +15,24 @@ use crate::models::values::token::Digest;
 pub struct Limit {
     /// The name in keys and in the audit log.
     pub name: &'static str,
-    most: fn(&LimitNumbers) -> u16,
+    max: fn(&RateLimits) -> u16,
     within: TimeDelta,
 }
 
 /// Log-ins, by account and by client. The limit by client stops attempts of one password on many accounts.
 pub const LOG_IN: Limit =
-    Limit { name: "log_in", most: |numbers| numbers.log_ins, within: TimeDelta::minutes(5) };
+    Limit { name: "log_in", max: |numbers| numbers.log_ins, within: TimeDelta::minutes(5) };
 /// New accounts, by client.
 pub const SIGN_UP: Limit =
-    Limit { name: "sign_up", most: |numbers| numbers.sign_ups, within: TimeDelta::hours(1) };
+    Limit { name: "sign_up", max: |numbers| numbers.sign_ups, within: TimeDelta::hours(1) };
 /// Mails that anybody can trigger, by recipient address.
 pub const MAIL: Limit =
-    Limit { name: "mail", most: |numbers| numbers.mails_to, within: TimeDelta::minutes(30) };
+    Limit { name: "mail", max: |numbers| numbers.mails_to, within: TimeDelta::minutes(30) };
 /// The same mails, by sender: client and account.
 pub const MAIL_BY_SENDER: Limit =
-    Limit { name: "mail_by_sender", most: |numbers| numbers.mails_by, within: TimeDelta::hours(1) };
+    Limit { name: "mail_by_sender", max: |numbers| numbers.mails_by, within: TimeDelta::hours(1) };
 /// Posts, by author.
-pub const POST: Limit = Limit { name: "post", most: |numbers| numbers.posts, within: TimeDelta::minutes(1) };
+pub const POST: Limit = Limit { name: "post", max: |numbers| numbers.posts, within: TimeDelta::minutes(1) };
 
 /// Maximum number of counters in process memory, about 100 bytes each.
 const CAPACITY: usize = 100_000;
@@ -49,7 +49,7 @@ const COUNT: &str = "local count = redis.call('INCR', KEYS[1]) \
 #[derive(Clone, Default)]
 pub struct Limits {
     redis: Option<Redis>,
-    numbers: LimitNumbers,
+    numbers: RateLimits,
     here: Arc<Mutex<HashMap<Digest, Window>>>,
 }
 
@@ -61,16 +61,16 @@ struct Window {
 
 impl Limits {
     /// Counts in Redis if given, else in process memory.
-    pub fn new(redis: Option<Redis>, numbers: LimitNumbers) -> Limits {
+    pub fn new(redis: Option<Redis>, numbers: RateLimits) -> Limits {
         Limits { redis, numbers, here: Arc::default() }
     }
 
-    /// Counts one attempt by `who`, of which only a digest is stored.
+    /// Counts one attempt by `subject`, of which only a digest is stored.
     ///
     /// # Errors
     /// [`Error::TooMany`] when the limit is exceeded; it says when the next attempt is allowed.
-    pub async fn count(&self, limit: &Limit, who: &str, now: DateTime<Utc>) -> Result<()> {
-        let key = Digest::of(&format!("{}:{who}", limit.name));
+    pub async fn count(&self, limit: &Limit, subject: &str, now: DateTime<Utc>) -> Result<()> {
+        let key = Digest::of(&format!("{}:{subject}", limit.name));
         let (count, seconds_left) = match &self.redis {
             Some(redis) => match count_in(redis, limit, &key).await {
                 Ok(counted) => counted,
@@ -78,7 +78,7 @@ impl Limits {
             },
             None => self.count_here(limit, key, now),
         };
-        if count > (limit.most)(&self.numbers).into() {
+        if count > (limit.max)(&self.numbers).into() {
             Err(Error::TooMany { retry_after: seconds_left })
         } else {
             Ok(())
@@ -123,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn counts_each_for_himself_and_anew_after_the_window() {
         let (limits, start) = (Limits::default(), Utc::now());
-        for _ in 0..LimitNumbers::default().mails_to {
+        for _ in 0..RateLimits::default().mails_to {
             limits.count(&MAIL, "anna", start).await.unwrap();
         }
         let later = start + TimeDelta::minutes(29);
@@ -137,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_of_strangers_frees_nobody() {
         let (limits, start) = (Limits::default(), Utc::now());
-        for _ in 0..=LimitNumbers::default().mails_to {
+        for _ in 0..=RateLimits::default().mails_to {
             let _ = limits.count(&MAIL, "anna", start).await;
         }
         for n in 0..CAPACITY + 10 {

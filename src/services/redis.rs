@@ -141,7 +141,7 @@ impl Redis {
         }
         let asked = self.0.call_stats.observe(self.ask(commands)).await;
         match asked {
-            Err(error) if is_absence(&error) => {
+            Err(error) if is_unavailable(&error) => {
                 self.open_breaker(&error);
                 Err(Error::unavailable(error))
             }
@@ -264,21 +264,21 @@ where
 }
 
 /// Whether the server is unavailable, as opposed to refusing this one request.
-fn is_absence(error: &RedisError) -> bool {
+fn is_unavailable(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_timeout()
         || error.is_connection_dropped()
         || error.is_connection_refusal()
-        || is_not_ours(error)
+        || cannot_serve(error)
 }
 
 /// Whether an immediate retry on another connection may succeed. Not after a timeout, which would double the wait.
 fn is_stale(error: &RedisError) -> bool {
-    !error.is_timeout() && (error.is_connection_dropped() || error.is_io_error() || is_not_ours(error))
+    !error.is_timeout() && (error.is_connection_dropped() || error.is_io_error() || cannot_serve(error))
 }
 
 /// Whether the server cannot serve requests now: a former primary that became a replica, or a server that is starting.
-fn is_not_ours(error: &RedisError) -> bool {
+fn cannot_serve(error: &RedisError) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Server(

@@ -147,11 +147,14 @@ mod tests {
         call_stats.record(Duration::from_millis(7), None::<&String>);
         call_stats.record(Duration::from_millis(3), None::<&String>);
         call_stats.record(Duration::from_millis(1), Some(&"x".repeat(1000)));
-        let pulse = call_stats.snapshot();
-        assert_eq!((pulse.last, pulse.totals, pulse.buckets.len()), (Some(Err(())), (2, 1), BUCKET_COUNT));
-        assert_eq!(pulse.last_error.unwrap().0.len(), MAX_ERROR_CHARS);
+        let snapshot = call_stats.snapshot();
+        assert_eq!(
+            (snapshot.last, snapshot.totals, snapshot.buckets.len()),
+            (Some(Err(())), (2, 1), BUCKET_COUNT)
+        );
+        assert_eq!(snapshot.last_error.unwrap().0.len(), MAX_ERROR_CHARS);
         let seen = Bucket { answered: 2, failed: 1, slowest: Duration::from_millis(7) };
-        assert_eq!(pulse.buckets.last(), Some(&seen));
+        assert_eq!(snapshot.buckets.last(), Some(&seen));
     }
 
     #[test]
@@ -159,9 +162,9 @@ mod tests {
         let call_stats = CallStats::default();
         call_stats.record(Duration::from_millis(7), None::<&String>);
         call_stats.lock().newest_began -= BUCKET_LENGTH * 3;
-        let pulse = call_stats.snapshot();
+        let snapshot = call_stats.snapshot();
         assert_eq!(
-            (pulse.buckets[BUCKET_COUNT - 4].answered, pulse.buckets[BUCKET_COUNT - 1].answered),
+            (snapshot.buckets[BUCKET_COUNT - 4].answered, snapshot.buckets[BUCKET_COUNT - 1].answered),
             (1, 0)
         );
         call_stats.lock().newest_began -= BUCKET_LENGTH * 1000;

@@ -49,9 +49,9 @@ pub struct Logs {
 struct Logstash {
     target: Target,
     spool: PathBuf,
-    most_bytes: u64,
+    max_bytes: u64,
     stats: Arc<Stats>,
-    answers: Arc<Notify>,
+    retry_now: Arc<Notify>,
     started: AtomicBool,
     stop: watch::Sender<bool>,
     ended: watch::Sender<bool>,
@@ -103,9 +103,9 @@ impl Logs {
                         .map_err(|error| error.about("LOGSTASH_CA_FILE"))?,
                 },
                 spool: config.data_dir.join("logstash-spool"),
-                most_bytes: u64::from(config.logstash_spool_mb) * 1_000_000,
+                max_bytes: u64::from(config.logstash_spool_mb) * 1_000_000,
                 stats: Arc::default(),
-                answers: Arc::default(),
+                retry_now: Arc::default(),
                 started: AtomicBool::new(false),
                 stop: watch::Sender::new(false),
                 ended: watch::Sender::new(false),
@@ -192,7 +192,7 @@ impl Logs {
         }
         self.call_stats.observe(logstash.target.connect()).await.map_err(Error::internal)?;
         // Ends the shipper's pause between attempts, which can be long.
-        logstash.answers.notify_waiters();
+        logstash.retry_now.notify_waiters();
         Ok(())
     }
 
@@ -221,10 +221,10 @@ impl Logstash {
                 target: this.target.clone(),
                 stats: this.stats.clone(),
                 call_stats,
-                answers: this.answers.clone(),
+                retry_now: this.retry_now.clone(),
                 stop: this.stop.subscribe(),
             };
-            let spool = Spool::new(this.spool.clone(), this.most_bytes, this.stats.clone());
+            let spool = Spool::new(this.spool.clone(), this.max_bytes, this.stats.clone());
             let queue = Queue::new(spool, this.stats.clone());
             runtime.block_on(shipper.run(queue, take));
             // Does not wait for a hanging DNS look-up.

@@ -52,7 +52,7 @@ impl CookieName {
     ];
 
     /// The name in the Cookie and Set-Cookie headers.
-    fn in_full(self, app_url: &AppUrl) -> String {
+    fn full_name(self, app_url: &AppUrl) -> String {
         let program = if app_url.is_https() { "__Host-" } else { "sample_app_" };
         let port = app_url.port().map(|port| format!("{port}_")).unwrap_or_default();
         let name = match self {
@@ -104,7 +104,7 @@ impl Cookies {
     pub fn new(config: &Config, clock: Clock) -> Cookies {
         Cookies {
             https: config.app_url.is_https(),
-            names: Arc::new(CookieName::ALL.map(|name| name.in_full(&config.app_url))),
+            names: Arc::new(CookieName::ALL.map(|name| name.full_name(&config.app_url))),
             key: Key::derive_from(config.secret_key_base.expose().as_bytes()),
             clock,
         }
@@ -116,8 +116,8 @@ impl Cookies {
     pub fn get(&self, req: &HttpRequest, name: CookieName) -> Option<String> {
         if let Some((_, cookie)) = req.extensions().get::<Outgoing>().and_then(|outgoing| outgoing.find(name))
         {
-            let is_taken_away = cookie.max_age() == Some(Duration::ZERO);
-            return (!is_taken_away).then(|| cookie.value().to_owned());
+            let is_removed = cookie.max_age() == Some(Duration::ZERO);
+            return (!is_removed).then(|| cookie.value().to_owned());
         }
         self.sent(req, name)
     }
@@ -133,7 +133,7 @@ impl Cookies {
 
     /// Sets a cookie in the response to this request.
     pub fn set(&self, req: &HttpRequest, name: CookieName, value: String) {
-        self.send(req, name, value, name.lifetime());
+        self.queue(req, name, value, name.lifetime());
     }
 
     /// Sets a signed cookie: readable by the browser, but any change to it is detected.
@@ -156,11 +156,11 @@ impl Cookies {
             outgoing.0.retain(|(other, _)| *other != name);
         }
         if sent(req, self.full_name(name)).next().is_some() {
-            self.send(req, name, String::new(), Some(Duration::ZERO));
+            self.queue(req, name, String::new(), Some(Duration::ZERO));
         }
     }
 
-    fn send(&self, req: &HttpRequest, name: CookieName, value: String, lifetime: Option<Duration>) {
+    fn queue(&self, req: &HttpRequest, name: CookieName, value: String, lifetime: Option<Duration>) {
         let mut cookie = Cookie::build(self.full_name(name).to_owned(), value)
             .path("/")
             .http_only(true)
@@ -222,7 +222,7 @@ mod tests {
 
     fn cookies(app_url: &str) -> Cookies {
         let app_url = app_url.parse().unwrap();
-        let names = Arc::new(CookieName::ALL.map(|name| name.in_full(&app_url)));
+        let names = Arc::new(CookieName::ALL.map(|name| name.full_name(&app_url)));
         Cookies { https: app_url.is_https(), names, key: Key::derive_from(&[7; 32]), clock: Clock::default() }
     }
 

@@ -7,15 +7,15 @@ use crate::error::Result;
 use crate::services::rate_limits::{LOG_IN, Limit, MAIL, MAIL_BY_SENDER};
 
 impl Visitor {
-    /// Counts an attempt by `who`, a client network, an account or an email address.
+    /// Counts an attempt by `subject`, a client network, an account or an email address.
     ///
     /// # Errors
     /// [`Error::TooMany`](crate::error::Error::TooMany) if the limit is exceeded.
-    pub async fn count(&self, limit: &Limit, who: &str) -> Result<()> {
-        if !self.app.config.limits {
+    pub async fn count(&self, limit: &Limit, subject: &str) -> Result<()> {
+        if !self.app.config.rate_limits_enabled {
             return Ok(());
         }
-        let counted = self.app.limits.count(limit, who, self.app.clock.now()).await;
+        let counted = self.app.limits.count(limit, subject, self.app.clock.now()).await;
         if counted.is_err() {
             sign_in::audit_limit(limit.name, self.user.as_ref().map(|user| user.id));
         }

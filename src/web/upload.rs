@@ -51,7 +51,7 @@ pub enum Upload {
     /// Larger than [`MAX_PICTURE`]; the rest was not read.
     TooLarge,
     /// The temporary file could not be written; the rest was not read.
-    NotKept,
+    NotStored,
 }
 
 impl PostForm {
@@ -114,12 +114,12 @@ async fn read_parts(mut parts: Multipart, keep_picture: bool) -> Result<PostForm
                 form.picture = match read_picture(part).await {
                     Err(Error::Unavailable(error)) => {
                         tracing::error!(error, "cannot store an uploaded picture temporarily");
-                        Upload::NotKept
+                        Upload::NotStored
                     }
                     Ok(Upload::None) if field.has_file => Upload::Empty,
                     read => read?,
                 };
-                if matches!(form.picture, Upload::TooLarge | Upload::NotKept) {
+                if matches!(form.picture, Upload::TooLarge | Upload::NotStored) {
                     return Ok(form);
                 }
             }

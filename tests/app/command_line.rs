@@ -248,7 +248,7 @@ async fn seeds_that_do_not_fit_leave_nothing() {
         format!("UPDATE users SET email = 'example-40@railstutorial.org' WHERE id = {}", squatter.id);
     app.database.db_execute(&theirs).await;
     let before = app.database.db_dump().await;
-    let refused = sample_app::seeds::plant(&app.app.db, &app.app.clock).await.unwrap_err();
+    let refused = sample_app::seeds::create(&app.app.db, &app.app.clock).await.unwrap_err();
     assert!(refused.to_string().contains("example-40@railstutorial.org has an account already"), "{refused}");
     assert_eq!(app.database.db_dump().await, before);
 }
@@ -269,7 +269,7 @@ async fn admins_are_made_and_unmade_and_one_always_stays() {
     assert!(program.succeed(&["admin", "grant", "Example-1@RailsTutorial.org"]).contains("is an admin now"));
     assert_eq!(admins().await, 2);
     assert!(
-        program.succeed(&["admin", "revoke", "example@railstutorial.org"]).contains("is no admin any more")
+        program.succeed(&["admin", "revoke", "example@railstutorial.org"]).contains("is no longer an admin")
     );
     assert_eq!(admins().await, 1);
     program.fail(&["admin", "revoke", "example-1@railstutorial.org"]);

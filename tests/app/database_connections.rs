@@ -19,7 +19,7 @@ use crate::support::TestApp;
 /// An application with the 100 seeded users; the first has the longest feed.
 async fn seeded() -> (TestApp, i64) {
     let app = TestApp::start().await;
-    assert!(seeds::plant(&app.app.db, &Clock::default()).await.unwrap());
+    assert!(seeds::create(&app.app.db, &Clock::default()).await.unwrap());
     let id = app.database.db_number("SELECT MIN(id) FROM users").await;
     (app, id)
 }

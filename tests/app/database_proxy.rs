@@ -56,7 +56,7 @@ async fn the_server_gets_no_statement_that_pins() {
     app.app.db.migrate().await.unwrap();
     server.db_execute("TRUNCATE mysql.general_log").await;
 
-    assert!(seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
+    assert!(seeds::create(&app.app.db, &app.app.clock).await.unwrap());
     app.browser().sign_up("Canary", "canary@example.com", "canary password").await;
     let mut browser = app.browser();
     browser.log_in_remembered("example-1@railstutorial.org", "password").await;

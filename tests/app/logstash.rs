@@ -123,7 +123,7 @@ async fn tls_is_verified_and_nothing_is_ever_sent_without() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         requests(&mut serving, "refused", 50, 0).await;
         let complaints = stop(serving);
-        assert_eq!(complaints.matches("trouble with").count(), 1, "{complaints}");
+        assert_eq!(complaints.matches("problem with").count(), 1, "{complaints}");
         assert!(complaints.contains(why), "{complaints}");
         for rsyslog in [&rsyslog, &plain] {
             assert_eq!(rsyslog.lines().len(), 0, "{url}");

@@ -186,8 +186,8 @@ async fn a_5xx_to_the_recipient_parks_too() {
     until(&app, PARKED, 3).await;
     assert!(app.database.db_text(WHY).await.contains("550"));
     assert_eq!(app.database.db_number(ATTEMPTS).await, 1);
-    let pulse = app.app.mailer.call_stats().snapshot();
-    assert_eq!(pulse.totals, (3, 0), "a server that refuses a mail is well");
+    let snapshot = app.app.mailer.call_stats().snapshot();
+    assert_eq!(snapshot.totals, (3, 0), "a server that refuses a mail is well");
 }
 
 /// A wrong password is our fault: mails wait until it is corrected.

@@ -153,7 +153,7 @@ async fn posts_and_follows_on(app: TestApp) {
     assert!(Micropost::feed(db, &a, FIRST).await.unwrap().rows.is_empty());
     for _ in 0..2 {
         timeline::follow(db, anna, berta, 1, false, now).await.unwrap();
-        timeline::bring(db, anna, berta).await.unwrap();
+        timeline::backfill(db, anna, berta).await.unwrap();
         timeline::add(db, feed.rows[2].id).await.unwrap();
     }
     let read_through = User { follows_read_through: true, ..a.clone() };
@@ -272,6 +272,6 @@ async fn seeding() {
 }
 
 async fn seeding_on(app: TestApp) {
-    assert!(seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
-    assert!(!seeds::plant(&app.app.db, &app.app.clock).await.unwrap());
+    assert!(seeds::create(&app.app.db, &app.app.clock).await.unwrap());
+    assert!(!seeds::create(&app.app.db, &app.app.clock).await.unwrap());
 }

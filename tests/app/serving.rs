@@ -90,7 +90,7 @@ async fn finishes_what_is_under_way(signal: &str) {
     slow.write_all(&body.as_bytes()[..40]).unwrap();
 
     serving.signal(signal);
-    serving.wait_for("Finishing what is under way");
+    serving.wait_for("Finishing requests in progress");
     let signalled = Instant::now();
     while is_served(address) {
         assert!(signalled.elapsed() < PATIENCE, "somebody new is let in");
@@ -148,7 +148,7 @@ async fn readyz_tells_who_comes_to_go_elsewhere() {
     assert_eq!(browser.get("/readyz").await.header("connection"), "", "kept");
 
     serving.signal("TERM");
-    serving.wait_for("finishing what is under way");
+    serving.wait_for("finishing requests in progress");
     assert_eq!(readiness(&mut browser).await, (503, state(false, "up")));
     assert_eq!(browser.get("/livez").await.status, 200, "still alive");
     let page = browser.get("/").await;

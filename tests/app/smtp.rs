@@ -38,8 +38,8 @@ async fn people_sign_up_by_mail_on_both_ports_and_by_both_kinds_of_auth() {
         let form = page.form("Activate my account").set("user[password]", PASSWORD);
         let page = browser.submit(form).await;
         page.assert_flash("success", "Account activated!");
-        let pulse = app.app.mailer.call_stats().snapshot();
-        assert_eq!((pulse.totals, pulse.last.map(|last| last.is_ok())), ((1, 0), Some(true)));
+        let snapshot = app.app.mailer.call_stats().snapshot();
+        assert_eq!((snapshot.totals, snapshot.last.map(|last| last.is_ok())), ((1, 0), Some(true)));
         app.app.mailer.ping().await.unwrap();
         assert_eq!(server.count(&format!("AUTH {auth} ok")), 2, "a ping goes all the way in");
         let address = app.app.mailer.address();

@@ -47,7 +47,9 @@ pub(in crate::config) fn reader(r: &mut Reader<'_>, database: Option<&Database>)
         r.error(by, "gives another database than the writer has; set the same, of which it is a replica");
     }
     let (user, password, secret) = match account {
-        Some(account) => (account.user.value, account.password.value, r.to_read_again("DATABASE_READER_URL")),
+        Some(account) => {
+            (account.user.value, account.password.value, r.without_values("DATABASE_READER_URL"))
+        }
         None => (writer.user.clone(), writer.password.clone(), writer.secret.clone()),
     };
     let ssl_mode = match is_rds(&host) && !r.is_set("DATABASE_SSL_MODE") {

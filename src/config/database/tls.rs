@@ -83,6 +83,6 @@ pub(super) fn with_tls(
         ca_file,
         by_proxy: false,
         iam_region,
-        secret: r.to_read_again("DATABASE_URL"),
+        secret: r.without_values("DATABASE_URL"),
     }
 }

@@ -225,8 +225,8 @@ fn an_authority_without_tls_is_an_error() {
 
 #[test]
 fn limits_are_on_in_production() -> Tested {
-    assert!(load(&[])?.limits && load(&[("LIMITS", "on")])?.limits);
-    assert!(!load(&[("LIMITS", "off")])?.limits);
+    assert!(load(&[])?.rate_limits_enabled && load(&[("LIMITS", "on")])?.rate_limits_enabled);
+    assert!(!load(&[("LIMITS", "off")])?.rate_limits_enabled);
     assert_eq!(names(&errors(&[("LIMITS", "0")])), ["LIMITS"]);
     let production = Config::load(&vars(&[BEANSTALK, &[("LIMITS", "off")]]))
         .map_or_else(|errors| errors.0, |_| Vec::new());
@@ -236,8 +236,8 @@ fn limits_are_on_in_production() -> Tested {
 
 #[test]
 fn each_limit_has_a_number_of_its_own() -> Tested {
-    let numbers = load(&[("LIMIT_SIGN_UPS", "500")])?.limit_numbers;
-    assert_eq!(numbers, LimitNumbers { sign_ups: 500, ..load(&[])?.limit_numbers });
+    let numbers = load(&[("LIMIT_SIGN_UPS", "500")])?.rate_limits;
+    assert_eq!(numbers, RateLimits { sign_ups: 500, ..load(&[])?.rate_limits });
     for name in ["LIMIT_LOG_INS", "LIMIT_SIGN_UPS", "LIMIT_MAILS_TO", "LIMIT_MAILS_BY", "LIMIT_POSTS"] {
         for wrong in ["0", "-1", "many", "65536"] {
             assert_eq!(names(&errors(&[(name, wrong)])), [name], "{wrong}");

@@ -37,7 +37,7 @@ impl MailPause {
 
     /// Records the outcome of an attempt, and returns the outcome for its mail: [`DeliveryError::Permanent`] may become
     /// a temporary error.
-    pub fn judge(
+    pub fn record(
         &mut self,
         recipient: &str,
         outcome: Result<(), DeliveryError>,

@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::starttls::MailStream;
-use super::{DeliveryError, tell};
+use super::{DeliveryError, masked_text};
 use crate::config::{self, SmtpTls, authority};
 use crate::error::Result;
 use crate::telemetry::call_stats::CallStats;
@@ -39,14 +39,14 @@ const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Smtp {
     host: String,
     port: u16,
-    begins: SmtpTls,
+    tls_mode: SmtpTls,
     tls: Arc<ClientConfig>,
     credentials: Option<Credentials>,
     hello: ClientId,
     /// Minimum interval between mails.
-    pace: Duration,
+    min_interval: Duration,
     call_stats: CallStats,
-    kept: Mutex<IdleConnection>,
+    idle: Mutex<IdleConnection>,
 }
 
 struct IdleConnection {
@@ -70,19 +70,19 @@ impl Smtp {
         Ok(Smtp {
             host: server.host.clone(),
             port: server.port,
-            begins: server.tls,
+            tls_mode: server.tls,
             tls,
             credentials: credentials
                 .map(|(user, password)| Credentials::new(user, password.expose().to_owned())),
             hello: ClientId::Domain(domain.to_owned()),
-            pace: Duration::from_secs(1) / u32::from(rate.max(1)),
+            min_interval: Duration::from_secs(1) / u32::from(rate.max(1)),
             call_stats,
-            kept: Mutex::new(IdleConnection { open: None, used_at: now, next_mail_at: now }),
+            idle: Mutex::new(IdleConnection { open: None, used_at: now, next_mail_at: now }),
         })
     }
 
     pub(super) fn address(&self) -> String {
-        let scheme = match self.begins {
+        let scheme = match self.tls_mode {
             SmtpTls::Implicit => "smtps",
             SmtpTls::StartTls => "smtp",
         };
@@ -91,11 +91,11 @@ impl Smtp {
 
     /// Sends one mail. Waits first if the rate limit requires it.
     pub(super) async fn send(&self, mail: &Message) -> Result<(), DeliveryError> {
-        let mut kept = self.kept.lock().await;
-        sleep_until(kept.next_mail_at).await;
+        let mut idle = self.idle.lock().await;
+        sleep_until(idle.next_mail_at).await;
         let start = Instant::now();
-        kept.next_mail_at = start + self.pace;
-        let sent = self.send_on(&mut kept, mail).await;
+        idle.next_mail_at = start + self.min_interval;
+        let sent = self.send_on(&mut idle, mail).await;
         // A server that refuses a single mail is healthy.
         let concerns_mail =
             |error: &&_| matches!(error, DeliveryError::Permanent(_) | DeliveryError::Deferred(_));
@@ -104,12 +104,12 @@ impl Smtp {
         sent
     }
 
-    async fn send_on(&self, kept: &mut IdleConnection, mail: &Message) -> Result<(), DeliveryError> {
-        let mut connection = match still_there(kept).await {
+    async fn send_on(&self, idle: &mut IdleConnection, mail: &Message) -> Result<(), DeliveryError> {
+        let mut connection = match take_idle(idle).await {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let sent = hand_over(&mut connection, mail).await;
+        let sent = transmit(&mut connection, mail).await;
         let is_usable = match &sent {
             Ok(()) => true,
             Err(DeliveryError::Permanent(_) | DeliveryError::Deferred(_)) => {
@@ -119,8 +119,8 @@ impl Smtp {
             Err(_) => false,
         };
         if is_usable {
-            kept.open = Some(connection);
-            kept.used_at = Instant::now();
+            idle.open = Some(connection);
+            idle.used_at = Instant::now();
         } else {
             close(connection).await;
         }
@@ -131,7 +131,7 @@ impl Smtp {
     pub(super) async fn rehearse(&self, mail: &Message) -> Result<(), DeliveryError> {
         let mut connection = self.connect().await?;
         let rehearsed = async {
-            name_sender(&mut connection, mail).await?;
+            mail_from(&mut connection, mail).await?;
             reset(&mut connection).await
         };
         let rehearsed = rehearsed.await;
@@ -143,72 +143,74 @@ impl Smtp {
     pub(super) async fn ping(&self) -> Result<(), DeliveryError> {
         let round_trip = async {
             let mut connection = self.connect().await?;
-            let answered = answer(COMMAND_TIMEOUT, connection.command(Noop)).await;
+            let answered = with_timeout(COMMAND_TIMEOUT, connection.command(Noop)).await;
             close(connection).await;
             answered.map(|_| ()).map_err(session_fault)
         };
         self.call_stats.observe(round_trip).await
     }
 
-    pub(super) async fn hang_up(&self) {
-        if let Some(connection) = self.kept.lock().await.open.take() {
+    pub(super) async fn close_idle(&self) {
+        if let Some(connection) = self.idle.lock().await.open.take() {
             close(connection).await;
         }
     }
 
     /// Connects and logs in. No error here is specific to a mail.
     async fn connect(&self) -> Result<AsyncSmtpConnection, DeliveryError> {
-        let mut connection = answer(CONNECT_TIMEOUT, self.connect_by_tls()).await.map_err(later)?;
+        let mut connection = with_timeout(CONNECT_TIMEOUT, self.connect_by_tls()).await.map_err(transient)?;
         if let Some(credentials) = &self.credentials
             && let Err(fault) =
-                answer(COMMAND_TIMEOUT, connection.auth(DEFAULT_MECHANISMS, credentials)).await
+                with_timeout(COMMAND_TIMEOUT, connection.auth(DEFAULT_MECHANISMS, credentials)).await
         {
             close(connection).await;
             return Err(if fault.code.is_some_and(|code| code >= 500) {
                 DeliveryError::AuthFailed(fault.text)
             } else {
-                later(fault)
+                transient(fault)
             });
         }
         Ok(connection)
     }
 
     async fn connect_by_tls(&self) -> Result<AsyncSmtpConnection, Fault> {
-        let line = MailStream::open((&self.host, self.port), self.begins, &self.hello, &self.tls).await?;
+        let line = MailStream::open((&self.host, self.port), self.tls_mode, &self.hello, &self.tls).await?;
         Ok(AsyncSmtpConnection::connect_with_transport(Box::new(line), &self.hello).await?)
     }
 }
 
 /// The idle connection, if the server still answers on it.
-async fn still_there(kept: &mut IdleConnection) -> Option<AsyncSmtpConnection> {
-    let mut connection = kept.open.take()?;
-    if kept.used_at.elapsed() < MAX_IDLE && answer(COMMAND_TIMEOUT, connection.command(Noop)).await.is_ok() {
+async fn take_idle(idle: &mut IdleConnection) -> Option<AsyncSmtpConnection> {
+    let mut connection = idle.open.take()?;
+    if idle.used_at.elapsed() < MAX_IDLE
+        && with_timeout(COMMAND_TIMEOUT, connection.command(Noop)).await.is_ok()
+    {
         return Some(connection);
     }
     close(connection).await;
     None
 }
 
-async fn hand_over(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), DeliveryError> {
-    name_sender(connection, mail).await?;
+async fn transmit(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), DeliveryError> {
+    mail_from(connection, mail).await?;
     for recipient in mail.envelope().to() {
         let recipient = Rcpt::new(recipient.clone(), Vec::new());
-        answer(COMMAND_TIMEOUT, connection.command(recipient)).await.map_err(mail_fault)?;
+        with_timeout(COMMAND_TIMEOUT, connection.command(recipient)).await.map_err(mail_fault)?;
     }
-    answer(COMMAND_TIMEOUT, connection.command(Data)).await.map_err(mail_fault)?;
-    answer(COMMAND_TIMEOUT, connection.message(&mail.formatted())).await.map_err(mail_fault)?;
+    with_timeout(COMMAND_TIMEOUT, connection.command(Data)).await.map_err(mail_fault)?;
+    with_timeout(COMMAND_TIMEOUT, connection.message(&mail.formatted())).await.map_err(mail_fault)?;
     Ok(())
 }
 
 /// MAIL FROM. All mails have the same sender, so a server that refuses it refuses every mail.
-async fn name_sender(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), DeliveryError> {
+async fn mail_from(connection: &mut AsyncSmtpConnection, mail: &Message) -> Result<(), DeliveryError> {
     let sender = Mail::new(mail.envelope().from().cloned(), Vec::new());
-    answer(COMMAND_TIMEOUT, connection.command(sender)).await.map_err(session_fault)?;
+    with_timeout(COMMAND_TIMEOUT, connection.command(sender)).await.map_err(session_fault)?;
     Ok(())
 }
 
 async fn reset(connection: &mut AsyncSmtpConnection) -> Result<(), DeliveryError> {
-    answer(COMMAND_TIMEOUT, connection.command(Rset)).await.map_err(session_fault)?;
+    with_timeout(COMMAND_TIMEOUT, connection.command(Rset)).await.map_err(session_fault)?;
     Ok(())
 }
 
@@ -220,18 +222,18 @@ struct Fault {
 
 impl From<smtp::Error> for Fault {
     fn from(error: smtp::Error) -> Fault {
-        Fault { code: error.status().map(u16::from), text: tell(&error) }
+        Fault { code: error.status().map(u16::from), text: masked_text(&error) }
     }
 }
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Fault {
-        Fault { code: None, text: tell(&error) }
+        Fault { code: None, text: masked_text(&error) }
     }
 }
 
 /// Runs `call` with a timeout.
-async fn answer<T, E: Into<Fault>>(
+async fn with_timeout<T, E: Into<Fault>>(
     limit: Duration,
     call: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Fault> {
@@ -244,7 +246,7 @@ async fn answer<T, E: Into<Fault>>(
     }
 }
 
-fn later(fault: Fault) -> DeliveryError {
+fn transient(fault: Fault) -> DeliveryError {
     DeliveryError::Transient(fault.text)
 }
 
@@ -253,7 +255,7 @@ fn session_fault(fault: Fault) -> DeliveryError {
     match fault.code {
         // "Authentication required" and related codes (RFC 4954).
         Some(530 | 534 | 535 | 538) => DeliveryError::AuthFailed(fault.text),
-        _ => later(fault),
+        _ => transient(fault),
     }
 }
 

@@ -29,13 +29,13 @@ pub(super) struct Certificates {
     kept: Mutex<Sorts>,
     flights: SingleFlight,
     /// Number of fetches started so far.
-    begun: watch::Sender<u64>,
+    started: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct Sorts {
-    /// Certificates that verified a message. Unproven ones cannot evict them.
-    proven: ByUrl,
+    /// Certificates that verified a message. Unverified ones cannot evict them.
+    verified: ByUrl,
     fetched: ByUrl,
 }
 
@@ -45,7 +45,7 @@ impl Certificates {
             tls,
             kept: Mutex::default(),
             flights: SingleFlight::default(),
-            begun: watch::Sender::new(0),
+            started: watch::Sender::new(0),
         }
     }
 
@@ -69,20 +69,20 @@ impl Certificates {
     }
 
     /// Records that this certificate verified a message.
-    pub(super) fn prove(&self, url: &Url, certificate: &CertificateDer<'static>) {
-        keep(&mut self.lock().proven, url, certificate);
+    pub(super) fn mark_verified(&self, url: &Url, certificate: &CertificateDer<'static>) {
+        keep(&mut self.lock().verified, url, certificate);
     }
 
     async fn fetch(&self, url: &Url) -> Result<CertificateDer<'static>> {
-        let mut begun = self.begun.subscribe();
+        let mut started = self.started.subscribe();
         let mut last = 0;
-        self.begun.send_modify(|begun| {
-            *begun += 1;
-            last = *begun + MAX_FETCHES;
+        self.started.send_modify(|started| {
+            *started += 1;
+            last = *started + MAX_FETCHES;
         });
         tokio::select! {
             pem = http::get(url, &self.tls) => CertificateDer::from_pem_slice(&pem?).map_err(Error::unavailable),
-            _ = begun.wait_for(|begun| *begun >= last) => {
+            _ = started.wait_for(|started| *started >= last) => {
                 Err(Error::unavailable("too many certificates are being fetched"))
             }
         }
@@ -90,7 +90,7 @@ impl Certificates {
 
     fn known(&self, url: &Url) -> Option<CertificateDer<'static>> {
         let kept = self.lock();
-        kept.proven.get(url).or_else(|| kept.fetched.get(url)).cloned()
+        kept.verified.get(url).or_else(|| kept.fetched.get(url)).cloned()
     }
 
     /// Ignores poisoning: each change of the maps is a single call, so a panic leaves them consistent.

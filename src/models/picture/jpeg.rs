@@ -122,14 +122,14 @@ impl Container {
         let [count] = next_bytes(&mut segment)?;
         let ids = next_slice(&mut segment, 2 * usize::from(count))?;
         let [first, last, bits] = next_bytes(&mut segment)?;
-        let come: u64 = match (self.progressive, bits & 15) {
+        let completed: u64 = match (self.progressive, bits & 15) {
             (false, _) => !0,
             (true, 0) => (first..=last.min(63)).map(|at| 1 << at).sum(),
             (true, _) => 0,
         };
         for (id, complete) in &mut self.complete {
             if ids.iter().step_by(2).any(|of| of == id) {
-                *complete |= come;
+                *complete |= completed;
             }
         }
         Ok(())

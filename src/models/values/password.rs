@@ -60,7 +60,7 @@ pub struct Passwords {
     threads: CpuPool,
     hasher: Hasher,
     /// Verified against when there is no account, so that an unknown address takes as long as a wrong password.
-    nobody: Arc<str>,
+    dummy_digest: Arc<str>,
 }
 
 impl Passwords {
@@ -74,8 +74,8 @@ impl Passwords {
     pub fn with_cost(memory: u32, passes: u32) -> Result<Passwords> {
         let params = Params::new(memory, passes, 1, None).map_err(hasher::failed)?;
         let hasher = Hasher::new(params);
-        let nobody = hasher.unmatchable()?.into();
-        Ok(Passwords { threads: CpuPool::new(MAX_WAIT)?, hasher, nobody })
+        let dummy_digest = hasher.unmatchable()?.into();
+        Ok(Passwords { threads: CpuPool::new(MAX_WAIT)?, hasher, dummy_digest })
     }
 
     pub fn threads(&self) -> &CpuPool {
@@ -101,7 +101,7 @@ impl Passwords {
             return Ok(false);
         }
         let known = digest.is_some();
-        let digest = digest.unwrap_or(&self.nobody).to_owned();
+        let digest = digest.unwrap_or(&self.dummy_digest).to_owned();
         let hasher = self.hasher.clone();
         let fits = self
             .threads

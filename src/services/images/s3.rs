@@ -66,7 +66,7 @@ impl S3 {
     }
 
     pub(super) async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
-        let put = self.ask(&self.writes, async |store| {
+        let put = self.with_permit(&self.writes, async |store| {
             let put = self.put_request(store, key, bytes).send().await;
             put.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
         });
@@ -91,7 +91,7 @@ impl S3 {
         if let Some(picture) = self.recent.get(key) {
             return Ok(Some(picture));
         }
-        let get = self.ask(&self.reads, async |store| {
+        let get = self.with_permit(&self.reads, async |store| {
             match store.client.get_object().bucket(&self.bucket).key(key).send().await {
                 Ok(answer) => {
                     let body = answer.body.collect().await.map_err(Error::unavailable)?;
@@ -114,7 +114,7 @@ impl S3 {
         if let Some(picture) = self.recent.get(key) {
             return Ok(Some(picture.len() as u64));
         }
-        self.ask(&self.reads, async |store| {
+        self.with_permit(&self.reads, async |store| {
             match store.client.head_object().bucket(&self.bucket).key(key).send().await {
                 Ok(head) => Ok(head.content_length.and_then(|length| u64::try_from(length).ok())),
                 Err(error) if error.as_service_error().is_some_and(|error| error.is_not_found()) => Ok(None),
@@ -126,7 +126,7 @@ impl S3 {
 
     pub(super) async fn delete(&self, key: &str) -> Result<()> {
         self.recent.remove(key);
-        self.ask(&self.writes, async |store| {
+        self.with_permit(&self.writes, async |store| {
             let delete = store.client.delete_object().bucket(&self.bucket).key(key).send().await;
             delete.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
         })
@@ -148,7 +148,7 @@ impl S3 {
     }
 
     pub(super) async fn bucket_region(&self) -> Result<Option<String>> {
-        self.ask(&self.writes, async |store| {
+        self.with_permit(&self.writes, async |store| {
             let head = store.client.head_bucket().bucket(&self.bucket).send().await;
             head.map(|head| head.bucket_region).map_err(|error| self.fault(&store.client, &error))
         })
@@ -157,7 +157,7 @@ impl S3 {
 
     /// Lists the bucket, because a response to HEAD has no body and so does not say why a request is refused.
     pub(super) async fn sign_in(&self) -> Result<()> {
-        self.ask(&self.writes, async |store| {
+        self.with_permit(&self.writes, async |store| {
             let list = store.client.list_objects_v2().bucket(&self.bucket).max_keys(1).send().await;
             list.map(|_| ()).map_err(|error| self.fault(&store.client, &error))
         })
@@ -193,14 +193,14 @@ impl S3 {
         found.map(|region| region.as_ref()).or(self.region.as_deref())
     }
 
-    /// Runs a request with a permit of `places`, within [`OPERATION_TIMEOUT`].
-    async fn ask<T>(
+    /// Runs a request with one of `permits`, within [`OPERATION_TIMEOUT`].
+    async fn with_permit<T>(
         &self,
-        places: &Semaphore,
+        permits: &Semaphore,
         question: impl AsyncFnOnce(&Connected) -> Result<T>,
     ) -> Result<T> {
         let asking = async {
-            let Ok(Ok(_place)) = timeout(MAX_WAIT, places.acquire()).await else {
+            let Ok(Ok(_permit)) = timeout(MAX_WAIT, permits.acquire()).await else {
                 return Err(Error::unavailable("too many requests to S3 are under way"));
             };
             question(self.connected.get_or_try_init(|| self.connect()).await?).await

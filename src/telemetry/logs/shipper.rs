@@ -30,14 +30,14 @@ const MAX_PAUSE_SECONDS: f64 = 60.0;
 /// Time at shutdown for shipping the remaining lines.
 pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 const TICK_INTERVAL: Duration = Duration::from_secs(1);
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(60);
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct Shipper {
     pub(super) target: Target,
     pub(super) stats: Arc<Stats>,
     pub(super) call_stats: CallStats,
     /// Notified when a health check has reached Logstash: the shipper then retries at once.
-    pub(super) answers: Arc<Notify>,
+    pub(super) retry_now: Arc<Notify>,
     /// True once the program shuts down.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -47,10 +47,10 @@ struct Work {
     shipper: Shipper,
     queue: RefCell<Queue>,
     /// Notified of new lines, and when no more will come.
-    bell: Notify,
+    wakeup: Notify,
     all_taken: Cell<bool>,
-    complained: Cell<Option<Instant>>,
-    told_dropped: Cell<u64>,
+    reported_at: Cell<Option<Instant>>,
+    reported_dropped: Cell<u64>,
 }
 
 impl Shipper {
@@ -60,10 +60,10 @@ impl Shipper {
         let work = Work {
             shipper: self,
             queue: RefCell::new(queue),
-            bell: Notify::new(),
+            wakeup: Notify::new(),
             all_taken: Cell::new(false),
-            complained: Cell::new(None),
-            told_dropped: Cell::new(0),
+            reported_at: Cell::new(None),
+            reported_dropped: Cell::new(0),
         };
         let deadline = async {
             // An error means that the sender is gone, which also means shutdown.
@@ -78,7 +78,7 @@ impl Shipper {
         work.push(&mut std::iter::from_fn(|| lines.try_recv().ok()).collect());
         let ended = work.queue.borrow_mut().end();
         work.shipper.stats.set_connected(false);
-        work.say_the_end(ended.err());
+        work.report_end(ended.err());
     }
 }
 
@@ -92,18 +92,18 @@ impl Work {
                         break;
                     }
                     self.push(&mut taken);
-                    self.bell.notify_one();
+                    self.wakeup.notify_one();
                 }
                 _ = stop.wait_for(|stop| *stop), if !lines.is_closed() => lines.close(),
             }
         }
         self.all_taken.set(true);
-        self.bell.notify_one();
+        self.wakeup.notify_one();
     }
 
     fn push(&self, lines: &mut Vec<Vec<u8>>) {
         let pushed = self.queue.borrow_mut().push(lines.drain(..));
-        self.complain_of_the_disk(pushed);
+        self.report_disk_error(pushed);
     }
 
     async fn deliver(&self) {
@@ -133,14 +133,14 @@ impl Work {
                 Err(error) => error,
             };
             let kept = self.queue.borrow_mut().disconnected();
-            self.complain(&error);
-            self.complain_of_the_disk(kept);
+            self.report_error(&error);
+            self.report_disk_error(kept);
             if is_last {
                 return;
             }
             tokio::select! {
                 () = sleep(pauses.next()) => {}
-                () = self.shipper.answers.notified() => {}
+                () = self.shipper.retry_now.notified() => {}
                 // One last attempt at once.
                 _ = stop.wait_for(|stop| *stop) => {}
             }
@@ -154,7 +154,7 @@ impl Work {
         let mut adopted = Instant::now();
         loop {
             self.queue.borrow_mut().ack();
-            if adopted.elapsed() >= COMPLAINT_INTERVAL {
+            if adopted.elapsed() >= REPORT_INTERVAL {
                 self.queue.borrow_mut().adopt();
                 adopted = Instant::now();
             }
@@ -168,7 +168,7 @@ impl Work {
                         self.shipper.call_stats.record(Duration::ZERO, Some(&error));
                         return Err(error);
                     }
-                    () = self.bell.notified() => {}
+                    () = self.wakeup.notified() => {}
                     () = sleep(TICK_INTERVAL) => {}
                 }
                 continue;
@@ -183,7 +183,7 @@ impl Work {
                 biased;
                 error = &mut end => Err(error),
                 written = timeout(WRITE_TIMEOUT, write) => {
-                    written.unwrap_or_else(|_| Err(slow("it does not take what is sent", WRITE_TIMEOUT)))
+                    written.unwrap_or_else(|_| Err(slow("it accepted no data", WRITE_TIMEOUT)))
                 }
             };
             self.shipper.call_stats.record(start.elapsed(), written.as_ref().err());
@@ -207,30 +207,30 @@ impl Work {
         Ok(())
     }
 
-    fn complain_of_the_disk(&self, outcome: io::Result<()>) {
+    fn report_disk_error(&self, outcome: io::Result<()>) {
         if let Err(error) = outcome {
-            self.complain(&unusable(self.queue.borrow().folder(), "DATA_DIR", error));
+            self.report_error(&unusable(self.queue.borrow().folder(), "DATA_DIR", error));
         }
     }
 
-    fn complain(&self, error: &dyn Display) {
-        if self.complained.get().is_some_and(|at| at.elapsed() < COMPLAINT_INTERVAL) {
+    fn report_error(&self, error: &dyn Display) {
+        if self.reported_at.get().is_some_and(|at| at.elapsed() < REPORT_INTERVAL) {
             return;
         }
-        self.complained.set(Some(Instant::now()));
+        self.reported_at.set(Some(Instant::now()));
         let now = self.shipper.stats.snapshot();
-        self.told_dropped.set(now.dropped);
+        self.reported_dropped.set(now.dropped);
         say(format_args!(
-            "trouble with {}: {error}; {} lines wait on disk, {} were dropped since the start; going on",
+            "problem with {}: {error}; {} lines are waiting on disk, {} were dropped since the start; retrying",
             authority(&self.shipper.target.host, self.shipper.target.port),
             now.spooled_lines,
             now.dropped
         ));
     }
 
-    fn say_the_end(&self, error: Option<io::Error>) {
+    fn report_end(&self, error: Option<io::Error>) {
         let now = self.shipper.stats.snapshot();
-        if now.dropped > self.told_dropped.get() {
+        if now.dropped > self.reported_dropped.get() {
             let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
             say(format_args!("{} lines were dropped since the start{why}", now.dropped));
         }

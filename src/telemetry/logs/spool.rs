@@ -25,7 +25,7 @@ const EXTENSION: &str = "jsonl";
 
 pub(super) struct Spool {
     folder: PathBuf,
-    most: u64,
+    max_bytes: u64,
     /// Oldest first.
     files: VecDeque<SpoolFile>,
     /// Whether the last file can be appended to.
@@ -55,9 +55,9 @@ pub(super) struct SpoolChunk {
 }
 
 impl Spool {
-    /// Does not touch the disk yet. `most` is the size limit in bytes, 0 for no spool.
-    pub(super) fn new(folder: PathBuf, most: u64, stats: Arc<Stats>) -> Spool {
-        Spool { folder, most, files: VecDeque::new(), writing: false, made: 0, stats }
+    /// Does not touch the disk yet. `max_bytes` is the size limit in bytes, 0 for no spool.
+    pub(super) fn new(folder: PathBuf, max_bytes: u64, stats: Arc<Stats>) -> Spool {
+        Spool { folder, max_bytes, files: VecDeque::new(), writing: false, made: 0, stats }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -70,14 +70,15 @@ impl Spool {
 
     /// Writes the whole block, or nothing.
     pub(super) fn append(&mut self, block: &Block) -> io::Result<()> {
-        if self.most == 0 {
+        if self.max_bytes == 0 {
             return Err(io::Error::other("a command keeps no lines on disk"));
         }
         let length = block.bytes.len() as u64;
-        while !self.files.is_empty() && self.bytes() + length > self.most {
+        while !self.files.is_empty() && self.bytes() + length > self.max_bytes {
             self.drop_oldest();
         }
-        if !self.writing || self.files.back().is_some_and(|file| file.bytes + length > self.most / MAX_FILES)
+        if !self.writing
+            || self.files.back().is_some_and(|file| file.bytes + length > self.max_bytes / MAX_FILES)
         {
             self.writing = false;
             let file = self.create()?;
@@ -140,7 +141,7 @@ impl Spool {
     /// Takes over the files of ended processes.
     pub(super) fn adopt(&mut self) {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
-        if self.most == 0 {
+        if self.max_bytes == 0 {
             return;
         }
         let mut found: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -155,7 +156,7 @@ impl Spool {
             }
         }
         // Keeps at least one file; no adopted file is empty.
-        while self.files.len() > 1 && self.bytes() > self.most {
+        while self.files.len() > 1 && self.bytes() > self.max_bytes {
             self.drop_oldest();
         }
         self.count();

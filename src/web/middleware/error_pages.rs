@@ -131,13 +131,13 @@ fn explanation(req: &HttpRequest, status: StatusCode) -> String {
         Some(_) => {
             " We do not know whether your post was saved. Look at your profile before you press Post again."
         }
-        None => uncertain(status),
+        None => unsaved_hint(status),
     };
     format!("{}{after}", sentence(status))
 }
 
 /// Second sentence of the pages that may follow a form.
-fn uncertain(status: StatusCode) -> &'static str {
+fn unsaved_hint(status: StatusCode) -> &'static str {
     match status.is_server_error() {
         true => " If you sent a form, check whether it was saved before you send it again.",
         false => "",
@@ -155,7 +155,7 @@ pub fn for_proxies() -> Result<Vec<(u16, String)>> {
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::GATEWAY_TIMEOUT,
     ]
-    .map(|status| Ok((status.as_u16(), for_anybody(status, &for_unknown(status), String::new())?)))
+    .map(|status| Ok((status.as_u16(), for_anybody(status, &generic_explanation(status), String::new())?)))
     .into_iter()
     .collect()
 }
@@ -166,8 +166,8 @@ pub fn for_overload() -> Result<String> {
 }
 
 /// Explanation on a page that is rendered without the request.
-fn for_unknown(status: StatusCode) -> String {
-    format!("{}{}", sentence(status), uncertain(status))
+fn generic_explanation(status: StatusCode) -> String {
+    format!("{}{}", sentence(status), unsaved_hint(status))
 }
 
 fn for_anybody(status: StatusCode, explanation: &str, request_id: String) -> Result<String> {
@@ -186,7 +186,7 @@ fn for_anybody(status: StatusCode, explanation: &str, request_id: String) -> Res
 
 /// The complete response, head and body, to a request that the HTTP parser rejected.
 pub fn for_rejected(app: &App, status: StatusCode, id: RequestId) -> Vec<u8> {
-    let body = for_anybody(status, &for_unknown(status), id.as_str().to_owned()).unwrap_or_default();
+    let body = for_anybody(status, &generic_explanation(status), id.as_str().to_owned()).unwrap_or_default();
     let mut response = format!("HTTP/1.1 {status}\r\nx-request-id: {}\r\n", id.as_str()).into_bytes();
     for (name, value) in app.headers.iter() {
         response.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());

@@ -7,9 +7,9 @@ fn block(numbers: std::ops::Range<u32>) -> Block {
     Block::of_whole_lines(text.into_bytes())
 }
 
-fn spool(folder: &Path, most: u64) -> (Spool, Arc<Stats>) {
+fn spool(folder: &Path, max_bytes: u64) -> (Spool, Arc<Stats>) {
     let stats = Arc::<Stats>::default();
-    (Spool::new(folder.join("spool"), most, stats.clone()), stats)
+    (Spool::new(folder.join("spool"), max_bytes, stats.clone()), stats)
 }
 
 fn read_all(spool: &mut Spool) -> (Vec<u8>, Vec<SpoolChunk>) {

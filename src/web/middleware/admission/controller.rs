@@ -22,13 +22,13 @@ const OVERLOAD: Duration = Duration::from_millis(250);
 const TARGET: Duration = Duration::from_millis(10);
 /// From this delay on, even refusals are late and accepted requests miss the 2 s that a visitor waits, so writes are
 /// refused as well.
-const HOPELESS: Duration = Duration::from_secs(1);
+const WRITE_OVERLOAD: Duration = Duration::from_secs(1);
 /// Bounds what a sudden flood can queue before the first measurement: 2 s if each request takes 15 ms.
 const INITIAL_LIMIT: usize = 128;
 /// Twice the database connections of a worker, so that none of them lacks work.
 const MIN_LIMIT: usize = 8;
 /// Intervals without a refusal after which an overload is over.
-const CALM: u32 = 10;
+const RECOVERY_INTERVALS: u32 = 10;
 
 /// What was measured during one interval.
 #[derive(Clone, Copy, Debug)]
@@ -46,12 +46,12 @@ pub struct Controller {
     limit: usize,
     /// Intervals since the last sign of an overload.
     calm: u32,
-    hopeless: bool,
+    refuses_writes: bool,
 }
 
 impl Default for Controller {
     fn default() -> Controller {
-        Controller { limit: INITIAL_LIMIT, calm: CALM, hopeless: false }
+        Controller { limit: INITIAL_LIMIT, calm: RECOVERY_INTERVALS, refuses_writes: false }
     }
 }
 
@@ -62,7 +62,7 @@ impl Controller {
         match class {
             Class::List => in_progress < self.limit,
             Class::Profile => in_progress < self.limit + self.limit / 2,
-            Class::Write => !self.hopeless,
+            Class::Write => !self.refuses_writes,
         }
     }
 
@@ -72,9 +72,9 @@ impl Controller {
 
     pub fn end_interval(&mut self, measured: Measured) {
         let Measured { delay, peak, refused } = measured;
-        self.hopeless = delay >= HOPELESS;
+        self.refuses_writes = delay >= WRITE_OVERLOAD;
         self.calm = if refused || delay > OVERLOAD { 0 } else { self.calm.saturating_add(1) };
-        if self.calm >= CALM {
+        if self.calm >= RECOVERY_INTERVALS {
             self.limit = self.limit.max(INITIAL_LIMIT);
         } else if delay > TARGET {
             let fitting = self.limit.min(peak) as f64 * TARGET.as_secs_f64() / delay.as_secs_f64();
