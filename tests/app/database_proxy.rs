@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use sample_app::models::user::User;
 use sample_app::seeds;
-use sqlx::{Connection, MySqlConnection};
 
 use crate::sql_rules;
 use crate::support::app::app_on;
 use crate::support::database_server::is_mariadb;
 use crate::support::mysql_router::MySqlRouter;
 use crate::support::program::PATIENCE;
-use crate::support::{DatabaseServer, TestApp, TestDatabase};
+use crate::support::statement_log::StatementLog;
+use crate::support::{TestApp, TestDatabase};
 
 const BY_PROXY: (&str, &str) = ("DATABASE_PROXY", "true");
 
@@ -44,18 +44,8 @@ fn pins(statement: &str) -> bool {
 /// In the server's log of what clients send.
 #[actix_web::test]
 async fn the_server_gets_no_statement_that_pins() {
-    let app = TestApp::start_unmigrated(&[]).await;
-    if !app.database.is_mysql_or_says("it has no proxy") {
-        return;
-    }
-    let server = DatabaseServer::start(&app.database, &["--general-log=1", "--log-output=TABLE"]).await;
-    server.db_execute("CREATE DATABASE sample").await;
-    let url = format!("{}/sample", server.url);
-    let app = TestApp::start_unmigrated(&[("DATABASE_URL", &url), BY_PROXY]).await;
     // Migrations may pin their own connection while they run.
-    app.app.db.migrate().await.unwrap();
-    server.db_execute("TRUNCATE mysql.general_log").await;
-
+    let Some((app, log)) = StatementLog::start(&[BY_PROXY]).await else { return };
     assert!(seeds::create(&app.app.db, &app.app.clock).await.unwrap());
     app.browser().sign_up("Canary", "canary@example.com", "canary password").await;
     let mut browser = app.browser();
@@ -66,12 +56,8 @@ async fn the_server_gets_no_statement_that_pins() {
     }
     browser.post("/relationships", &[("followed_id", "90")]).await.assert_redirect("/users/90");
 
-    let mut conn = MySqlConnection::connect(&server.url).await.unwrap();
-    let sql =
-        "SELECT CONVERT(command_type USING utf8mb4), CONVERT(argument USING utf8mb4) FROM mysql.general_log";
-    let log: Vec<(String, String)> = sqlx::query_as(sql).fetch_all(&mut conn).await.unwrap();
-    let sent = log.iter().filter(|(_, statement)| !statement.contains("general_log"));
-    let (queries, others): (Vec<_>, Vec<_>) = sent.partition(|(command, _)| command == "Query");
+    let (queries, others): (Vec<_>, Vec<_>) =
+        log.read().await.into_iter().partition(|(command, _)| command == "Query");
     assert!(queries.len() > 500, "{} statements", queries.len());
     let pinning: Vec<_> = queries.iter().filter(|(_, statement)| pins(statement)).collect();
     assert!(pinning.is_empty(), "{pinning:?}");

@@ -33,6 +33,7 @@ pub mod s3;
 pub mod server;
 pub mod smtp;
 pub mod sns;
+pub mod statement_log;
 pub mod table;
 pub mod tally;
 pub mod tls_front;

@@ -74,7 +74,7 @@ pub fn ask<T: FromRedisValue>(server: &Server, words: &[&str]) -> T {
 }
 
 fn program(port: u16, options: &[&str]) -> Command {
-    // A folder of its own, removed when the test binary ends, because each cluster node writes a file.
+    // A folder of its own, because each cluster node writes a file. scripts/test removes all temporary files.
     let folder = std::env::temp_dir().join(format!("sample-app-redis-{}-{port}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let mut command = Command::new("redis-server");
