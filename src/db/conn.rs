@@ -87,8 +87,7 @@ impl Conn {
         }
         let query = query();
         if query.has_text() {
-            let deferred = std::mem::take(&mut self.deferred);
-            return self.run_text(deferred).await.map(|()| None);
+            return self.execute_text("").await.map(|()| None);
         }
         Ok(Some(query.after(std::mem::take(&mut self.deferred))))
     }
@@ -105,7 +104,8 @@ impl Conn {
         Ok(())
     }
 
-    /// For [`with_backend!`]: the backend, marked as busy until [`finish`](Self::finish).
+    /// For [`with_backend!`]: the backend, marked as busy until [`finish`](Self::finish). Not for use in a transaction:
+    /// what is deferred, BEGIN included, is not sent.
     #[doc(hidden)]
     pub fn backend_mut(&mut self) -> Result<&mut Backend> {
         self.idle = false;
@@ -196,28 +196,34 @@ impl Conn {
             Some(Backend::Sqlite(_)) => "BEGIN IMMEDIATE",
             _ => "BEGIN",
         };
-        self.run_text(begin.into()).await
+        self.execute_text(begin).await
     }
 
     pub(super) async fn commit(mut self) -> Result<()> {
-        let deferred = std::mem::take(&mut self.deferred);
-        if deferred != BEGIN {
-            self.run_text(deferred + "COMMIT").await?;
+        if self.deferred != BEGIN {
+            self.execute_text("COMMIT").await?;
         }
-        self.in_transaction = false;
+        self.end_transaction();
         Ok(())
     }
 
     pub(super) async fn rollback(mut self) -> Result<()> {
         if !std::mem::take(&mut self.deferred).starts_with(BEGIN) {
-            self.run_text("ROLLBACK".into()).await?;
+            self.execute_text("ROLLBACK").await?;
         }
-        self.in_transaction = false;
+        self.end_transaction();
         Ok(())
     }
 
-    async fn run_text(&mut self, sql: String) -> Result<()> {
-        let (limit, sql) = (self.answer_timeout(), sqlx::raw_sql(AssertSqlSafe(sql)));
+    fn end_transaction(&mut self) {
+        self.deferred.clear();
+        self.in_transaction = false;
+    }
+
+    /// Runs a statement that has no values, after the deferred ones.
+    pub async fn execute_text(&mut self, sql: &str) -> Result<()> {
+        let sql = sqlx::raw_sql(AssertSqlSafe(std::mem::take(&mut self.deferred) + sql));
+        let limit = self.answer_timeout();
         let answer = match self.backend_mut()? {
             Backend::Sqlite(object) => {
                 Conn::with_timeout(limit, sql.execute(&mut **object).map_ok(|_| ())).await

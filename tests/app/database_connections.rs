@@ -12,7 +12,6 @@ use sample_app::models::micropost::Micropost;
 use sample_app::models::user::User;
 use sample_app::models::values::page::PageStart;
 use sample_app::seeds;
-use sqlx::Executor;
 
 use crate::support::TestApp;
 
@@ -22,23 +21,6 @@ async fn seeded() -> (TestApp, i64) {
     assert!(seeds::create(&app.app.db, &Clock::default()).await.unwrap());
     let id = app.database.db_number("SELECT MIN(id) FROM users").await;
     (app, id)
-}
-
-/// Runs the test's own SQL through the application's pool and its time-out handling.
-pub async fn ask(conn: &mut Conn, sql: &'static str) -> Result<()> {
-    let limit = conn.answer_timeout();
-    let answer = match conn.backend_mut()? {
-        Backend::Sqlite(object) => Conn::with_timeout(limit, fetch(&mut **object, sql)).await,
-        Backend::MySql(object) => Conn::with_timeout(limit, fetch(&mut **object, sql)).await,
-    };
-    conn.finish(answer)
-}
-
-async fn fetch<'c, C>(conn: C, sql: &'static str) -> sqlx::Result<()>
-where
-    C: Executor<'c>,
-{
-    conn.fetch_all(sqlx::raw_sql(sql)).await.map(|_| ())
 }
 
 /// The server's connection id; SQLite has none.
@@ -100,7 +82,7 @@ async fn a_connection_that_still_owes_an_answer_is_not_used_again() {
     let before = every_connection_answers(&app, id).await;
     let forgotten = before.iter().map(async |_| {
         let mut conn = app.app.db.conn().await.unwrap();
-        let asking = ask(&mut conn, "SELECT SLEEP(2)");
+        let asking = conn.execute_text("SELECT SLEEP(2)");
         assert!(tokio::time::timeout(Duration::from_millis(300), asking).await.is_err());
     });
     futures_util::future::join_all(forgotten).await;
@@ -162,7 +144,7 @@ async fn an_error_undoes_the_whole_transaction() {
         .db
         .transaction(async |db| {
             User::set_admin(db, anna.id, true, app.app.clock.now()).await?;
-            ask(db, "SELECT no_such_column FROM users").await
+            db.execute_text("SELECT no_such_column FROM users").await
         })
         .await;
     assert!(matches!(failed, Err(Error::Database(_))));

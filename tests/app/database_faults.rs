@@ -7,7 +7,7 @@ use sample_app::error::Error;
 use sample_app::models::user::User;
 use sqlx::Executor;
 
-use crate::database_connections::{ask, every_connection_answers};
+use crate::database_connections::every_connection_answers;
 use crate::support::program::PATIENCE;
 use crate::support::{Browser, Proxy, TestApp, TestDatabase};
 
@@ -41,7 +41,7 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server() {
     let mut conn = app.app.db.conn().await.unwrap();
     let start = Instant::now();
     // The servers report the end differently: MySQL's SLEEP returns, MariaDB's is an error.
-    let ended = ask(&mut conn, "SELECT SLEEP(10) FROM users").await;
+    let ended = conn.execute_text("SELECT SLEEP(10) FROM users").await;
     assert!(!matches!(ended, Err(Error::Database(_) | Error::Internal(_))), "{ended:?}");
     let took = start.elapsed();
     // Ended by the server; a client time-out would have closed the connection.

@@ -225,6 +225,7 @@ async fn a_frozen_or_killed_reader_costs_no_failed_request() {
     let app = &site.apps[0];
     let anna = app.db_person("anna").await;
     app.db_post(&anna, "here").await;
+    site.servers.is_applied("SELECT COUNT(*) FROM test.microposts", 1).await;
     let profile = format!("/users/{}", anna.id);
     let longest = look(app, &profile, async {
         for _ in 0..2 {

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::database_connections::ask;
 use crate::support::database_server::is_mariadb;
 use crate::support::people::{PASSWORD, Person};
 use crate::support::program::PATIENCE;
@@ -135,13 +134,13 @@ async fn a_transaction_open_during_the_demotion_runs_again_on_the_new_writer() {
         let Some(cluster) = Cluster::start().await else { return };
         let attempts = AtomicUsize::new(0);
         let work = cluster.app.app.db.transaction(async |db| {
-            ask(db, "UPDATE users SET sign_in_epoch = sign_in_epoch + 1").await?;
+            db.execute_text("UPDATE users SET sign_in_epoch = sign_in_epoch + 1").await?;
             if attempts.fetch_add(1, Ordering::SeqCst) == 0 {
                 cluster.demote_the_old_one().await;
                 cluster.end_point.lead_to(cluster.new_address().await);
             }
             match then {
-                Some(sql) => ask(db, sql).await,
+                Some(sql) => db.execute_text(sql).await,
                 None => Ok(()),
             }
         });
