@@ -97,8 +97,11 @@ impl Conn {
         self.in_transaction && !self.db.is_by_proxy() && matches!(self.backend, Some(Backend::MySql(_)))
     }
 
-    /// For [`defer!`].
+    /// For [`defer!`]. Fails for a statement with text, which must be bound.
     pub(crate) fn defer(&mut self, query: TextQuery) -> Result<()> {
+        if query.has_text() {
+            return Err(Error::internal("a statement with text cannot be deferred"));
+        }
         self.deferred += &query.text()?;
         self.deferred += "; ";
         Ok(())
