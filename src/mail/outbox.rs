@@ -182,24 +182,15 @@ impl LeasedMail {
             )?;
             // No row: a worker whose lease had ended delivered the mail after all.
             if let Some(row) = row {
-                let OutboxRow {
-                    message_id,
-                    recipient,
-                    subject,
-                    text_body,
-                    html_body,
-                    created_at,
-                    suppressed,
-                } = row;
                 return Ok(Some(LeasedMail {
                     lease,
-                    message_id,
-                    recipient,
-                    subject,
-                    text_body,
-                    html_body,
-                    created_at,
-                    suppressed,
+                    message_id: row.message_id,
+                    recipient: row.recipient,
+                    subject: row.subject,
+                    text_body: row.text_body,
+                    html_body: row.html_body,
+                    created_at: row.created_at,
+                    suppressed: row.suppressed,
                 }));
             }
         }

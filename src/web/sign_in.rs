@@ -72,11 +72,10 @@ pub fn is_remembered(app: &App, req: &HttpRequest) -> bool {
 }
 
 async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> {
-    let find_user = async |user_id: i64| User::find(&mut app.db.conn().await?, user_id).await;
     // The session decides; the id only tells which user to load meanwhile.
     let (session, user) = tokio::join!(app.sessions.find(id, app.clock.now()), async {
         match SessionId::user_id(id) {
-            Some(user_id) => Some(find_user(user_id).await),
+            Some(user_id) => Some(find_user(app, user_id).await),
             None => None,
         }
     });
@@ -90,7 +89,7 @@ async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> 
             let user = match user {
                 Some(user) => user?,
                 // A session from before ids told the user.
-                None => find_user(user_id).await?,
+                None => find_user(app, user_id).await?,
             };
             user.filter(|user| user.is(user_id) && user.sign_in_epoch == epoch)
         }
@@ -100,6 +99,10 @@ async fn by_session(app: &App, req: &HttpRequest, id: &str) -> Result<Identity> 
         app.cookies.remove(req, CookieName::Session);
     }
     Ok(user.map_or(Identity::Anonymous, |user| Identity::User(Rc::new(user))))
+}
+
+async fn find_user(app: &App, id: i64) -> Result<Option<User>> {
+    User::find(&mut app.db.conn().await?, id).await
 }
 
 async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<User>> {
@@ -129,9 +132,7 @@ async fn by_device(app: &App, req: &HttpRequest, cookie: &str) -> Result<Option<
     };
     // If the user was logged out everywhere since then, the epoch has changed: do not start a session under the new
     // one.
-    let user = User::find(&mut app.db.conn().await?, device.user_id)
-        .await?
-        .filter(|user| user.sign_in_epoch == device.epoch);
+    let user = find_user(app, device.user_id).await?.filter(|user| user.sign_in_epoch == device.epoch);
     let Some(user) = user else { return Ok(None) };
     match start_session(app, req, &user).await {
         // Without a session store, the device authenticates this request only, and its token is not rotated.

@@ -167,35 +167,43 @@ async fn nobody_misses_what_they_wrote_themselves_on_either_instance() {
     site.apps[0].pool_is_whole().await;
 }
 
+/// Asserts that a page takes this many statements on the writer and on the reader. The probes run statements, too, and a
+/// probe that is late takes the reader out of use: both can only change some of several counts.
+async fn page_costs(app: &TestApp, browser: &mut Browser, path: &str, expected: [u64; 2], what: &str) {
+    let (start, mut seen) = (Instant::now(), Vec::new());
+    while !seen.contains(&expected) {
+        assert!(start.elapsed() < PATIENCE, "{what}: never {expected:?}; {seen:?}");
+        seen.push(cost(app, browser, path).await);
+    }
+}
+
+async fn cost(app: &TestApp, browser: &mut Browser, path: &str) -> [u64; 2] {
+    let before = statements(app);
+    assert_eq!(browser.get_only(path).await.status, 200);
+    let after = statements(app);
+    [0, 1].map(|n| after[n] - before[n])
+}
+
 #[actix_web::test]
 async fn only_pages_after_a_write_cost_more_statements() {
     let Some(site) = Site::start().await else { return };
     let app = &site.apps[0];
     let anna = app.db_person("anna").await;
+    site.servers.is_applied("SELECT COUNT(*) FROM test.users", 1).await;
     let profile = format!("/users/{}", anna.id);
     let mut browser = app.logged_in(&anna).await;
     assert!(browser.cookies.remove("last_write").is_some(), "for what she wrote in other browsers");
-    // The probes run statements, too, so the minimum of several counts.
-    let count = async |browser: &mut Browser| {
-        let mut fewest = [u64::MAX; 2];
-        for _ in 0..5 {
-            let before = statements(app);
-            assert_eq!(browser.get_only(&profile).await.status, 200);
-            let after = statements(app);
-            fewest = [0, 1].map(|n| fewest[n].min(after[n] - before[n]));
-        }
-        fewest
-    };
-    assert_eq!(count(&mut app.browser()).await, [0, 2], "the person and the posts");
-    assert_eq!(count(&mut browser).await, [1, 3], "the log-in on the writer; person, posts and follow");
+    page_costs(app, &mut app.browser(), &profile, [0, 2], "the person and the posts").await;
+    page_costs(app, &mut browser, &profile, [1, 3], "the log-in on the writer; person, posts and follow")
+        .await;
     let refused = browser.post("/microposts", &[("micropost[content]", " ")]).await;
     assert_eq!((refused.status, browser.cookies.contains_key("last_write")), (422, false));
     browser.post("/microposts", &[("micropost[content]", "text")]).await.assert_redirect("/");
     let set = browser.set_cookies.iter().find(|cookie| cookie.contains("last_write")).unwrap();
     assert!(set.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=60"), "{set}");
-    assert_eq!(count(&mut browser).await, [1, 6], "and, for each query, whether the reader has it");
+    page_costs(app, &mut browser, &profile, [1, 6], "and, for each query, whether the reader has it").await;
     app.pass(TimeDelta::seconds(61));
-    assert_eq!(count(&mut browser).await, [1, 3], "the cookie is over");
+    page_costs(app, &mut browser, &profile, [1, 3], "the cookie is over").await;
 }
 
 /// Visitors who look at this page until `end`; no page may fail. Returns the longest time that one took.
@@ -257,10 +265,11 @@ async fn a_reader_that_is_late_is_left_until_it_has_caught_up() {
     let Some(site) = Site::start().await else { return };
     let app = &site.apps[0];
     let anna = app.db_person("anna").await;
+    site.servers.is_applied("SELECT COUNT(*) FROM test.users", 1).await;
+    let start = Instant::now();
     site.servers.stop_applying().await;
     app.db_post(&anna, "not there yet").await;
     let profile = format!("/users/{}", anna.id);
-    let start = Instant::now();
     site.is_read_from(false).await;
     assert!(start.elapsed() + Duration::from_secs(1) > MAX_LAG, "too early: {:?}", start.elapsed());
     assert_eq!(app.browser().get(&profile).await.microposts().len(), 1, "strangers see it now");
@@ -288,26 +297,20 @@ async fn without_positions_a_browser_that_wrote_reads_from_the_writer_for_a_whil
     let anna = app.db_person("anna").await;
     let mut browser = app.logged_in(&anna).await;
     let profile = format!("/users/{}", anna.id);
-    // The probes run statements on the reader, too.
-    let reads = async |browser: &mut Browser| {
-        let mut fewest = u64::MAX;
-        for _ in 0..5 {
-            let [_, before] = statements(&app);
-            browser.get(&profile).await;
-            fewest = fewest.min(statements(&app)[1] - before);
-        }
-        fewest
-    };
     app.pass(TimeDelta::seconds(3));
-    assert_eq!(reads(&mut browser).await, 3);
+    page_costs(&app, &mut browser, &profile, [1, 3], "the log-in on the writer, the rest on the reader")
+        .await;
     // The server's clock for posts is the application's: the cookie has the time of the write.
-    browser.post("/microposts", &[("micropost[content]", "text")]).await.assert_redirect("/");
-    let [_, before] = statements(&app);
-    browser.get(&profile).await;
-    assert!(statements(&app)[1] - before < 3, "read from the writer");
+    // It holds for 2 s, which the page can miss on a busy machine.
+    let (start, mut seen) = (Instant::now(), Vec::new());
+    while !seen.contains(&[4, 0]) {
+        assert!(start.elapsed() < PATIENCE, "never read from the writer alone; {seen:?}");
+        browser.post("/microposts", &[("micropost[content]", "text")]).await.assert_redirect("/");
+        seen.push(cost(&app, &mut browser, &profile).await);
+    }
     app.pass(TimeDelta::seconds(3));
-    assert_eq!(reads(&mut browser).await, 3);
-    assert_eq!(app.browser().get(&profile).await.microposts().len(), 1);
+    page_costs(&app, &mut browser, &profile, [1, 3], "the time after the write is over").await;
+    assert_eq!(app.browser().get(&profile).await.microposts().len(), seen.len());
 }
 
 #[actix_web::test]

@@ -163,6 +163,7 @@ async fn no_connection_is_left_idle() {
     server.wait_for_rest().await;
     push(&app, 1).await;
     server.wait_for_mails(4).await;
+    server.wait_for_rest().await;
     assert_eq!((server.count("AUTH"), app.app.mailer.call_stats().snapshot().totals), (2, (4, 0)));
 }
 

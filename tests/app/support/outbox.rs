@@ -9,6 +9,7 @@ use sample_app::mail::messages::Mail;
 use sample_app::mail::outbox;
 
 use super::TestApp;
+use super::program::PATIENCE;
 
 /// Deletions of users and pictures that the workers have not finished.
 pub const DELETIONS: &str = "SELECT (SELECT COUNT(*) FROM jobs WHERE kind = 'user_deletion') + \
@@ -24,7 +25,7 @@ pub const WHY: &str = "SELECT last_error FROM outbox WHERE last_error IS NOT NUL
 pub async fn until(app: &TestApp, sql: &str, number: i64) {
     let start = Instant::now();
     while app.database.db_number(sql).await != number {
-        assert!(start.elapsed() < Duration::from_secs(60), "{sql} is never {number}");
+        assert!(start.elapsed() < PATIENCE, "{sql} is never {number}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
