@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use sqlx::Connection;
 
 use crate::support::beanstalk::{Instance, bundle, source, test_bundle};
-use crate::support::mails::mails_in;
+use crate::support::mails::mails_to;
 use crate::support::nginx::SECURITY_HEADERS;
 use crate::support::people::PASSWORD;
 use crate::support::posts::png;
-use crate::support::program::PATIENCE;
 use crate::support::{Browser, Page};
 
 /// https ends at the load balancer.
@@ -62,15 +60,8 @@ async fn sign_up(instance: &mut Instance) -> Browser {
     let mut browser = instance.visitor("203.0.113.9");
     browser.sign_up("Michael", "michael@example.com", PASSWORD).await;
     let folder = instance.folder.path().join("var/lib/sample-app/mail");
-    let start = Instant::now();
-    let mail = loop {
-        if let Some(mail) = mails_in(&folder).pop() {
-            break mail;
-        }
-        assert!(start.elapsed() < PATIENCE, "no mail");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    let link = mail.text.lines().find_map(|line| line.trim().strip_prefix(URL)).unwrap();
+    let mails = mails_to(&folder, "michael@example.com", 1).await;
+    let link = mails[0].text.lines().find_map(|line| line.trim().strip_prefix(URL)).unwrap();
     let form = browser.get(link).await.form("Activate my account");
     let page = browser.submit(form).await;
     page.assert_flash("success", "Account activated!");

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::support::people::{PASSWORD, Person};
 use crate::support::posts::png;
+use crate::support::wait::wait_for;
 use crate::support::{Browser, Page, TestApp};
 
 /// Keeps every thread busy until it is dropped.
@@ -33,11 +34,11 @@ pub async fn hold(threads: &CpuPool) -> Held {
 }
 
 pub async fn until_so_many_wait(threads: &CpuPool, waiting: usize) {
-    let start = Instant::now();
-    while threads.queue().0 != waiting {
-        assert!(start.elapsed() < Duration::from_secs(60), "{:?} wait", threads.queue());
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    wait_for(async || match threads.queue() {
+        queue if queue.0 == waiting => Ok(()),
+        queue => Err(format!("{queue:?} wait")),
+    })
+    .await;
 }
 
 async fn log_in(app: &TestApp, person: &Person) -> Page {

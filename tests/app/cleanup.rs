@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::support::TestApp;
-use crate::support::outbox::{self, until};
+use crate::support::outbox;
 use crate::support::people::PASSWORD;
 
 /// Advances the clock and waits until the clean-up has run.
@@ -12,8 +12,8 @@ async fn clean_up_after(app: &TestApp, time: TimeDelta) {
     app.database.db_execute("UPDATE jobs SET next_attempt_at = created_at WHERE kind = 'cleanup'").await;
     app.app.jobs_wakeup.wake();
     let cleanup = "FROM jobs WHERE kind = 'cleanup'";
-    until(app, &format!("SELECT COUNT(*) {cleanup} AND next_attempt_at > created_at"), 1).await;
-    until(app, &format!("SELECT attempts {cleanup}"), 0).await;
+    app.database.db_until(&format!("SELECT COUNT(*) {cleanup} AND next_attempt_at > created_at"), 1).await;
+    app.database.db_until(&format!("SELECT attempts {cleanup}"), 0).await;
 }
 
 #[actix_web::test]
@@ -28,7 +28,7 @@ async fn what_is_too_old_goes_and_what_is_younger_stays() {
     annas.log_in_remembered(&anna.email, PASSWORD).await;
     let form = annas.get("/").await.form("Post").set("micropost[content]", "by the form, and kept");
     annas.submit(form).await.assert_flash("success", "Micropost created!");
-    until(&app, outbox::ALL, 0).await;
+    app.database.db_until(outbox::ALL, 0).await;
     // Marked as failed 400 days from now.
     let then = app.app.clock.now() + TimeDelta::days(400);
     let mut db = app.app.db.conn().await.unwrap();

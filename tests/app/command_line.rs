@@ -6,7 +6,7 @@ use sample_app::config::SETTINGS;
 use sample_app::models::picture::Format;
 use sample_app::services::images::new_key;
 
-use crate::support::outbox::{FAILED, WHY, push, until};
+use crate::support::outbox::{FAILED, WHY, push};
 use crate::support::{Program, TestApp, database};
 
 #[actix_web::test]
@@ -144,7 +144,7 @@ async fn a_folder_that_cannot_be_used_is_named_with_its_setting() {
     let app = TestApp::start_with(&[("IMAGES_URL", &value), ("SMTP_URL", &value)]).await;
     let picture = app.app.images.put(&new_key(Format::Png).unwrap(), vec![1]).await.unwrap_err().to_string();
     push(&app, 1).await;
-    until(&app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
     for (name, said) in [("IMAGES_URL", picture), ("SMTP_URL", app.database.db_text(WHY).await)] {
         assert!(said.contains(&value["file:".len()..]) && said.contains(name), "{name}: {said}");
     }

@@ -2,7 +2,7 @@
 //! one on MySQL. Two instances of the application write to different nodes. `scripts/soak` sets TEST_CLUSTER_ROUNDS.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use sample_app::models::user::User;
@@ -10,7 +10,7 @@ use tokio::join;
 
 use crate::migrations::open;
 use crate::support::people::Person;
-use crate::support::program::PATIENCE;
+use crate::support::wait::until;
 use crate::support::{
     Browser, DatabaseCluster, Ledger, Proxy, Server, TestApp, TestDatabase, database, env_number, redis,
 };
@@ -82,13 +82,9 @@ async fn migrations_at_once_on_two_nodes(cluster: &DatabaseCluster, rounds: usiz
         let schema = if round == 0 { SCHEMA.to_owned() } else { format!("{SCHEMA}_{round}") };
         cluster.nodes[0].db_execute(&format!("CREATE DATABASE {schema}")).await;
         // Group Replication has committed it then, and applies it on the other nodes a moment later.
-        let start = Instant::now();
         let exists =
             format!("SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = '{schema}'");
-        while cluster.nodes[1].db_number(&exists).await == 0 {
-            assert!(start.elapsed() < PATIENCE, "{schema} is on one node only");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        cluster.nodes[1].db_until(&exists, 1).await;
         let [one, two] =
             [0, 1].map(|node| open(&DatabaseCluster::url(&cluster.nodes[node].address(), &schema)));
         let migrated = join!(one.migrate(), two.migrate());
@@ -213,9 +209,9 @@ async fn a_node_without_quorum_is_down(instances: &Instances) {
     let app = &instances.apps[0];
     let mut browser = app.logged_in(&instances.people[0]).await;
     instances.cluster.nodes[2].signal("KILL");
-    wait_until("the survivor is down", async || !is_up(app).await).await;
+    until("the survivor is down", async || !is_up(app).await).await;
     let profile = format!("/users/{}", instances.people[1].id);
-    wait_until("reads are refused", async || app.browser().get(&profile).await.status == 503).await;
+    until("reads are refused", async || app.browser().get(&profile).await.status == 503).await;
     let refused = browser.post("/microposts", &[("micropost[content]", "to nobody")]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
     assert!(
@@ -224,7 +220,7 @@ async fn a_node_without_quorum_is_down(instances: &Instances) {
     );
 
     instances.cluster.bootstrap(0).await;
-    wait_until("the survivor is up", async || is_up(app).await).await;
+    until("the survivor is up", async || is_up(app).await).await;
     let posted = browser.post("/microposts", &[("micropost[content]", "to everybody")]).await;
     assert_eq!(posted.status, 303);
     let mut reader = app.browser();
@@ -239,12 +235,4 @@ fn rename<'a>(person: &'a Person, name: &'a str) -> [(&'a str, &'a str); 2] {
 
 async fn is_up(app: &TestApp) -> bool {
     app.browser().get("/readyz").await.text().contains(r#""database":"up""#)
-}
-
-async fn wait_until(what: &str, holds: impl AsyncFn() -> bool) {
-    let start = Instant::now();
-    while !holds().await {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
 }

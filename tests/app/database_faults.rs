@@ -8,7 +8,7 @@ use sample_app::models::user::User;
 use sqlx::Executor;
 
 use crate::database_connections::every_connection_answers;
-use crate::support::program::PATIENCE;
+use crate::support::wait::PATIENCE;
 use crate::support::{Browser, Proxy, TestApp, TestDatabase};
 
 /// The server's own time-out ends a slow statement, and the connection stays usable.
@@ -179,15 +179,7 @@ async fn a_frozen_server_is_a_503_in_time_and_comes_back_by_itself() {
             assert_eq!(app.browser().get(path).await.status, 200, "{path} needs no database");
         }
         proxy.thaw();
-        comes_back(&mut app.browser(), &path).await;
+        app.browser().get_until(&path, |page| page.status == 200).await;
     }
     every_connection_answers(&app, id).await;
-}
-
-async fn comes_back(browser: &mut Browser, path: &str) {
-    let start = Instant::now();
-    while browser.get(path).await.status != 200 {
-        assert!(start.elapsed() < PATIENCE, "{path} does not come back");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }

@@ -9,8 +9,8 @@ use crate::sql_rules;
 use crate::support::app::app_on;
 use crate::support::database_server::is_mariadb;
 use crate::support::mysql_router::MySqlRouter;
-use crate::support::program::PATIENCE;
 use crate::support::statement_log::StatementLog;
+use crate::support::wait::PATIENCE;
 use crate::support::{TestApp, TestDatabase};
 
 const BY_PROXY: (&str, &str) = ("DATABASE_PROXY", "true");

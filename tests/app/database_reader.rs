@@ -9,8 +9,8 @@ use sample_app::db::{MAX_LAG, Reader};
 
 use crate::support::doctor::doctor;
 use crate::support::people::Person;
-use crate::support::program::PATIENCE;
 use crate::support::replica::Replicated;
+use crate::support::wait::{until, wait_for};
 use crate::support::{Browser, Page, Program, Proxy, Server, TestApp, env_number, redis};
 
 /// Two instances on a writer and its replica.
@@ -54,11 +54,11 @@ fn reader(app: &TestApp) -> &Reader {
 }
 
 async fn is_read_from(app: &TestApp, expected: bool) {
-    let start = Instant::now();
-    while reader(app).is_in_use() != expected {
-        assert!(start.elapsed() < PATIENCE, "in use: {}, lag: {:?}", !expected, reader(app).lag());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait_for(async || match reader(app) {
+        reader if reader.is_in_use() == expected => Ok(()),
+        reader => Err(format!("in use: {}, lag: {:?}", !expected, reader.lag())),
+    })
+    .await;
 }
 
 /// Statements so far on the writer and on the reader.
@@ -71,11 +71,8 @@ fn statements(app: &TestApp) -> [u64; 2] {
 
 /// Waits until visitors use open connections to the reader, so that what happens next meets statements under way.
 async fn is_busy(app: &TestApp) {
-    let ([_, before], start) = (statements(app), Instant::now());
-    while statements(app)[1] < before + 200 {
-        assert!(start.elapsed() < PATIENCE, "nobody reads from the reader");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let [_, before] = statements(app);
+    until("many read from the reader", async || statements(app)[1] >= before + 200).await;
 }
 
 /// Somebody who writes on one instance and looks on the other one.
@@ -170,11 +167,12 @@ async fn nobody_misses_what_they_wrote_themselves_on_either_instance() {
 /// Asserts that a page takes this many statements on the writer and on the reader. The probes run statements, too, and a
 /// probe that is late takes the reader out of use: both can only change some of several counts.
 async fn page_costs(app: &TestApp, browser: &mut Browser, path: &str, expected: [u64; 2], what: &str) {
-    let (start, mut seen) = (Instant::now(), Vec::new());
-    while !seen.contains(&expected) {
-        assert!(start.elapsed() < PATIENCE, "{what}: never {expected:?}; {seen:?}");
+    let mut seen = Vec::new();
+    wait_for(async || {
         seen.push(cost(app, browser, path).await);
-    }
+        if seen.contains(&expected) { Ok(()) } else { Err(format!("{what}: never {expected:?}; {seen:?}")) }
+    })
+    .await;
 }
 
 async fn cost(app: &TestApp, browser: &mut Browser, path: &str) -> [u64; 2] {
@@ -189,7 +187,7 @@ async fn only_pages_after_a_write_cost_more_statements() {
     let Some(site) = Site::start().await else { return };
     let app = &site.apps[0];
     let anna = app.db_person("anna").await;
-    site.servers.is_applied("SELECT COUNT(*) FROM test.users", 1).await;
+    site.servers.reader.db_until("SELECT COUNT(*) FROM test.users", 1).await;
     let profile = format!("/users/{}", anna.id);
     let mut browser = app.logged_in(&anna).await;
     assert!(browser.cookies.remove("last_write").is_some(), "for what she wrote in other browsers");
@@ -233,7 +231,7 @@ async fn a_frozen_or_killed_reader_costs_no_failed_request() {
     let app = &site.apps[0];
     let anna = app.db_person("anna").await;
     app.db_post(&anna, "here").await;
-    site.servers.is_applied("SELECT COUNT(*) FROM test.microposts", 1).await;
+    site.servers.reader.db_until("SELECT COUNT(*) FROM test.microposts", 1).await;
     let profile = format!("/users/{}", anna.id);
     let longest = look(app, &profile, async {
         for _ in 0..2 {
@@ -265,7 +263,7 @@ async fn a_reader_that_is_late_is_left_until_it_has_caught_up() {
     let Some(site) = Site::start().await else { return };
     let app = &site.apps[0];
     let anna = app.db_person("anna").await;
-    site.servers.is_applied("SELECT COUNT(*) FROM test.users", 1).await;
+    site.servers.reader.db_until("SELECT COUNT(*) FROM test.users", 1).await;
     let start = Instant::now();
     site.servers.stop_applying().await;
     app.db_post(&anna, "not there yet").await;
@@ -302,12 +300,14 @@ async fn without_positions_a_browser_that_wrote_reads_from_the_writer_for_a_whil
         .await;
     // The server's clock for posts is the application's: the cookie has the time of the write.
     // It holds for 2 s, which the page can miss on a busy machine.
-    let (start, mut seen) = (Instant::now(), Vec::new());
-    while !seen.contains(&[4, 0]) {
-        assert!(start.elapsed() < PATIENCE, "never read from the writer alone; {seen:?}");
+    let mut seen = Vec::new();
+    wait_for(async || {
         browser.post("/microposts", &[("micropost[content]", "text")]).await.assert_redirect("/");
         seen.push(cost(&app, &mut browser, &profile).await);
-    }
+        let is_read = seen.contains(&[4, 0]);
+        if is_read { Ok(()) } else { Err(format!("never read from the writer alone; {seen:?}")) }
+    })
+    .await;
     app.pass(TimeDelta::seconds(3));
     page_costs(&app, &mut browser, &profile, [1, 3], "the time after the write is over").await;
     assert_eq!(app.browser().get(&profile).await.microposts().len(), seen.len());

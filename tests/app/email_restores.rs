@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 
 use crate::support::page::Form;
 use crate::support::people::{PASSWORD, Person};
+use crate::support::wait::wait_for;
 use crate::support::{Browser, Page, TestApp};
 
 const OWN: &str = "my own again";
@@ -30,16 +31,12 @@ async fn stolen(app: &TestApp) -> (Person, Browser) {
 
 /// The links sent to an address, oldest first. Waits until there are `number`.
 async fn links(app: &TestApp, email: &str, number: usize) -> Vec<String> {
-    let start = std::time::Instant::now();
-    loop {
+    wait_for(async || {
         let mut links: Vec<_> = app.mails_to(email, number).await.iter().map(|mail| mail.link()).collect();
         links.retain(|link| link.starts_with("/email_restores/"));
-        if links.len() >= number {
-            return links;
-        }
-        assert!(start.elapsed().as_secs() < 30, "{links:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+        if links.len() >= number { Ok(links) } else { Err(format!("{links:?}")) }
+    })
+    .await
 }
 
 fn fill(page: &Page, password: &str) -> Form {

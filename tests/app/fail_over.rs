@@ -2,13 +2,13 @@
 //! answer queries, as on Aurora, but every write fails with 1290.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::join_all;
 
 use crate::support::database_server::is_mariadb;
 use crate::support::people::{PASSWORD, Person};
-use crate::support::program::PATIENCE;
+use crate::support::wait::until;
 use crate::support::{Browser, DatabaseServer, Proxy, TestApp};
 
 /// Two writers, the new one being the server under test. Each has the schema and Anna; a switchable end point leads to
@@ -106,10 +106,7 @@ async fn the_first_write_after_a_fail_over_finds_the_new_writer() {
     let mut ours = cluster.new.database.db_sessions().await;
     ours.retain(|session| session.user == cluster.schema);
     cluster.new.database.db_kill(&ours).await;
-    let start = Instant::now();
-    while browser.get("/").await.status != 200 {
-        assert!(start.elapsed() < PATIENCE);
-    }
+    browser.get_until("/", |page| page.status == 200).await;
     let refused = browser.post("/microposts", &[("micropost[content]", "too early")]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "5"));
     assert_eq!(browser.get("/").await.status, 200);
@@ -118,10 +115,7 @@ async fn the_first_write_after_a_fail_over_finds_the_new_writer() {
 
     cluster.end_point.lead_to(cluster.new_address().await);
     let start = Instant::now();
-    while cluster.post(&browser, 1).await != [303] {
-        assert!(start.elapsed() < PATIENCE, "no write works");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("a write works", async || cluster.post(&browser, 1).await == [303]).await;
     println!("the first write after the successor can be reached: {:?}", start.elapsed());
     assert_eq!(cluster.posts_on_the_new_one().await, 9);
     app.pool_is_whole().await;
@@ -175,11 +169,7 @@ async fn the_settings_of_the_server_do_not_matter() {
     let change = format!("START TRANSACTION; UPDATE users SET name = 'B' WHERE id = {}", berta.id);
     sqlx::Executor::execute(&mut other, sqlx::raw_sql(sqlx::AssertSqlSafe(change))).await.unwrap();
     let theirs = async {
-        let start = Instant::now();
-        while server.db_number(follows).await == 0 {
-            assert!(start.elapsed() < PATIENCE, "nobody waits");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("the follow waits", async || server.db_number(follows).await > 0).await;
         sqlx::Executor::execute(&mut other, "COMMIT").await.unwrap();
     };
     let follow = [("followed_id", berta.id.to_string())];

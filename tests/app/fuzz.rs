@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestError, Tes
 use tokio::runtime::Handle;
 
 use crate::support::people::PASSWORD;
-use crate::support::program::PATIENCE;
+use crate::support::wait::{PATIENCE, wait_for};
 use crate::support::{Browser, Program, TestDatabase, env_number};
 
 /// Mutations per reader and round.
@@ -292,11 +292,11 @@ async fn no_input_breaks_a_reader() {
     let pictures = "SELECT COUNT(*) FROM microposts WHERE picture IS NOT NULL";
     let pictures = program.database.db_number(pictures).await;
     let folder = program.folder.path().join("images");
-    let start = Instant::now();
-    while std::fs::read_dir(&folder).unwrap().count() as i64 != pictures {
-        assert!(start.elapsed() < PATIENCE, "{pictures} posts have pictures");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    wait_for(async || match std::fs::read_dir(&folder).unwrap().count() as i64 {
+        files if files == pictures => Ok(()),
+        files => Err(format!("{files} files; {pictures} posts have pictures")),
+    })
+    .await;
     serving.browser().get("/about").await;
     serving.wait_for("/about");
     let errors: Vec<_> = serving.lines.iter().filter(|line| line.contains("ERROR")).collect();

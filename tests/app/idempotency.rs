@@ -5,6 +5,7 @@ use sample_app::models::idempotency_key::IdempotencyKey;
 
 use crate::support::page::Form;
 use crate::support::posts::png;
+use crate::support::wait::wait_for;
 use crate::support::{Browser, Page, TestApp, redis};
 
 const POSTS: &str = "SELECT COUNT(*) FROM microposts";
@@ -82,11 +83,11 @@ async fn another_text_or_picture_under_the_same_key_is_another_post() {
     let pictures = "SELECT COUNT(*) FROM microposts WHERE picture IS NOT NULL";
     assert_eq!(app.database.db_number(pictures).await, 2);
     // The picture of the repeated form is deleted.
-    let start = std::time::Instant::now();
-    while app.stored_pictures().len() != 2 {
-        assert!(start.elapsed().as_secs() < 30, "{:?}", app.stored_pictures());
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    wait_for(async || match app.stored_pictures() {
+        stored if stored.len() == 2 => Ok(()),
+        stored => Err(format!("{stored:?}")),
+    })
+    .await;
     // Keys are per user: the same key in another user's form is a new post.
     app.logged_in(&archer).await.submit(form).await.assert_at(200, "/");
     assert_eq!(app.database.db_number(POSTS).await, 5);

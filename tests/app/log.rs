@@ -7,15 +7,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::Browser;
 use crate::support::database::TestDatabase;
-use crate::support::mails::{Mail, mails_in};
-use crate::support::program::PATIENCE;
+use crate::support::mails::{Mail, mails_to};
+use crate::support::wait::wait_for;
 
 const ANNA: &str = "canary.anna@example.com";
 const EVE: &str = "canary.eve@example.com";
@@ -61,17 +60,16 @@ impl Program {
 
     /// The address that it logs on start.
     pub async fn address(&mut self) -> SocketAddr {
-        let start = Instant::now();
-        loop {
+        wait_for(async || {
             let lines = self.lines.lock().unwrap().clone();
             if let Some(line) = lines.iter().find(|line| line.contains("\"ready\"")) {
                 let line = serde_json::from_str::<Value>(line).unwrap();
-                return line["listening"].as_str().unwrap().parse().unwrap();
+                return Ok(line["listening"].as_str().unwrap().parse().unwrap());
             }
             assert!(self.child.try_wait().unwrap().is_none(), "it ended: {lines:?}");
-            assert!(start.elapsed() < PATIENCE, "it does not become ready: {lines:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            Err(format!("it does not become ready: {lines:?}"))
+        })
+        .await
     }
 
     /// Stops it as a service manager does. Returns all output lines.
@@ -86,16 +84,7 @@ impl Program {
 
 /// The newest mail to an address. Waits until there are `number`.
 async fn mail(folder: &Path, to: &str, number: usize) -> Mail {
-    let start = Instant::now();
-    loop {
-        let mails: Vec<Mail> =
-            mails_in(&folder.join("mail")).into_iter().filter(|mail| mail.to == to).collect();
-        if mails.len() >= number {
-            return mails.into_iter().last().unwrap();
-        }
-        assert!(start.elapsed() < PATIENCE, "{} mails to {to}", mails.len());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    mails_to(&folder.join("mail"), to, number).await.pop().unwrap()
 }
 
 fn token_of(mail: &Mail) -> String {

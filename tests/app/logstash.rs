@@ -2,7 +2,7 @@
 //! and the start and end of shipping.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sample_app::config::Config;
 use sample_app::telemetry::logs::{Logs, Shipping};
@@ -14,7 +14,7 @@ use crate::support::lines::{
     LONG, LONG_PATH, arrived, doubles, program, requests, rsyslog, runs, spool, spool_bytes, stop,
     with_server, with_server_away,
 };
-use crate::support::program::PATIENCE;
+use crate::support::wait::{PATIENCE, wait_for};
 use crate::support::{Browser, Certificates, Program, Rsyslog};
 
 /// All sinks at the most verbose level: the spool on disk, the received lines and stdout. The field names fit a
@@ -36,15 +36,11 @@ async fn lines_are_flat_json_and_no_sink_has_secrets() {
     let canaries = log::walk(address, folder.path(), &database).await;
     assert_eq!(Browser::new(address).get("/the-last-one").await.status, 404);
 
-    let start = Instant::now();
-    let on_disk = loop {
-        let text = spool(folder.path());
-        if text.contains("/the-last-one") {
-            break text;
-        }
-        assert!(start.elapsed() < PATIENCE, "nothing on disk");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    };
+    let on_disk = wait_for(async || match spool(folder.path()) {
+        text if text.contains("/the-last-one") => Ok(text),
+        text => Err(format!("the last one is not among {} bytes on disk", text.len())),
+    })
+    .await;
     rsyslog.server.start_again();
     let lines =
         rsyslog.wait_for("the walk", LONG, |lines| lines.iter().any(|line| line["path"] == "/the-last-one"));
@@ -148,11 +144,13 @@ async fn the_next_start_ships_what_the_last_one_could_not() {
     for (name, signal) in [("killed", "KILL"), ("ended", "TERM")] {
         let mut serving = program.serve();
         requests(&mut serving, name, 300, 10).await;
-        let start = Instant::now();
-        // Waits until the last line is on disk; a graceful stop ensures that by itself.
-        while signal == "KILL" && spool(program.folder.path()).matches("/killed/").count() < 300 {
-            assert!(start.elapsed() < PATIENCE, "{} bytes on disk", spool_bytes(program.folder.path()));
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        // A graceful stop ensures by itself that the last line is on disk.
+        if signal == "KILL" {
+            wait_for(async || match spool(program.folder.path()).matches("/killed/").count() {
+                lines if lines >= 300 => Ok(()),
+                lines => Err(format!("{lines} lines on disk")),
+            })
+            .await;
         }
         serving.signal(signal);
         serving.wait();

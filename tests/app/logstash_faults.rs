@@ -9,7 +9,8 @@ use crate::support::lines::{
     LONG, LONG_PATH, arrived, doubles, dropped, requests, runs, spool_bytes, stop, with_server,
     with_server_away,
 };
-use crate::support::program::{PATIENCE, Serving};
+use crate::support::program::Serving;
+use crate::support::wait::PATIENCE;
 use crate::support::{Program, Rsyslog};
 
 /// The server is killed while it receives lines, and restarted.

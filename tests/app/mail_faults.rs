@@ -6,9 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sqlx::Executor;
 
-use crate::support::outbox::{
-    ALL, ATTEMPTS, FAILED, PARKED, WAITING, WHY, fails_again, ids, push, push_to, until,
-};
+use crate::support::outbox::{ALL, ATTEMPTS, FAILED, PARKED, WAITING, WHY, fails_again, ids, push, push_to};
 use crate::support::people::PASSWORD;
 use crate::support::{MailServer, TestApp};
 
@@ -26,7 +24,7 @@ async fn a_server_that_is_down_for_an_hour_loses_no_mail_and_is_not_hammered() {
     for name in ["anna", "berta", "carla", "dora", "emma"] {
         sign_up(&app, name).await;
     }
-    until(&app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
     let before = app.app.mailer.call_stats().snapshot().totals.1;
     assert_eq!(before, 1, "five mails wait after one failure");
     for _ in 0..60 {
@@ -43,7 +41,7 @@ async fn a_server_that_is_down_for_an_hour_loses_no_mail_and_is_not_hammered() {
     app.pass(TimeDelta::hours(1));
     let mails = server.wait_for_mails(5).await;
     assert_eq!(ids(&mails).len(), 5);
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     assert_eq!(server.mails().len(), 5);
 }
 
@@ -53,7 +51,7 @@ async fn a_server_that_comes_back_gets_the_mail_with_the_same_message_id() {
     let app = server.app().await;
     server.server.kill();
     sign_up(&app, "anna").await;
-    until(&app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
     let id = app.database.db_text("SELECT message_id FROM outbox").await;
     server.server.start_again();
     app.pass(TimeDelta::seconds(38));
@@ -74,7 +72,7 @@ async fn a_454_pauses_the_whole_queue() {
         server.set_fault(fault);
         let app = server.app().await;
         push(&app, 10).await;
-        until(&app, FAILED, 1).await;
+        app.database.db_until(FAILED, 1).await;
         server.wait_for_rest().await;
         assert!(app.database.db_text(WHY).await.contains(fault.split_once(' ').unwrap().1.split_at(4).1));
         assert_eq!(app.database.db_number(ATTEMPTS).await, 1, "{fault}");
@@ -83,7 +81,7 @@ async fn a_454_pauses_the_whole_queue() {
         server.mend();
         app.pass(TimeDelta::seconds(38));
         assert_eq!(ids(&server.wait_for_mails(10).await).len(), 10);
-        until(&app, ALL, 0).await;
+        app.database.db_until(ALL, 0).await;
         assert_eq!(app.app.mailer.call_stats().snapshot().totals, (10, 1), "{fault}");
     }
 }
@@ -97,7 +95,7 @@ async fn a_5xx_parks_the_mail_and_the_others_go_on() {
                    in region EU-CENTRAL-1: anna@example.com";
     server.set_fault(&format!("data {refusal}"));
     sign_up(&app, "anna").await;
-    until(&app, PARKED, 1).await;
+    app.database.db_until(PARKED, 1).await;
     server.mend();
     sign_up(&app, "berta").await;
     assert_eq!(server.wait_for_mails(1).await[0].to, "berta@example.com");
@@ -114,7 +112,7 @@ async fn a_5xx_parks_the_mail_and_the_others_go_on() {
     browser.submit(page.form("Send again")).await.assert_flash("success", "The mail is on its way again.");
     let mails = server.wait_for_mails(2).await;
     assert_eq!((mails[1].to.as_str(), &mails[1].message_id), ("anna@example.com", &format!("<{id}>")));
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     assert!(!browser.get("/admin/outbox").await.has(".failed li"));
     let late = browser.patch(&format!("/admin/outbox/{}", 1), &[]).await;
     late.assert_redirect("/admin/outbox");
@@ -134,8 +132,8 @@ async fn a_recipient_refused_for_now_delays_no_other_mail() {
         let grey = (0..6).map(|n| format!("grey{n}@example.com"));
         push_to(&app, grey.chain(["anna@example.com".to_owned()])).await;
         assert_eq!(server.wait_for_mails(1).await[0].to, "anna@example.com");
-        until(&app, WAITING, 6).await;
-        until(&app, FAILED, 6).await;
+        app.database.db_until(WAITING, 6).await;
+        app.database.db_until(FAILED, 6).await;
         assert_eq!(app.database.db_number(ATTEMPTS).await, 1, "{fault}");
         assert_eq!(app.database.db_number(PARKED).await, 0, "{fault}");
         assert_eq!(
@@ -157,11 +155,11 @@ async fn a_server_that_refuses_everybody_pauses_the_queue() {
     server.set_fault("data 554 Message rejected: Sending suspended for this account.");
     let app = server.app().await;
     push(&app, 12).await;
-    until(&app, FAILED, 5).await;
+    app.database.db_until(FAILED, 5).await;
     server.wait_for_rest().await;
     assert_eq!((server.count("MAIL"), app.database.db_number(PARKED).await), (5, 4));
     app.pass(TimeDelta::seconds(38));
-    until(&app, FAILED, 10).await;
+    app.database.db_until(FAILED, 10).await;
     server.wait_for_rest().await;
     assert_eq!((server.count("MAIL"), app.database.db_number(PARKED).await), (10, 4));
     server.mend();
@@ -171,7 +169,7 @@ async fn a_server_that_refuses_everybody_pauses_the_queue() {
     let page = browser.get("/admin/outbox").await;
     browser.submit(page.form("Send all again")).await.assert_flash("success", "Sending again: 4 mails.");
     assert_eq!(ids(&server.wait_for_mails(12).await).len(), 12);
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     assert_eq!(server.count("MAIL"), 22);
     assert!(!browser.get("/admin/outbox").await.text().contains("Send all again"));
 }
@@ -183,7 +181,7 @@ async fn a_5xx_to_the_recipient_parks_too() {
     server.set_fault("rcpt 550 5.1.1 unknown");
     let app = server.app().await;
     push(&app, 3).await;
-    until(&app, PARKED, 3).await;
+    app.database.db_until(PARKED, 3).await;
     assert!(app.database.db_text(WHY).await.contains("550"));
     assert_eq!(app.database.db_number(ATTEMPTS).await, 1);
     let snapshot = app.app.mailer.call_stats().snapshot();
@@ -197,7 +195,7 @@ async fn a_535_parks_nothing() {
     server.set_fault("auth 535 Authentication Credentials Invalid");
     let app = server.app().await;
     push(&app, 3).await;
-    until(&app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
     let why = app.database.db_text(WHY).await;
     assert!(why.contains("535") && why.contains("check user and password of SMTP_URL"), "{why}");
     assert_eq!((server.count("AUTH"), app.database.db_number(PARKED).await), (1, 0));
@@ -215,12 +213,12 @@ async fn a_lost_reply_sends_the_same_mail_twice() {
     server.set_fault("lost");
     let app = server.app().await;
     sign_up(&app, "anna").await;
-    until(&app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
     assert_eq!(server.mails().len(), 1, "it was taken");
     server.mend();
     app.pass(TimeDelta::seconds(38));
     let mails = server.wait_for_mails(2).await;
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     assert_eq!((ids(&mails).len(), server.mails().len()), (1, 2));
     let date = |raw: &str| raw.lines().find(|line| line.starts_with("Date: ")).map(str::to_owned);
     assert!(date(&mails[0].raw).is_some() && date(&mails[0].raw) == date(&mails[1].raw));
@@ -236,7 +234,7 @@ async fn two_instances_never_send_one_mail_twice() {
     push(&one, 60).await;
     wakeup.wake();
     server.wait_for_mails(60).await;
-    until(&one, ALL, 0).await;
+    one.database.db_until(ALL, 0).await;
     let mails = server.mails();
     assert_eq!((mails.len(), ids(&mails).len()), (60, 60));
     let each = [&one, &other].map(|app| app.app.mailer.call_stats().snapshot().totals.0);
@@ -258,7 +256,7 @@ async fn a_mail_in_the_hands_of_one_instance_is_not_taken_by_another() {
     }
     assert_eq!(server.count("MAIL"), 1);
     server.mend();
-    until(&one, ALL, 0).await;
+    one.database.db_until(ALL, 0).await;
     assert_eq!(server.mails().len(), 1);
 }
 
@@ -284,12 +282,12 @@ async fn a_mail_is_not_sent_again_because_the_database_was_away() {
         tokio::time::sleep(away).await;
         other.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
     }
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     // Longer than the lease: an instance that forgot the delivery would send the mail again now.
     app.pass(TimeDelta::minutes(5));
     push(&app, 1).await;
     server.wait_for_mails(2).await;
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     assert_eq!(ids(&server.mails()).len(), 2);
     assert_eq!(server.mails().len(), 2);
 }
@@ -301,11 +299,11 @@ async fn what_nobody_takes_for_two_days_fails() {
     server.set_fault("data 451 Not now");
     let app = server.app().await;
     push(&app, 1).await;
-    until(&app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
     fails_again(&app, TimeDelta::hours(47)).await;
     assert_eq!(app.database.db_number(PARKED).await, 0);
     app.pass(TimeDelta::hours(1));
-    until(&app, PARKED, 1).await;
+    app.database.db_until(PARKED, 1).await;
     let why = app.database.db_text(WHY).await;
     assert!(why.starts_with("given up after 48 hours") && why.contains("451"), "{why}");
     server.mend();

@@ -1,8 +1,6 @@
 //! Whatever goes wrong with mail, no password, link or address appears in the log at any level; and failed mails are
 //! logged.
 
-use std::time::{Duration, Instant};
-
 use chrono::Utc;
 use reqwest::Method;
 use serde_json::Value;
@@ -12,15 +10,6 @@ use crate::support::people::PASSWORD;
 use crate::support::smtp::PASSWORD_CANARY;
 use crate::support::sns::{Sns, TOPIC, bounce};
 use crate::support::{MailServer, Program};
-
-/// For the real program, whose clock tests cannot advance.
-async fn until(program: &Program, sql: &str, number: i64) {
-    let start = Instant::now();
-    while program.database.db_number(sql).await != number {
-        assert!(start.elapsed() < Duration::from_secs(60), "{sql} is never {number}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 #[actix_web::test]
 async fn no_secret_and_no_address_gets_into_the_log_and_failed_mails_are_noted() {
@@ -62,7 +51,7 @@ async fn no_secret_and_no_address_gets_into_the_log_and_failed_mails_are_noted()
         } else {
             let mail =
                 format!("SELECT COUNT(*) {} AND recipient = '{email}'", &seen["SELECT COUNT(*) ".len()..]);
-            until(&program, &mail, 1).await;
+            program.database.db_until(&mail, 1).await;
             server.mend();
         }
         if fault == "killed" {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use reqwest::Method;
 
 use crate::support::app::APP_URL;
-use crate::support::outbox::{DELETIONS, until};
+use crate::support::outbox::DELETIONS;
 use crate::support::table::{filled, form_for, gets, unsafe_routes};
 use crate::support::{Browser, Page, Program, TestApp};
 
@@ -39,7 +39,7 @@ async fn no_unsafe_route_takes_a_request_from_elsewhere() {
         let logged_in = browser.is_logged_in().await;
         // Wait for the jobs of the previous request.
         app.all_mails().await;
-        until(&app, DELETIONS, 0).await;
+        app.database.db_until(DELETIONS, 0).await;
         let before = app.database.db_dump().await;
         for headers in FROM_ELSEWHERE {
             for as_browsers_forms_do in [true, false] {

@@ -18,7 +18,7 @@ use sample_app::server;
 use tokio::sync::watch;
 
 use crate::support::app::app_on;
-use crate::support::outbox::{ALL, FAILED, fails_again, until};
+use crate::support::outbox::{ALL, FAILED, fails_again};
 use crate::support::{TestApp, TestDatabase};
 
 fn mail(to: &str) -> Mail {
@@ -116,7 +116,7 @@ async fn a_folder_that_fails_delays_the_mail_and_nobody_notices() {
     let anna = app.db_person("anna").await;
     let asked = app.browser().post("/password_resets", &[("password_reset[email]", &anna.email)]).await;
     assert_eq!(asked.status, 303, "the page is as always");
-    until(&app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
     let id = app.database.db_text("SELECT message_id FROM outbox").await;
 
     fails_again(&app, TimeDelta::seconds(38)).await;
@@ -153,7 +153,7 @@ async fn nothing_of_a_delivered_mail_stays_in_the_database() {
     let anna = app.db_person("anna").await;
     app.browser().post("/password_resets", &[("password_reset[email]", &anna.email)]).await;
     let mail = app.mail_to(&anna.email, 1).await;
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     let token = mail.link().split('/').nth(2).unwrap().to_owned();
     assert_eq!(token.len(), 64);
     assert!(!app.database.db_dump().await.contains(&token));
@@ -194,7 +194,7 @@ async fn two_workers_deliver_each_mail_once() {
     db.transaction(pushed).await.unwrap();
     wakeups.iter().for_each(Wakeup::wake);
     app.app.mail_wakeup.wake();
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     stop.send(true).unwrap();
     for worker in workers {
         worker.await.unwrap();

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;
@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 
 use crate::database_faults::{behind_a_proxy, reader_behind_a_proxy};
 use crate::support::people::PASSWORD;
-use crate::support::program::PATIENCE;
 use crate::support::table::PICTURE;
+use crate::support::wait::until;
 use crate::support::{Browser, Page, TestApp};
 
 /// Clients that each request a page again as soon as they have a response.
@@ -51,19 +51,6 @@ impl Flood {
     }
 }
 
-/// Requests a page until the response is as wanted.
-async fn until(browser: &mut Browser, path: &str, wanted: impl Fn(&Page) -> bool) -> Page {
-    let start = Instant::now();
-    loop {
-        let page = browser.get(path).await;
-        if wanted(&page) {
-            return page;
-        }
-        assert!(start.elapsed() < PATIENCE, "{path} stays {}", page.status);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 /// Such a response skips what assigns request ids.
 fn is_refusal(page: &Page) -> bool {
     page.status == 503 && page.header("x-request-id").is_empty()
@@ -91,7 +78,7 @@ async fn with_a_slow_database_lists_are_refused_and_log_ins_posts_and_health_are
 
     proxy.slow_down(Duration::from_millis(60));
     let flood = Flood::start(&anna, "/users", 40);
-    let refusal = until(&mut anna.clone(), "/users", is_refusal).await;
+    let refusal = anna.clone().get_until("/users", is_refusal).await;
     assert_eq!(refusal.header("retry-after"), "5");
     assert!(refusal.one("section.error_page").contains("wait a few seconds and reload this page"));
     assert!(refusal.has("header a#logo") && refusal.has("footer"), "in the dress of all pages");
@@ -117,7 +104,7 @@ async fn with_a_slow_database_lists_are_refused_and_log_ins_posts_and_health_are
 
     flood.end().await;
     proxy.slow_down(Duration::ZERO);
-    until(&mut anna, "/users", |page| page.status == 200).await;
+    anna.get_until("/users", |page| page.status == 200).await;
     let before = refused(&app, "list").await;
     for path in ["/users", "/", &format!("/users/{id}")].repeat(10) {
         assert_eq!(anna.get(path).await.status, 200, "{path}");
@@ -132,14 +119,10 @@ async fn with_a_slow_reader_lists_are_refused_and_it_stays_in_use() {
     let mut anna = app.browser();
     assert_eq!(anna.log_in("anna@example.com", PASSWORD).await.status, 200);
     let is_in_use = async || figure(&app, "sample_app_database_reader_in_use").await == 1;
-    let start = Instant::now();
-    while !is_in_use().await {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until("the reader is in use", is_in_use).await;
     proxy.slow_down(Duration::from_millis(60));
     let flood = Flood::start(&anna, "/users", 40);
-    until(&mut anna.clone(), "/users", is_refusal).await;
+    anna.clone().get_until("/users", is_refusal).await;
     assert_eq!(refused(&app, "write").await, 0);
     for text in ["one", "two"] {
         anna.post("/microposts", &[("micropost[content]", text)]).await.assert_redirect("/");
@@ -160,13 +143,13 @@ async fn a_flood_that_the_database_does_not_answer_is_refused_at_once() {
     let most = app.app.db.max_per_thread();
     let held = join_all((0..most).map(|_| app.app.db.conn())).await;
     let flood = Flood::start(&browser, "/users", 100);
-    until(&mut browser, "/users", is_refusal).await;
+    browser.get_until("/users", is_refusal).await;
     for path in ["/livez", "/static/app.css", "/robots.txt"] {
         assert_eq!(app.browser().get(path).await.status, 200, "{path}");
     }
     flood.end().await;
     drop(held);
-    until(&mut browser, "/users", |page| page.status == 200).await;
+    browser.get_until("/users", |page| page.status == 200).await;
     assert_eq!(app.browser().log_in(&anna.email, PASSWORD).await.status, 200);
 }
 

@@ -1,13 +1,14 @@
 //! Passwords: which are accepted, and how they are stored.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 use futures_util::future::join_all;
 
 use crate::support::TestApp;
 use crate::support::people::PASSWORD;
+use crate::support::wait::wait_for;
 
 const TODAY: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 const DIGEST: &str = "SELECT password_digest FROM users";
@@ -58,11 +59,8 @@ async fn two_hundred_log_ins_at_once_stay_within_their_memory() {
             .unwrap(),
     );
     let client = reqwest::Client::builder().unix_socket(socket.as_path()).build().unwrap();
-    let start = Instant::now();
-    while client.get("http://localhost/livez").send().await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(60), "it does not start");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let alive = async || client.get("http://localhost/livez").send().await;
+    wait_for(async || alive().await.map_err(|error| format!("it does not start: {error:?}"))).await;
     let fields = [("session[email]", michael.email.as_str()), ("session[password]", "wrong password")];
     let before = process.peak_memory();
     let answers =

@@ -1,24 +1,14 @@
 //! No picture stays without a post for longer than a day, and no post loses its picture. Tested with the folder store,
 //! because deletion works the same for every store; S3's own faults are in s3_faults.rs.
 
-use std::time::{Duration, Instant};
-
 use chrono::TimeDelta;
 use sample_app::jobs::picture_deletion;
 
 use crate::support::TestApp;
 use crate::support::posts::png;
-use crate::support::program::PATIENCE;
+use crate::support::wait::until;
 
 const WAITING: &str = "SELECT COUNT(*) FROM picture_deletions";
-
-async fn until(is_so: impl AsyncFn() -> bool) {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(start.elapsed() < PATIENCE, "it never is so");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
 
 #[actix_web::test]
 async fn a_picture_has_a_day_to_get_its_post() {
@@ -43,7 +33,7 @@ async fn a_picture_has_a_day_to_get_its_post() {
     let page = browser.post_picture("Look").await;
     assert_eq!(app.stored_pictures().len(), 4);
     browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
-    until(async || app.stored_pictures().len() < 4).await;
+    until("a picture is deleted", async || app.stored_pictures().len() < 4).await;
     assert_eq!(app.stored_pictures().len(), 3, "the worker was here, and took only what was deleted");
     app.pass(TimeDelta::hours(2));
     app.stored_pictures_are(&[&kept]).await;
@@ -59,7 +49,7 @@ async fn a_post_that_fails_takes_its_picture_with_it() {
     assert_eq!(browser.submit(form).await.status, 500);
     app.database.db_execute("ALTER TABLE elsewhere RENAME TO microposts").await;
     app.stored_pictures_are(&[]).await;
-    until(async || app.database.db_number(WAITING).await == 0).await;
+    app.database.db_until(WAITING, 0).await;
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM microposts").await, 0);
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, Row};
 
-use crate::support::program::PATIENCE;
 use crate::support::replica::Replicated;
+use crate::support::wait::wait_for;
 use crate::support::{Browser, DatabaseServer, Ledger, Proxy, TestApp, TestDatabase, env_number};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,12 +93,8 @@ async fn fail_over(pair: &Replicated, fault: Fault) {
 }
 
 async fn until_database_is(app: &TestApp, state: &str) {
-    let start = Instant::now();
     let expected = format!(r#""database":"{state}""#);
-    while !app.browser().get("/readyz").await.text().contains(&expected) {
-        assert!(start.elapsed() < PATIENCE, "the database is never {state}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    app.browser().get_until("/readyz", |page| page.text().contains(&expected)).await;
 }
 
 /// The state on the first card, which is that of the database.
@@ -148,11 +144,11 @@ impl Engine {
         };
         pair.writer.db_execute(writer).await;
         pair.reader.db_execute(reader).await;
-        let start = Instant::now();
-        while self.semi_sync_replicas(&pair.writer).await != "1" {
-            assert!(start.elapsed() < PATIENCE, "no replica acknowledges");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        wait_for(async || match self.semi_sync_replicas(&pair.writer).await {
+            number if number == "1" => Ok(()),
+            number => Err(format!("{number} replicas acknowledge")),
+        })
+        .await;
     }
 
     async fn semi_sync_replicas(&self, writer: &DatabaseServer) -> String {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use crate::support::people::{PASSWORD, Person};
-use crate::support::program::PATIENCE;
+use crate::support::wait::until;
 use crate::support::{Browser, Certificates, Proxy, Server, TestApp, redis};
 
 /// An application with its sessions in this Redis, and one user.
@@ -57,10 +57,7 @@ async fn assert_away(app: &TestApp, anna: &Person, session: &mut Browser, rememb
 async fn until_back(app: &TestApp, anna: &Person) {
     let start = Instant::now();
     let fields = [("session[email]", anna.email.as_str()), ("session[password]", PASSWORD)];
-    while app.browser().post("/login", &fields).await.status != 303 {
-        assert!(start.elapsed() < PATIENCE, "does not come back");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until("Redis is back", async || app.browser().post("/login", &fields).await.status == 303).await;
     println!("back after {:?}", start.elapsed());
 }
 
@@ -281,12 +278,12 @@ async fn nobody_holds_a_connection_to_the_database_while_redis_is_asked() {
         let follow = actix_web::rt::spawn(async move {
             follower.post("/relationships", &[("followed_id", &berta.id.to_string())]).await.status
         });
-        let (start, mut waiting, mut free) = (Instant::now(), 0, 0);
-        while waiting < 5 {
+        let (mut waiting, mut free) = (0, 0);
+        until("the transaction waits", async || {
             waiting = if app.app.db.in_use().0 > 0 { waiting + 1 } else { 0 };
-            assert!(start.elapsed() < PATIENCE, "the transaction never waits");
-            tokio::time::sleep(pause).await;
-        }
+            waiting == 10
+        })
+        .await;
         proxy.freeze();
         lock.let_go().await;
         while free < 3 && !follow.is_finished() {
@@ -299,10 +296,7 @@ async fn nobody_holds_a_connection_to_the_database_while_redis_is_asked() {
         }
         proxy.thaw();
         app.database.db_execute("DELETE FROM relationships").await;
-        let start = Instant::now();
-        while browser.clone().get_only("/users").await.status != 200 {
-            assert!(start.elapsed() < PATIENCE, "Redis does not come back");
-        }
+        until("Redis is back", async || browser.clone().get_only("/users").await.status == 200).await;
     }
     panic!("a connection was in use all the time");
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sample_app::models::user::User;
 use sample_app::routes::TABLE;
 
-use crate::support::outbox::{DELETIONS, until};
+use crate::support::outbox::DELETIONS;
 use crate::support::table::{Owner, filled, form_for};
 use crate::support::{Browser, Page, TestApp};
 
@@ -142,7 +142,7 @@ async fn every_route_treats_everybody_as_the_table_says() {
                 );
             }
             app.all_mails().await;
-            until(&app, DELETIONS, 0).await;
+            app.database.db_until(DELETIONS, 0).await;
             let changed = app.database.db_dump().await != before;
             let may_change = *verb != "GET" && matches!(expected, Done(_));
             if changed && !may_change {

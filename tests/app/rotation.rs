@@ -2,7 +2,7 @@
 //! refused, and nobody notices. `scripts/soak` sets TEST_ROTATIONS.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -10,7 +10,8 @@ use serde_json::json;
 use crate::support::database_server::is_mariadb;
 use crate::support::database_sessions::Session;
 use crate::support::ministack::MiniStack;
-use crate::support::program::{PATIENCE, Serving};
+use crate::support::program::Serving;
+use crate::support::wait::until;
 use crate::support::{Browser, Program, env_number};
 
 /// As many as the connections that two workers may have.
@@ -96,11 +97,11 @@ impl Rotating {
 
     /// Waits until a connection has signed in after this one.
     async fn signs_in_again(&self, visitors: &[Browser], newest: i64) {
-        let start = Instant::now();
-        while self.newest_connection().await <= newest {
-            assert!(start.elapsed() < PATIENCE, "the new password is not used");
+        until("the new password is used", async || {
             visit(visitors, 3).await;
-        }
+            self.newest_connection().await > newest
+        })
+        .await;
     }
 
     /// Ends all connections of the program, which notices that only of those that have been idle for a second.

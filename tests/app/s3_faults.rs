@@ -8,8 +8,8 @@ use reqwest::Method;
 
 use crate::support::app::APP_URL;
 use crate::support::posts::png;
-use crate::support::program::PATIENCE;
 use crate::support::s3::SECRET_KEY;
+use crate::support::wait::until;
 use crate::support::{Browser, Bucket, Program};
 
 const STORED: &str = "SELECT COUNT(*) FROM microposts WHERE picture IS NOT NULL";
@@ -130,10 +130,8 @@ async fn while_the_store_is_away_there_are_texts_and_all_is_well_when_it_returns
 
     bucket.server.freeze();
     browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
-    let start = Instant::now();
-    while program.database.db_number("SELECT COALESCE(MAX(attempts), 0) FROM picture_deletions").await == 0 {
-        assert!(start.elapsed() < PATIENCE, "nobody takes it up");
-    }
+    let attempts = "SELECT COALESCE(MAX(attempts), 0) FROM picture_deletions";
+    until("a worker tries", async || program.database.db_number(attempts).await > 0).await;
     let start = Instant::now();
     serving.stop();
     assert!(start.elapsed() < QUICK, "nobody waits for a deletion: {:?}", start.elapsed());
@@ -178,11 +176,7 @@ async fn the_pictures_of_somebody_deleted_go_even_if_the_store_was_away() {
     bucket.server.start_again();
     bucket.objects_are(1).await;
     assert_eq!(others.get(&kept).await.status, 200);
-    let waiting = "SELECT COUNT(*) FROM picture_deletions";
-    while program.database.db_number(waiting).await > 0 {
-        assert!(start.elapsed() < 2 * PATIENCE);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    program.database.db_until("SELECT COUNT(*) FROM picture_deletions", 0).await;
     serving.stop();
     second.stop();
 }
@@ -207,11 +201,7 @@ async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
         let request = browser.request(Method::POST, &form.action).header("origin", APP_URL);
         let _ = request.multipart(form.into_multipart()).send().await;
     });
-    let start = Instant::now();
-    while program.database.db_number(waiting).await == 0 {
-        assert!(start.elapsed() < PATIENCE);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    program.database.db_until(waiting, 1).await;
     let lock = WriteLock::take(&program).await;
     bucket.server.thaw();
     bucket.objects_are(2).await;

@@ -4,12 +4,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use reqwest::Method;
 
-use crate::support::program::PATIENCE;
+use crate::support::wait::wait_for;
 use crate::support::{Page, Program};
 
 const PICTURE: &[u8] = b"as good as a picture";
@@ -120,12 +119,12 @@ async fn those_who_look_leave_room_for_those_who_post() {
         async move { browser.get_only(&format!("/pictures/{n:032x}.png")).await.status }
     }));
     let posting = async {
-        let start = Instant::now();
         // The store answers none of the requests that it has received.
-        while store.requests().len() < 8 {
-            assert!(start.elapsed() < PATIENCE, "{:?}", store.requests());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        wait_for(async || match store.requests() {
+            requests if requests.len() >= 8 => Ok(()),
+            requests => Err(format!("{requests:?}")),
+        })
+        .await;
         writer.post_picture("Look").await.assert_flash("success", "Micropost created!");
     };
     let (statuses, ()) = tokio::join!(looking, posting);

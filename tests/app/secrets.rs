@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::fake_aws::FakeAws;
 use crate::support::ministack::MiniStack;
-use crate::support::program::PATIENCE;
+use crate::support::wait::PATIENCE;
 use crate::support::{Program, doctor::doctor};
 
 const KEY: &str = "canary-fedcba98-fedcba98-fedcba98-fedcba98-fedcba98-fedcba98-fedcba98";

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::program::PATIENCE;
+use crate::support::wait::{PATIENCE, wait_blocking};
 use crate::support::{Browser, Program};
 
 /// How long the program waits for requests in progress (server.rs).
@@ -91,10 +91,7 @@ async fn finishes_what_is_under_way(signal: &str) {
 
     serving.signal(signal);
     serving.wait_for("Finishing requests in progress");
-    let signalled = Instant::now();
-    while is_served(address) {
-        assert!(signalled.elapsed() < PATIENCE, "somebody new is let in");
-    }
+    wait_blocking(|| if is_served(address) { Err("somebody new is let in".to_owned()) } else { Ok(()) });
     slow.write_all(&body.as_bytes()[40..]).unwrap();
     let mut answer = Vec::new();
     let _ = slow.read_to_end(&mut answer);

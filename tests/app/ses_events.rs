@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::support::Page;
-use crate::support::outbox::{PARKED, until};
+use crate::support::outbox::PARKED;
 use crate::support::people::PASSWORD;
 use crate::support::sns::{Sns, bounce, complaint, post};
 
@@ -28,7 +28,7 @@ async fn who_bounces_or_complains_gets_no_more_mail() {
 
         // The page is the same as always; the mail is marked as failed.
         let known = app.browser().ask_reset(&anna.email).await;
-        until(&app, PARKED, 1).await;
+        app.database.db_until(PARKED, 1).await;
         let unknown = app.browser().ask_reset("nobody@example.com").await;
         assert_eq!((known.status, known.path, known.body), (unknown.status, unknown.path, unknown.body));
         let why = app.database.db_text("SELECT last_error FROM outbox").await;
@@ -80,7 +80,7 @@ async fn signing_up_with_a_suppressed_address_looks_as_always() {
         |page: &Page, email: &str| (page.status, page.path.clone(), page.text().replace(email, "EMAIL"));
     assert_eq!(shown(&suppressed, "gone@example.com"), shown(&fresh, "here@example.com"));
     app.mail_to("here@example.com", 1).await;
-    until(&app, PARKED, 1).await;
+    app.database.db_until(PARKED, 1).await;
     assert_eq!(app.mails_to("gone@example.com", 0).await.len(), 0);
 }
 

@@ -9,7 +9,7 @@ use sample_app::mail::mailer::Mailer;
 use sample_app::mail::messages::Mail;
 use sample_app::mail::outbox;
 
-use crate::support::outbox::{ALL, FAILED, WHY, push, until};
+use crate::support::outbox::{ALL, FAILED, WHY, push};
 use crate::support::people::PASSWORD;
 use crate::support::{Certificates, MailServer, TestApp};
 
@@ -32,7 +32,7 @@ async fn people_sign_up_by_mail_on_both_ports_and_by_both_kinds_of_auth() {
         assert!(mail.message_id.ends_with("@sample.test>"), "{}", mail.message_id);
         assert!(mail.raw.contains("\r\nX-SES-CONFIGURATION-SET: sample-app\r\n"), "{}", mail.raw);
         assert_eq!(server.count(&format!("AUTH {auth} ok")), 1, "{tls}");
-        until(&app, ALL, 0).await;
+        app.database.db_until(ALL, 0).await;
         let mut browser = app.browser();
         let page = browser.get(&mail.link()).await;
         let form = page.form("Activate my account").set("user[password]", PASSWORD);
@@ -63,7 +63,7 @@ async fn the_password_that_is_derived_from_a_secret_access_key_is_the_regions_ow
             assert_eq!(server.wait_for_mails(1).await.remove(0).to, "anna@example.com");
             assert_eq!(server.count(&format!("AUTH {auth} ok")), 1);
         } else {
-            until(&app, FAILED, 1).await;
+            app.database.db_until(FAILED, 1).await;
             let why = app.database.db_text(WHY).await;
             assert!(why.contains("535") && why.contains("SES_SECRET_ACCESS_KEY"), "{why}");
             assert!(!why.contains("some+secret+key"), "{why}");
@@ -88,7 +88,7 @@ async fn no_word_to_a_server_whose_certificate_is_not_right() {
         settings.extend(ca.map(|ca| ("SMTP_CA_FILE", ca.as_str())));
         let app = server.app_with(&settings).await;
         sign_up(&app, "anna").await;
-        until(&app, FAILED, 1).await;
+        app.database.db_until(FAILED, 1).await;
         let why = app.database.db_text(WHY).await;
         assert!(why.contains(reason), "{tls} {scheme}: {why}");
         let error = app.app.mailer.ping().await.unwrap_err().to_string();
@@ -174,7 +174,7 @@ async fn a_frozen_server_is_given_up_in_time() {
     let app = server.app().await;
     server.server.freeze();
     sign_up(&app, "anna").await;
-    until(&app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
     let why = app.database.db_text(WHY).await;
     assert!(why.contains("did not answer within 10 s"), "{why}");
     server.server.thaw();
@@ -201,6 +201,6 @@ async fn lines_that_begin_with_a_dot_arrive_as_they_are() {
     let mail = server.wait_for_mails(1).await.remove(0);
     assert_eq!((mail.subject.as_str(), mail.text.replace("\r\n", "\n").trim_end()), (".", text));
     assert_eq!(mail.html.replace("\r\n", "\n").trim_end(), "<p>x</p>\n.");
-    until(&app, ALL, 0).await;
+    app.database.db_until(ALL, 0).await;
     assert_eq!(server.mails().len(), 1);
 }

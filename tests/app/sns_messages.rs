@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use reqwest::Method;
 use serde_json::Value;
 
 use crate::ses_events::SUPPRESSED;
-use crate::support::program::{PATIENCE, Program};
+use crate::support::program::Program;
 use crate::support::sns::{Sns, TOPIC, bounce, post};
+use crate::support::wait::{PATIENCE, until};
 use crate::support::{Certificates, Server, TestApp};
 
 #[actix_web::test]
@@ -186,11 +187,7 @@ async fn invented_certificates_delay_no_true_message() {
         // All at once would be an overload of this thread, which refuses.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let start = Instant::now();
-    while held.load(Ordering::Relaxed) < 20 {
-        assert!(start.elapsed() < PATIENCE, "nobody asks for them");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("20 certificates are asked for", async || held.load(Ordering::Relaxed) >= 20).await;
     message["SigningCertURL"] = format!("{host}/SimpleNotificationService-1.pem").into();
     let answered = tokio::time::timeout(PATIENCE, post(&app.browser(), message.to_string())).await;
     assert_eq!(answered.expect("it waits for the others").status, 200);

@@ -1,6 +1,6 @@
 //! The stack page shows the real state of the five services, to authorized users only; /metrics does so for machines.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::TimeDelta;
 use sample_app::mail::messages::Mail;
@@ -9,8 +9,8 @@ use sample_app::models::user::User;
 use serde_json::Value;
 
 use crate::support::people::PASSWORD;
-use crate::support::program::PATIENCE;
 use crate::support::smtp::MailServer;
+use crate::support::wait::wait_for;
 use crate::support::{Browser, Bucket, Program, Rsyslog, Server, TestApp, redis};
 
 /// Role and state of each service.
@@ -122,21 +122,22 @@ async fn in_production_admins_alone() {
 
 /// Waits until the page and /readyz agree. The target of 5 s is printed, not asserted, because this machine may be
 /// busy.
-async fn until(browser: &mut Browser, role: &str, wanted: &str) {
+async fn until_role_is(browser: &mut Browser, role: &str, wanted: &str) {
     let start = Instant::now();
-    loop {
+    wait_for(async || {
         let states = states(browser).await;
         let down = |found: &str| wanted == "down" && found == role;
         let is_wanted = states.iter().all(|(found, state)| down(found) == (state == "down"));
         let told = readyz(browser).await;
         // On a busy machine, a probe of another service may have timed out.
         if is_wanted && told.iter().all(|found| down(found)) && told.len() == usize::from(wanted == "down") {
-            println!("{role} {wanted} after {:?}", start.elapsed());
-            return;
+            Ok(())
+        } else {
+            Err(format!("{role} is not {wanted}: {states:?}; /readyz says {told:?}"))
         }
-        assert!(start.elapsed() < PATIENCE, "{role} is not {wanted}: {states:?}; /readyz says {told:?}");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
+    })
+    .await;
+    println!("{role} {wanted} after {:?}", start.elapsed());
 }
 
 /// The roles that /readyz reports as down; its status is 200 anyway.
@@ -179,7 +180,7 @@ async fn each_of_the_four_can_be_stopped_and_started() {
     let mut serving = program.serve();
     let mut browser = serving.browser();
     for role in ["Database", "Sessions and cache", "Pictures", "Mail", "Logs"] {
-        until(&mut browser, role, "up").await;
+        until_role_is(&mut browser, role, "up").await;
     }
     let servers: [(&str, &mut Server); 4] = [
         ("Sessions and cache", &mut sessions),
@@ -189,12 +190,12 @@ async fn each_of_the_four_can_be_stopped_and_started() {
     ];
     for (role, server) in servers {
         server.kill();
-        until(&mut browser, role, "down").await;
+        until_role_is(&mut browser, role, "down").await;
         let page = browser.get("/stack").await;
         assert_eq!(page.count(".service-down .error"), 1, "says why: {}", page.text());
         assert_eq!(browser.get("/help").await.status, 200);
         server.start_again();
-        until(&mut browser, role, "up").await;
+        until_role_is(&mut browser, role, "up").await;
     }
     let page = browser.get("/stack").await.text();
     assert!(!page.contains("canary") && page.contains("s3://uploads"), "{page}");

@@ -4,7 +4,6 @@
 use futures_util::future::join_all;
 use sample_app::models::timeline::FANOUT_ON_READ_FROM;
 
-use crate::support::outbox::until;
 use crate::support::people::Person;
 use crate::support::{Browser, Page, TestApp};
 
@@ -142,7 +141,7 @@ async fn somebody_with_very_many_followers_is_read_through() {
     app.database.db_execute(&almost).await;
     all[1].follow(star).await;
     app.app.jobs_wakeup.wake();
-    until(&app, &format!("{flags} read_through = TRUE"), star.id).await;
+    app.database.db_until(&format!("{flags} read_through = TRUE"), star.id).await;
     let both = anna.id + berta.id;
     assert_eq!(app.database.db_number(&format!("{flags} follows_read_through = TRUE")).await, both);
     assert_feeds(&app, &mut all, "the follower that was one too many").await;
@@ -227,7 +226,7 @@ async fn posts_and_follows_at_once_leave_exact_feeds() {
     }
     let read_through = format!("SELECT COUNT(*) FROM users WHERE read_through = TRUE AND id = {}", berta.id);
     app.app.jobs_wakeup.wake();
-    until(&app, &read_through, 1).await;
+    app.database.db_until(&read_through, 1).await;
     all[1].post("read through").await;
     assert_feeds(&app, &mut all, "a post that is read through").await;
 }
@@ -285,7 +284,7 @@ async fn the_migration_writes_the_feeds_of_what_is_there() {
     }
     all[0].follow(star).await;
     app.app.jobs_wakeup.wake();
-    until(&app, "SELECT COUNT(*) FROM jobs WHERE kind = 'fanout_on_read'", 0).await;
+    app.database.db_until("SELECT COUNT(*) FROM jobs WHERE kind = 'fanout_on_read'", 0).await;
     all[0].follow(berta).await;
     for (author, content) in [(anna, "mine"), (berta, "hers"), (star, "of the star"), (berta, "again")] {
         app.db_post(author, content).await;

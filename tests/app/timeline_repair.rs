@@ -2,7 +2,6 @@
 //! deletions leave some. Its statements are simulated here.
 
 use crate::support::TestApp;
-use crate::support::outbox::until;
 use crate::support::people::Person;
 
 /// What the previous version did for a post.
@@ -72,6 +71,6 @@ async fn gaps_are_filled_and_leftovers_go() {
 
     app.database.db_execute("UPDATE jobs SET next_attempt_at = created_at").await;
     app.app.jobs_wakeup.wake();
-    until(&app, "SELECT COUNT(*) FROM jobs WHERE kind = 'timeline_repair'", 0).await;
+    app.database.db_until("SELECT COUNT(*) FROM jobs WHERE kind = 'timeline_repair'", 0).await;
     app.db_assert_counts().await;
 }

@@ -8,7 +8,6 @@ use sample_app::models::user::User;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::support::TestApp;
-use crate::support::outbox::until;
 use crate::support::people::{PASSWORD, Person};
 
 /// Keeps the worker from removing a user who is about to be deleted.
@@ -190,6 +189,6 @@ async fn an_unfollow_locks_only_what_it_removes() {
     let locked = unfollowing.await.unwrap();
     println!("{locked} row locks");
     let left = format!("SELECT COUNT(*) FROM timeline_entries WHERE user_id = {}", anna.id);
-    until(&app, &left, 3000).await;
+    app.database.db_until(&left, 3000).await;
     assert!(locked <= 300, "{locked} row locks for 100 entries");
 }

@@ -1,7 +1,7 @@
 //! Users as others see them: the list and the profile. Users who are not activated do not appear.
 
 use crate::support::TestApp;
-use crate::support::outbox::{DELETIONS, until};
+use crate::support::outbox::DELETIONS;
 
 #[actix_web::test]
 async fn the_sign_up_page_opens() {
@@ -41,7 +41,7 @@ async fn an_admin_sees_pages_and_delete_buttons() {
     let page = browser.press_delete(&page).await;
     page.assert_at(200, "/users");
     page.assert_flash("success", &format!("User deleted: {}", people[0].name));
-    until(&app, DELETIONS, 0).await;
+    app.database.db_until(DELETIONS, 0).await;
     assert_eq!(app.database.db_number("SELECT COUNT(*) FROM users").await, 30);
 }
 

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::browser::Browser;
 use super::database::TestDatabase;
 use super::nginx::Nginx;
-use super::program::PATIENCE;
+use super::wait::wait_for;
 
 /// The public address of the applications under test. Test browsers map it to the real socket address.
 pub const APP_URL: &str = "http://sample.test";
@@ -125,14 +125,11 @@ impl TestApp {
 
     /// Waits until no database connection is in use. Returns the maximum number of connections.
     pub async fn pool_is_whole(&self) -> usize {
-        let start = std::time::Instant::now();
-        loop {
-            match self.app.db.in_use() {
-                (0, most) => return most,
-                (used, _) => assert!(start.elapsed() < PATIENCE, "{used} connections never came back"),
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        wait_for(async || match self.app.db.in_use() {
+            (0, most) => Ok(most),
+            (used, _) => Err(format!("{used} connections never came back")),
+        })
+        .await
     }
 
     /// Address of the Prometheus endpoint.

@@ -9,14 +9,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::nginx::is_root;
-use super::program::{PATIENCE, Serving};
+use super::program::Serving;
 use super::server::tool;
+use super::wait::wait_blocking;
 use super::{Browser, TestDatabase};
 
 /// The folder deploy/eb/source.
@@ -200,11 +200,7 @@ impl Instance {
         let mut command = nginx(&self.folder.path().join("nginx"));
         let log = fs::File::create(self.folder.path().join("nginx/error.log")).unwrap();
         self.nginx = Some(command.stdin(Stdio::null()).stderr(log).spawn().unwrap());
-        let start = Instant::now();
-        while TcpStream::connect(self.address).is_err() {
-            assert!(start.elapsed() < PATIENCE, "nginx does not answer");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_blocking(|| TcpStream::connect(self.address).map_err(|error| format!("nginx: {error}")));
     }
 
     fn stop_nginx(&mut self) {

@@ -8,6 +8,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 
 use super::app::APP_URL;
 use super::page::{Form, Page};
+use super::wait::wait_for;
 
 #[derive(Clone)]
 pub struct Browser {
@@ -46,6 +47,15 @@ impl Browser {
     pub async fn get(&mut self, path: &str) -> Page {
         let page = self.get_only(path).await;
         self.follow(page).await
+    }
+
+    /// Opens a page again and again, until it is as wanted.
+    #[track_caller]
+    pub fn get_until(&mut self, path: &str, wanted: impl Fn(&Page) -> bool) -> impl Future<Output = Page> {
+        wait_for(async move || match self.get(path).await {
+            page if wanted(&page) => Ok(page),
+            page => Err(format!("{path} stays {}: {:?}", page.status, page.all("body"))),
+        })
     }
 
     /// Opens a page without following redirects.

@@ -3,7 +3,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
@@ -11,7 +10,7 @@ use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities};
 
 use super::TestApp;
 use super::app::APP_URL;
-use super::program::PATIENCE;
+use super::wait::until;
 
 /// Call [`Chrome::close`] at the end of the test.
 pub struct Chrome {
@@ -42,7 +41,8 @@ impl Chrome {
             .spawn()
             .expect("chromedriver is missing: run scripts/setup");
         let server = format!("http://127.0.0.1:{port}");
-        wait_for(&server).await;
+        let status = format!("{server}/status");
+        until("chromedriver answers", async || reqwest::get(&status).await.is_ok()).await;
         let driver = WebDriver::new(&server, capabilities(app.address, look)).await.unwrap();
         // Chrome's windows are at least 500 px wide, so the page size is emulated.
         let metrics = json!({"width": look.width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
@@ -96,11 +96,7 @@ impl Chrome {
 
     /// Waits until a script in the page returns true.
     pub async fn eventually(&self, script: &str) {
-        let start = Instant::now();
-        while self.ask(script).await != json!(true) {
-            assert!(start.elapsed() < PATIENCE, "never true: {script}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until(script, async || self.ask(script).await == json!(true)).await;
     }
 
     /// The browser's console: errors and violations of the content security policy. Omits the notice that
@@ -165,12 +161,4 @@ fn capabilities(app: SocketAddr, look: Look) -> ChromeCapabilities {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-async fn wait_for(server: &str) {
-    let start = Instant::now();
-    while reqwest::get(format!("{server}/status")).await.is_err() {
-        assert!(start.elapsed() < PATIENCE, "chromedriver does not start");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection, SqliteConnection};
 
 use super::database_sessions;
+use super::wait::wait_for;
 
 #[derive(Clone)]
 pub struct TestDatabase {
@@ -76,6 +77,15 @@ impl TestDatabase {
     /// The first column of the first row, as a number.
     pub async fn db_number(&self, sql: &str) -> i64 {
         self.db_row::<i64>(sql).await
+    }
+
+    /// Waits until the query returns this number.
+    #[track_caller]
+    pub fn db_until(&self, sql: &str, number: i64) -> impl Future<Output = ()> {
+        wait_for(async move || match self.db_number(sql).await {
+            now if now == number => Ok(()),
+            now => Err(format!("{sql} returns {now}, not {number}")),
+        })
     }
 
     /// The first column of the first row, as text.

@@ -4,7 +4,6 @@
 use std::fs::{Permissions, set_permissions, write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sqlx::{Connection, MySqlConnection};
@@ -12,8 +11,8 @@ use tempfile::TempDir;
 
 use super::TestDatabase;
 use super::database_server::{DatabaseServer, is_mariadb, services};
-use super::program::PATIENCE;
 use super::server::free_address;
+use super::wait::wait_for;
 
 const NODES: usize = 3;
 /// From the package galera-4.
@@ -67,11 +66,11 @@ impl DatabaseCluster {
                 "SELECT COUNT(*) FROM performance_schema.replication_group_members WHERE member_state = 'ONLINE'"
             }
         };
-        let start = Instant::now();
-        while self.number(node, sql).await.ok() != Some(NODES as i64) {
-            assert!(start.elapsed() < PATIENCE, "node {node} does not join");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        wait_for(async || match self.number(node, sql).await {
+            Ok(number) if number == NODES as i64 => Ok(()),
+            other => Err(format!("node {node} does not join: {other:?}")),
+        })
+        .await;
     }
 
     async fn number(&self, node: usize, sql: &'static str) -> sqlx::Result<i64> {

@@ -85,6 +85,11 @@ impl DatabaseServer {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut conn).await.unwrap()
     }
 
+    /// Waits until the query returns this number.
+    pub async fn db_until(&self, sql: &str, number: i64) {
+        TestDatabase::on_own_server(&self.url).db_until(sql, number).await;
+    }
+
     /// The same as text.
     pub async fn db_text(&self, sql: &str) -> String {
         let mut conn = MySqlConnection::connect(&self.url).await.unwrap();

@@ -4,11 +4,11 @@
 //! of other tests as well, has a binary value or an emoji. SHOW PROCESSLIST and SHOW ENGINE INNODB STATUS have no such fault.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, MySqlConnection, Row};
 
 use super::database::TestDatabase;
+use super::wait::wait_for;
 
 /// A connection of MySQL or MariaDB.
 pub struct Session {
@@ -36,17 +36,17 @@ pub async fn kill(conn: &mut MySqlConnection, sessions: &[Session]) {
 }
 
 /// A transaction of InnoDB that is open.
-pub struct OpenTransaction {
+struct OpenTransaction {
     /// `Session::id`.
-    pub session: i64,
+    session: i64,
     /// Number of its last statement, which no other statement of the server has.
-    pub statement: u64,
-    pub waits_for_a_lock: bool,
-    pub row_locks: i64,
+    statement: u64,
+    waits_for_a_lock: bool,
+    row_locks: i64,
 }
 
 /// The open transactions of the whole server.
-pub async fn open_transactions(conn: &mut MySqlConnection) -> Vec<OpenTransaction> {
+async fn open_transactions(conn: &mut MySqlConnection) -> Vec<OpenTransaction> {
     let row = sqlx::raw_sql("SHOW ENGINE INNODB STATUS").fetch_one(conn).await.unwrap();
     let status: String = row.get_unchecked("Status");
     status.split("---TRANSACTION ").skip(1).filter_map(open_transaction).collect()
@@ -89,22 +89,21 @@ impl TestDatabase {
     /// Waits until this many statements of others have waited for a lock, and returns the number of row locks of the
     /// last one's transaction.
     pub async fn db_lock_waits(&self, times: usize) -> i64 {
-        let start = Instant::now();
         let mut conn = self.db_connect_mysql().await;
         let mut waits = HashSet::new();
-        loop {
+        wait_for(async || {
             let here: Vec<i64> =
                 sessions(&mut conn, self.schema()).await.iter().map(|other| other.id).collect();
             for transaction in open_transactions(&mut conn).await {
                 if transaction.waits_for_a_lock && here.contains(&transaction.session) {
                     waits.insert(transaction.statement);
                     if waits.len() == times {
-                        return transaction.row_locks;
+                        return Ok(transaction.row_locks);
                     }
                 }
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "{} of {times} waits", waits.len());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+            Err(format!("{} of {times} waits", waits.len()))
+        })
+        .await
     }
 }

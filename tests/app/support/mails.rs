@@ -1,13 +1,12 @@
 //! Reads the mails that an application delivered.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use mailparse::MailHeaderMap;
 
 use super::TestApp;
 use super::app::APP_URL;
-use super::program::PATIENCE;
+use super::wait::wait_for;
 
 /// A delivered mail.
 #[derive(Debug, Clone)]
@@ -33,16 +32,7 @@ impl Mail {
 impl TestApp {
     /// All mails to an address, oldest first. Waits until there are at least this many.
     pub async fn mails_to(&self, address: &str, at_least: usize) -> Vec<Mail> {
-        let start = Instant::now();
-        loop {
-            let mut mails = self.delivered();
-            mails.retain(|mail| mail.to == address);
-            if mails.len() >= at_least {
-                return mails;
-            }
-            assert!(start.elapsed() < PATIENCE, "{} mails to {address}", mails.len());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        mails_to(&self.folder.path().join("mail"), address, at_least).await
     }
 
     /// Waits for exactly `number` mails to an address and returns the newest.
@@ -54,18 +44,20 @@ impl TestApp {
 
     /// Waits until the outbox is empty. Returns all delivered mails.
     pub async fn all_mails(&self) -> Vec<Mail> {
-        let start = Instant::now();
         let waiting = "SELECT (SELECT COUNT(*) FROM mail_requests) + (SELECT COUNT(*) FROM outbox)";
-        while self.database.db_number(waiting).await > 0 {
-            assert!(start.elapsed() < PATIENCE, "the outbox does not empty");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        self.delivered()
-    }
-
-    fn delivered(&self) -> Vec<Mail> {
+        self.database.db_until(waiting, 0).await;
         mails_in(&self.folder.path().join("mail"))
     }
+}
+
+/// As [`TestApp::mails_to`], from this folder.
+pub async fn mails_to(folder: &Path, address: &str, at_least: usize) -> Vec<Mail> {
+    wait_for(async || {
+        let mut mails = mails_in(folder);
+        mails.retain(|mail| mail.to == address);
+        if mails.len() >= at_least { Ok(mails) } else { Err(format!("{} mails to {address}", mails.len())) }
+    })
+    .await
 }
 
 /// All mails in a folder, oldest first.

@@ -37,6 +37,7 @@ pub mod statement_log;
 pub mod table;
 pub mod tally;
 pub mod tls_front;
+pub mod wait;
 
 pub use app::TestApp;
 pub use browser::Browser;

@@ -4,14 +4,14 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::certificates::Certificates;
-use super::program::{PATIENCE, program};
+use super::program::program;
 use super::server::{Server, free_address};
+use super::wait::wait_for;
 
 /// The address from which nginx trusts X-Forwarded-For.
 pub const LOAD_BALANCER: &str = "127.0.0.9";
@@ -80,18 +80,18 @@ impl Nginx {
 
     /// The matching lines of the access log. Waits until there are `count`.
     pub async fn lines(&self, count: usize, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
-        let start = Instant::now();
-        loop {
+        wait_for(async || {
             let log = self.log();
             let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
             let lines = whole.lines().map(|line| serde_json::from_str(line).expect(line));
             let lines: Vec<Value> = lines.filter(|line| fits(line)).collect();
             if lines.len() >= count {
-                return lines;
+                Ok(lines)
+            } else {
+                Err(format!("{} of {count} lines: {log}", lines.len()))
             }
-            assert!(start.elapsed() < PATIENCE, "{} of {count} lines: {log}", lines.len());
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        })
+        .await
     }
 }
 

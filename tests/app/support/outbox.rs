@@ -1,7 +1,6 @@
 //! The outbox as tests see it: waiting mails, failed mails, and time that passes for the mail worker.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use sample_app::db::Conn;
@@ -9,7 +8,6 @@ use sample_app::mail::messages::Mail;
 use sample_app::mail::outbox;
 
 use super::TestApp;
-use super::program::PATIENCE;
 
 /// Deletions of users and pictures that the workers have not finished.
 pub const DELETIONS: &str = "SELECT (SELECT COUNT(*) FROM jobs WHERE kind = 'user_deletion') + \
@@ -21,21 +19,12 @@ pub const FAILED: &str = "SELECT COUNT(*) FROM outbox WHERE last_error IS NOT NU
 pub const ATTEMPTS: &str = "SELECT COALESCE(MAX(attempts), 0) FROM outbox";
 pub const WHY: &str = "SELECT last_error FROM outbox WHERE last_error IS NOT NULL";
 
-/// Waits until the query returns this number.
-pub async fn until(app: &TestApp, sql: &str, number: i64) {
-    let start = Instant::now();
-    while app.database.db_number(sql).await != number {
-        assert!(start.elapsed() < PATIENCE, "{sql} is never {number}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Advances the clock until the one waiting mail has failed once more. `attempts` cannot tell, because taking the lease
 /// increments it before delivery.
 pub async fn fails_again(app: &TestApp, time: TimeDelta) {
     app.database.db_execute("UPDATE outbox SET last_error = NULL").await;
     app.pass(time);
-    until(app, FAILED, 1).await;
+    app.database.db_until(FAILED, 1).await;
 }
 
 /// Queues this many mails at once, to person0@example.com and so on.

@@ -4,7 +4,6 @@ use sample_app::models::user::{SignedUp, User};
 use sample_app::models::values::email::Email;
 use sample_app::models::values::name::Name;
 
-use super::outbox::until;
 use super::{Browser, Page, TestApp};
 
 /// The password of all test users.
@@ -56,7 +55,7 @@ impl TestApp {
     /// Waits until no data of a deleted user is left.
     pub async fn is_removed(&self, person: &Person) {
         let there = format!("SELECT COUNT(*) FROM users WHERE id = {}", person.id);
-        until(self, &there, 0).await;
+        self.database.db_until(&there, 0).await;
     }
 
     /// A browser in which this user is logged in.

@@ -1,14 +1,13 @@
 //! What users have: posts, pictures and follows.
 
 use std::io::Cursor;
-use std::time::{Duration, Instant};
 
 use image::{DynamicImage, ImageFormat};
 use sample_app::models::micropost::{Content, Micropost};
 use sample_app::models::relationship;
 
 use super::people::Person;
-use super::program::PATIENCE;
+use super::wait::wait_for;
 use super::{Browser, Page, TestApp};
 
 impl TestApp {
@@ -47,11 +46,11 @@ impl TestApp {
 
     /// Waits until exactly these pictures are stored; unused ones are deleted with a delay.
     pub async fn stored_pictures_are(&self, pictures: &[&str]) {
-        let start = Instant::now();
-        while self.stored_pictures() != pictures {
-            assert!(start.elapsed() < PATIENCE, "{:?}, not {pictures:?}", self.stored_pictures());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        wait_for(async || match self.stored_pictures() {
+            stored if stored == pictures => Ok(()),
+            stored => Err(format!("{stored:?}, not {pictures:?}")),
+        })
+        .await;
     }
 }
 

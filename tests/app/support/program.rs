@@ -14,10 +14,8 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::app::APP_URL;
+use super::wait::{PATIENCE, wait_blocking};
 use super::{Browser, TestDatabase};
-
-/// Longer than anything here takes, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test. TEST_PROGRAM overrides it, for example with the deployed one.
 pub fn program() -> OsString {
@@ -226,14 +224,8 @@ impl Serving {
     }
 
     fn end(&mut self) -> (Option<i32>, String) {
-        let start = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(start.elapsed() < PATIENCE, "it does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        };
+        let status =
+            wait_blocking(|| self.child.try_wait().unwrap().ok_or_else(|| "it does not end".to_owned()));
         (status.code(), self.complaints.take().unwrap().join().unwrap())
     }
 

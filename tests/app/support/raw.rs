@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::program::PATIENCE;
+use super::wait::PATIENCE;
 
 /// Everything received until the server closed the connection or stopped sending.
 #[derive(Debug)]

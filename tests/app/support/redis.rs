@@ -4,7 +4,7 @@ use std::process::Command;
 
 use redis::{Client, Connection, FromRedisValue, cmd};
 
-use super::program::PATIENCE;
+use super::wait::wait_blocking;
 use super::{Certificates, Server};
 
 /// A server without persistence.
@@ -49,11 +49,10 @@ pub fn start_cluster() -> Vec<Server> {
     let created = create.output().unwrap();
     assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
     for node in &nodes {
-        let start = std::time::Instant::now();
-        while !ask::<String>(node, &["CLUSTER", "INFO"]).contains("cluster_state:ok") {
-            assert!(start.elapsed() < PATIENCE, "the cluster does not come up");
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
+        wait_blocking(|| {
+            let info: String = ask(node, &["CLUSTER", "INFO"]);
+            if info.contains("cluster_state:ok") { Ok(()) } else { Err(info) }
+        });
     }
     nodes
 }

@@ -1,9 +1,6 @@
 //! A writer and its replica, both of the kind under test, with an end point for the replica that can be frozen.
 
-use std::time::{Duration, Instant};
-
 use super::database_server::{DatabaseServer, is_mariadb};
-use super::program::PATIENCE;
 use super::{Proxy, TestDatabase};
 
 pub struct Replicated {
@@ -67,15 +64,6 @@ impl Replicated {
                 "CREATE DATABASE test; CREATE USER app IDENTIFIED BY 'secret'; GRANT ALL ON test.* TO app",
             )
             .await;
-    }
-
-    /// Waits until this query returns this number on the reader.
-    pub async fn is_applied(&self, sql: &str, number: i64) {
-        let start = Instant::now();
-        while self.reader.db_number(sql).await != number {
-            assert!(start.elapsed() < PATIENCE, "the reader never has {number}: {sql}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
     }
 
     /// The reader applies what is this old.

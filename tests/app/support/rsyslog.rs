@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::Server;
 use super::certificates::Certificates;
+use super::wait::wait_up_to;
 
 pub struct Rsyslog {
     pub server: Server,
@@ -92,18 +93,14 @@ impl Rsyslog {
         patience: Duration,
         fits: impl Fn(&[Value]) -> bool,
     ) -> Vec<Value> {
-        let start = Instant::now();
-        loop {
+        wait_up_to(patience, async || {
             // The last line may be incomplete.
             let text = self.text("lines");
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             let lines: Vec<Value> = whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-            if fits(&lines) {
-                return lines;
-            }
-            assert!(start.elapsed() < patience, "{what}: not among {} lines", lines.len());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+            if fits(&lines) { Ok(lines) } else { Err(format!("{what}: not among {} lines", lines.len())) }
+        })
+        .await
     }
 
     fn text(&self, name: &str) -> String {

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::program::{PATIENCE, Serving};
+use super::program::Serving;
 use super::server::tool;
+use super::wait::wait_for;
 use super::{Browser, Program, Server};
 
 pub const ACCESS_KEY: &str = "canary-access-key";
@@ -67,11 +67,11 @@ impl Bucket {
 
     /// Waits until the bucket contains this many objects.
     pub async fn objects_are(&self, count: usize) {
-        let start = Instant::now();
-        while self.objects().len() != count {
-            assert!(start.elapsed() < PATIENCE, "{:?}, not {count}", self.objects());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        wait_for(async || match self.objects() {
+            objects if objects.len() == count => Ok(()),
+            objects => Err(format!("{objects:?}, not {count}")),
+        })
+        .await;
     }
 
     /// The headers that the store saved for the only object put so far.

@@ -3,11 +3,10 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use sample_app::models::values::token::random_hex;
 
-use super::program::PATIENCE;
+use super::wait::wait_blocking;
 
 /// Killed on drop.
 pub struct Server {
@@ -90,11 +89,9 @@ fn run(command: &dyn Fn(u16) -> Command, address: SocketAddr) -> Child {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|error| {
         panic!("{:?}: {error}; scripts/setup installs it", server.get_program());
     });
-    let start = Instant::now();
-    while TcpStream::connect(address).is_err() {
+    wait_blocking(|| {
         assert!(child.try_wait().unwrap().is_none(), "{command:?} ended");
-        assert!(start.elapsed() < PATIENCE, "{command:?} does not answer");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        TcpStream::connect(address).map_err(|error| format!("{command:?}: {error}"))
+    });
     child
 }

@@ -1,13 +1,12 @@
 //! A test's own real mail server, with TLS and AUTH as in SES, and with injected faults (smtp_server.py).
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use super::mails::{Mail, mails_in};
-use super::program::PATIENCE;
 use super::server::tool;
+use super::wait::wait_for;
 use super::{Certificates, Server, TestApp};
 
 /// Part of the SMTP password; must not appear in any log.
@@ -91,15 +90,11 @@ impl MailServer {
 
     /// The same; waits until there are at least this many.
     pub async fn wait_for_mails(&self, at_least: usize) -> Vec<Mail> {
-        let start = Instant::now();
-        loop {
-            let mails = self.mails();
-            if mails.len() >= at_least {
-                return mails;
-            }
-            assert!(start.elapsed() < PATIENCE, "{} mails; {:?}", mails.len(), self.events());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        wait_for(async || match self.mails() {
+            mails if mails.len() >= at_least => Ok(mails),
+            mails => Err(format!("{} mails; {:?}", mails.len(), self.events())),
+        })
+        .await
     }
 
     /// The server's events, with their times in ms.
@@ -114,11 +109,11 @@ impl MailServer {
 
     /// Waits until the application has closed its connections, because it has nothing more to send.
     pub async fn wait_for_rest(&self) {
-        let start = Instant::now();
-        while self.count("GONE") < self.count("CONNECT") {
-            assert!(start.elapsed() < PATIENCE, "{:?}", self.events());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        wait_for(async || {
+            let is_at_rest = self.count("GONE") >= self.count("CONNECT");
+            if is_at_rest { Ok(()) } else { Err(format!("{:?}", self.events())) }
+        })
+        .await;
     }
 
     /// Number of events that begin with this word.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::program::PATIENCE;
+use super::wait::PATIENCE;
 
 #[derive(Default)]
 pub struct Tally {
