@@ -216,7 +216,8 @@ async fn a_picture_whose_post_was_never_written_goes_after_a_day() {
     let page = browser.post_picture("Look again").await;
     browser.press_delete(&page).await.assert_flash("success", "Micropost deleted");
     bucket.objects_are(2).await;
-    assert_eq!(program.database.db_number(waiting).await, 1, "that of the picture without a post");
+    // That of the picture without a post.
+    program.database.db_until(waiting, 1).await;
     serving.stop();
     // A day later. (picture_deletions.rs tests the duration.)
     program.database.db_execute("UPDATE picture_deletions SET next_attempt_at = created_at").await;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{join, join_all};
 
 use crate::support::posts::png;
+use crate::support::wait::until;
 use crate::support::{Browser, TestApp};
 
 async fn post_with_picture(browser: &mut Browser) {
@@ -149,18 +150,17 @@ async fn no_picture_is_left_of_somebody_deleted_while_posting() {
     for round in 0..4 {
         let lana = app.db_person(&format!("lana {round}")).await;
         let mut hers = app.logged_in(&lana).await;
-        let form = hers.get("/").await.form("Post").set("micropost[content]", "Look");
-        let form = form.attach("micropost[picture]", "kitten.png", png(1, 1));
-        let posts = (0..16).map(|_| {
-            let (mut browser, form) = (hers.clone(), form.clone());
-            async move { browser.submit_until_taken(form).await.status }
-        });
+        let mut posts = Vec::new();
+        for _ in 0..16 {
+            let form = hers.get("/").await.form("Post").set("micropost[content]", "Look");
+            let form = form.attach("micropost[picture]", "kitten.png", png(1, 1));
+            let mut browser = hers.clone();
+            posts.push(async move { browser.submit_until_taken(form).await.status });
+        }
         let path = format!("/users/{}", lana.id);
         let delete = async {
             // While posts are being made.
-            while app.stored_pictures().len() < 3 {
-                tokio::task::yield_now().await;
-            }
+            until("three pictures are stored", async || app.stored_pictures().len() >= 3).await;
             deleting.post_until_taken(&path, &[("_method", "delete")]).await
         };
         let (statuses, deleted) = join(join_all(posts), delete).await;
