@@ -1,7 +1,9 @@
 //! One connection pool per thread. A connection lives on the event loop of the thread that opened it; if another thread
 //! used it, every reply would wake both threads, which costs more than the reply itself.
 
-use deadpool::managed::{Manager, Pool};
+use std::fmt::Display;
+
+use deadpool::managed::{Manager, Pool, PoolError, TimeoutType};
 use thread_local::ThreadLocal;
 
 use crate::error::Result;
@@ -31,5 +33,16 @@ impl<M: Manager> ThreadLocalPool<M> {
         M::Type: Send,
     {
         self.pools.iter()
+    }
+}
+
+/// Why a pool has no connection, for log lines and error messages.
+pub fn describe(error: &PoolError<impl Display>) -> String {
+    match error {
+        PoolError::Timeout(TimeoutType::Wait) => "no connection was free in time".to_owned(),
+        PoolError::Timeout(TimeoutType::Create) => "no connection could be opened in time".to_owned(),
+        PoolError::Timeout(TimeoutType::Recycle) => "an open connection did not answer in time".to_owned(),
+        PoolError::Backend(error) => error.to_string(),
+        other => other.to_string(),
     }
 }

@@ -19,7 +19,7 @@ pub(super) use self::sqlite::{SqliteConnections, sqlite};
 use super::sign_in::{Refusal, SignIn};
 use crate::config::{MySql, SslMode};
 use crate::error::{Error, Result};
-use crate::thread_local_pool::ThreadLocalPool;
+use crate::thread_local_pool::{ThreadLocalPool, describe};
 use crate::tls;
 
 pub(super) type Pool<M> = deadpool::managed::Pool<M>;
@@ -167,7 +167,7 @@ pub(super) fn refused(error: PoolError<sqlx::Error>) -> Error {
             Some(refusal) => Error::unavailable(refusal.clone()),
             None => Error::unavailable(error),
         },
-        other => Error::unavailable(other),
+        other => Error::unavailable(describe(&other)),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::config::Redis as Setting;
 use crate::error::{Error, Result};
 use crate::telemetry::call_stats::CallStats;
-use crate::thread_local_pool::ThreadLocalPool;
+use crate::thread_local_pool::{ThreadLocalPool, describe};
 
 /// Prefix of every key, so that several applications can share one server.
 pub const PREFIX: &str = "sample_app:";
@@ -230,7 +230,7 @@ where
 {
     let failed = |error: &dyn Display| RedisError::from((ErrorKind::Io, "no connection", error.to_string()));
     let pool = pools.local().map_err(|error| failed(&error))?;
-    let connection = pool.get().await.map_err(|error| failed(&error))?;
+    let connection = pool.get().await.map_err(|error| failed(&describe(&error)))?;
     Ok((*connection).clone())
 }
 

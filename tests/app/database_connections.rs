@@ -48,7 +48,10 @@ pub async fn every_connection_answers(app: &TestApp, user_id: i64) -> Vec<Option
         ids.push(connection_id(&mut conn).await);
         held.push(conn);
     }
-    assert!(matches!(app.app.db.conn().await.err(), Some(Error::Unavailable(_))), "more than {most}");
+    match app.app.db.conn().await.err() {
+        Some(Error::Unavailable(why)) => assert_eq!(why.to_string(), "no connection was free in time"),
+        other => panic!("more than {most}: {other:?}"),
+    }
     drop(held);
     app.pool_is_whole().await;
     ids
