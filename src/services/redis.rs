@@ -3,44 +3,28 @@
 //! keys, except for their prefix, are defined in sessions.rs, rate_limits.rs, cache.rs and leaderboard.rs.
 
 mod cluster;
+mod pool;
 
-use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool::Runtime;
-use deadpool::managed::{Hook, HookError, Metrics, Timeouts};
-use deadpool_redis::Manager;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster_async::ClusterConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    RedisFuture, RedisResult, ServerErrorKind, TlsCertificates, Value,
-};
+use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind};
 use thread_local::ThreadLocal;
 
-use self::cluster::Clusters;
+use self::pool::{Link, Pool};
 use crate::config::Config;
 use crate::config::Redis as Setting;
 use crate::error::{Error, Result};
 use crate::telemetry::call_stats::CallStats;
-use crate::thread_local_pool::{ThreadLocalPool, describe};
 
 /// Prefix of every key, so that several applications can share one server.
 pub const PREFIX: &str = "sample_app:";
 
-/// Timeout for connecting, including the DNS lookup and TLS.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Timeout for a reply; normally one takes 0.5 ms. Visitors may have to wait for this timeout once. If it were shorter,
-/// a brief load peak would open the breaker.
-const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Interval between probes while the breaker is open.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the shared connection is used before the pool checks it again.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-/// Connections are replaced at this age, to follow an endpoint that moves (failover, resized node).
-const MAX_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// A client for a server or a cluster. Clones share it.
 #[derive(Clone)]
@@ -56,18 +40,6 @@ struct Inner {
     address: String,
 }
 
-enum Pool {
-    Single(ThreadLocalPool<Manager>),
-    Cluster(ThreadLocalPool<Clusters>),
-}
-
-/// A multiplexed connection.
-#[derive(Clone)]
-enum Link {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
-}
-
 impl Redis {
     /// `None` if the settings choose process memory. Does not connect yet.
     ///
@@ -75,38 +47,8 @@ impl Redis {
     /// When the file of REDIS_CA_FILE cannot be read.
     pub fn from_config(config: &Config) -> Result<Option<Redis>> {
         let Setting::Server(url) = &config.redis else { return Ok(None) };
-        let root_cert = match &config.redis_ca_file {
-            Some(file) => {
-                // For the clearer error message if this is not a PEM file.
-                crate::tls::certificates(file).map_err(|error| error.about("REDIS_CA_FILE"))?;
-                Some(std::fs::read(file).map_err(Error::internal)?)
-            }
-            None => None,
-        };
-        let authority =
-            root_cert.map(|root_cert| TlsCertificates { client_tls: None, root_cert: Some(root_cert) });
-        let server = url.expose().into_connection_info().map_err(Error::internal)?;
-        let pool = if config.redis_cluster {
-            let clusters = Clusters::new(server, authority, CONNECT_TIMEOUT, RESPONSE_TIMEOUT)?;
-            Pool::Cluster(ThreadLocalPool::new(move || build(clusters.clone()))?)
-        } else {
-            let server = match authority {
-                Some(authority) => {
-                    let client = Client::build_with_tls(server, authority).map_err(Error::internal)?;
-                    client.get_connection_info().clone()
-                }
-                None => server,
-            };
-            let limits = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(CONNECT_TIMEOUT))
-                .set_response_timeout(Some(RESPONSE_TIMEOUT));
-            Pool::Single(ThreadLocalPool::new(move || {
-                let manager = Manager::new_with_config(server.clone(), limits.clone());
-                build(manager.map_err(Error::internal)?)
-            })?)
-        };
         Ok(Some(Redis(Arc::new(Inner {
-            pool,
+            pool: Pool::from_config(config, url.expose())?,
             shared: ThreadLocal::new(),
             breaker_open: AtomicBool::new(false),
             call_stats: CallStats::default(),
@@ -206,32 +148,8 @@ impl Inner {
         for shared in &self.shared {
             *shared.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        match &self.pool {
-            Pool::Single(pools) => pools.iter().for_each(|pool| drop(pool.retain(|_, _| false))),
-            Pool::Cluster(pools) => pools.iter().for_each(|pool| drop(pool.retain(|_, _| false))),
-        }
+        self.pool.clear();
     }
-}
-
-impl Pool {
-    /// A connection that has just answered a PING, or a new one.
-    async fn checked(&self) -> RedisResult<Link> {
-        match self {
-            Pool::Single(pools) => checked(pools).await.map(Link::Single),
-            Pool::Cluster(pools) => checked(pools).await.map(Link::Cluster),
-        }
-    }
-}
-
-async fn checked<M>(pools: &ThreadLocalPool<M>) -> RedisResult<M::Type>
-where
-    M: deadpool::managed::Manager<Error = RedisError>,
-    M::Type: Clone,
-{
-    let failed = |error: &dyn Display| RedisError::from((ErrorKind::Io, "no connection", error.to_string()));
-    let pool = pools.local().map_err(|error| failed(&error))?;
-    let connection = pool.get().await.map_err(|error| failed(&describe(&error)))?;
-    Ok((*connection).clone())
 }
 
 /// A write, because a replica would answer a PING but refuses writes.
@@ -239,28 +157,6 @@ fn probe() -> Pipeline {
     let mut probe = redis::pipe();
     probe.set_ex(format!("{PREFIX}probe"), 1, 1).ignore();
     probe
-}
-
-fn build<M>(manager: M) -> Result<deadpool::managed::Pool<M>>
-where
-    M: deadpool::managed::Manager<Error = RedisError> + 'static,
-{
-    let old = Hook::sync_fn(|_: &mut M::Type, metrics: &Metrics| match metrics.age() > MAX_LIFETIME {
-        true => Err(HookError::message("old enough to be replaced")),
-        false => Ok(()),
-    });
-    deadpool::managed::Pool::<M>::builder(manager)
-        // Requests share one connection; the second one replaces it while it is being checked.
-        .max_size(2)
-        .runtime(Runtime::Tokio1)
-        .timeouts(Timeouts {
-            wait: Some(CONNECT_TIMEOUT),
-            create: Some(CONNECT_TIMEOUT),
-            recycle: Some(RESPONSE_TIMEOUT),
-        })
-        .pre_recycle(old)
-        .build()
-        .map_err(Error::internal)
 }
 
 /// Whether the server is unavailable, as opposed to refusing this one request.
@@ -288,32 +184,4 @@ fn cannot_serve(error: &RedisError) -> bool {
                 | ServerErrorKind::ClusterDown
         )
     )
-}
-
-impl ConnectionLike for Link {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Link::Single(connection) => connection.req_packed_command(cmd),
-            Link::Cluster(connection) => connection.req_packed_command(cmd),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        cmd: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Link::Single(connection) => connection.req_packed_commands(cmd, offset, count),
-            Link::Cluster(connection) => connection.req_packed_commands(cmd, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Link::Single(connection) => connection.get_db(),
-            Link::Cluster(connection) => connection.get_db(),
-        }
-    }
 }

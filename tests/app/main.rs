@@ -26,6 +26,7 @@ mod database_connections;
 mod database_faults;
 mod database_proxy;
 mod database_reader;
+mod database_reader_faults;
 mod database_statements;
 mod database_tls;
 mod deploy_ec2;
