@@ -1,6 +1,6 @@
 //! Leases on rows. The column `next_attempt_at` says when a row is due, and the worker that moves it ahead holds the
-//! row until then. The update compares the value that was read (optimistic locking), so only one of several workers
-//! succeeds.
+//! row until then. The update checks again that the row is due and that nobody has taken it since it was read
+//! (optimistic locking), so only one of several workers succeeds.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::AssertSqlSafe;
@@ -29,10 +29,9 @@ pub struct Lease {
 struct Due {
     id: i64,
     attempts: i64,
-    next_attempt_at: DateTime<Utc>,
 }
 
-row!(Due { id, attempts, next_attempt_at });
+row!(Due { id, attempts });
 
 impl Queue {
     /// Takes the row that has been due the longest.
@@ -40,17 +39,20 @@ impl Queue {
         let (table, pending) = (self.table, self.pending);
         loop {
             let due = format!(
-                "SELECT id, attempts, next_attempt_at FROM {table} WHERE {pending} AND next_attempt_at <= ? \
+                "SELECT id, attempts FROM {table} WHERE {pending} AND next_attempt_at <= ? \
                  ORDER BY next_attempt_at, id LIMIT 1"
             );
             let Some(due): Option<Due> = fetch_optional!(db, AssertSqlSafe(due.clone()), now)? else {
                 return Ok(None);
             };
             let until = now + self.lease;
+            // Not `next_attempt_at = ?` with the time that was read: SQLite compares text, and a migration writes
+            // 12:00:00.000 where the program writes 12:00:00.
             let take = format!(
-                "UPDATE {table} SET attempts = attempts + 1, next_attempt_at = ? WHERE id = ? AND next_attempt_at = ?"
+                "UPDATE {table} SET attempts = attempts + 1, next_attempt_at = ? \
+                 WHERE id = ? AND attempts = ? AND next_attempt_at <= ?"
             );
-            if execute!(db, AssertSqlSafe(take.clone()), until, due.id, due.next_attempt_at)?.rows == 1 {
+            if execute!(db, AssertSqlSafe(take.clone()), until, due.id, due.attempts, now)?.rows == 1 {
                 let attempts = u32::try_from(due.attempts + 1).unwrap_or(u32::MAX);
                 return Ok(Some(Lease { queue: self, id: due.id, attempts, until }));
             }

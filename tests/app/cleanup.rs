@@ -64,3 +64,17 @@ async fn what_is_too_old_goes_and_what_is_younger_stays() {
     assert_eq!(rows("microposts").await, 2, "posts do not grow too old");
     app.db_assert_counts().await;
 }
+
+/// A migration adds the clean-up with the database's clock, which writes the fraction of a whole second, too.
+#[actix_web::test]
+async fn a_job_that_is_due_at_a_whole_second_is_taken() {
+    let app = TestApp::start().await;
+    let due =
+        if app.database.is_mysql() { "2020-01-01 12:00:00.000" } else { "2020-01-01T12:00:00.000+00:00" };
+    let set_due = format!("UPDATE jobs SET next_attempt_at = '{due}' WHERE kind = 'cleanup'");
+    app.database.db_execute(&set_due).await;
+    app.app.jobs_wakeup.wake();
+    let later =
+        "SELECT COUNT(*) FROM jobs WHERE kind = 'cleanup' AND attempts = 0 AND next_attempt_at > created_at";
+    app.database.db_until(later, 1).await;
+}
