@@ -141,8 +141,8 @@ class Target:
         return ["wrk", *size, *script]
 
     def run(self, seconds, keep=True, may_be_refused=False):
-        """One round. Checks the response before and after it; those in between must have the same size and status.
-        Where refusals are allowed, the checks could meet one, too."""
+        """One round. Checks the response before and after it; those in between must have the same size and status, but
+        for refusals where they are allowed: the first check could meet one, too."""
         if not may_be_refused:
             self.check()
         rows, before = self.rows(), self.cpu()
@@ -150,7 +150,7 @@ class Target:
         after, rows = self.cpu(), self.rows() - rows
         result = outcome(ran)
         refused = result["refused"]
-        if not may_be_refused:
+        if not (refused and may_be_refused):
             self.check()
         where = f"{self.load.method} {self.path} on {self.load.on}"
         if result["lost"] or result["requests"] == refused or refused and not may_be_refused:
