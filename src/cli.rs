@@ -20,7 +20,7 @@ use crate::models::values::token::random_hex;
 use crate::seeds;
 use crate::server::{self, Running};
 use crate::telemetry::logs::Logs;
-use crate::views::assets;
+use crate::views::{assets, pluralize};
 use crate::web::middleware::error_pages;
 use crate::web::sign_in::audit;
 
@@ -169,7 +169,8 @@ async fn prepare_schema(config: &Config, db: &Db) -> Result<()> {
     match db.pending_migrations().await? {
         0 => Ok(()),
         pending => Err(Error::internal(format!(
-            "the database lacks {pending} migrations; run `sample-app migrate` first"
+            "the database lacks {}; run `sample-app migrate` first",
+            pluralize(&pending, "migration")
         ))),
     }
 }
@@ -204,7 +205,7 @@ fn write_assets(folder: &Path) -> io::Result<()> {
 async fn migrate(config: &Config) -> Result<()> {
     match Db::open(&config.database)?.migrate().await? {
         0 => println!("The database is up to date."),
-        applied => println!("The database is up to date; {applied} migrations were applied."),
+        applied => println!("The database is up to date; {} applied.", pluralize(&applied, "migration")),
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ pub mod assets;
 pub mod avatar;
 pub mod time_ago;
 
+use std::fmt::Display;
 use std::rc::Rc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -112,11 +113,11 @@ pub fn datetime(time: &DateTime<Utc>) -> String {
 }
 
 /// "1 follower", "2 followers".
-pub fn pluralize(count: &i64, one: &str) -> String {
+pub fn pluralize<N: Display + PartialEq + From<u8>>(count: &N, one: &str) -> String {
     format!("{count} {}", noun(count, one))
 }
 
 /// "follower", "followers": for a count in an element of its own.
-pub fn noun(count: &i64, one: &str) -> String {
-    format!("{one}{}", if *count == 1 { "" } else { "s" })
+pub fn noun<N: PartialEq + From<u8>>(count: &N, one: &str) -> String {
+    format!("{one}{}", if *count == N::from(1) { "" } else { "s" })
 }

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::error::{Error, Result};
 
 use crate::models::micropost::{Content, Micropost};
+use crate::models::picture::Refusal;
 use crate::models::values::page::PageStart;
 use crate::models::values::validation::{BASE, FieldErrors};
 use crate::publishing::{NewPost, Outcome, publish};
@@ -64,6 +65,10 @@ async fn post(current_user: &CurrentUser, form: PostForm) -> Result<HttpResponse
         Upload::None => None,
         Upload::Empty => {
             errors.add("picture", "is an empty file; please choose another one");
+            None
+        }
+        Upload::WebPage => {
+            errors.add("picture", Refusal::NotAPicture.to_string());
             None
         }
         Upload::TooLarge => {

@@ -43,7 +43,7 @@ pub async fn update_all(admin: Admin) -> Result<HttpResponse> {
     let mails = outbox::requeue_all(&mut db, app.clock.now()).await?;
     app.mail_wakeup.wake_now();
     tracing::info!(target: "audit", event = "mails_sent_again", mails, by = admin.id(), "audit");
-    let mails = pluralize(&i64::try_from(mails).unwrap_or(i64::MAX), "mail");
+    let mails = pluralize(&mails, "mail");
     admin.redirect_with_flash("/admin/outbox", FlashKind::Success, &format!("Sending again: {mails}."))
 }
 

@@ -8,7 +8,7 @@ use super::mail_request_form::MailRequestForm;
 use crate::error::{Error, Result};
 use crate::mail::messages;
 use crate::mail::outbox;
-use crate::models::mail_token::Purpose;
+use crate::models::mail_token::{MailToken, Purpose};
 use crate::models::user::User;
 use crate::models::values::password::NewPassword;
 use crate::models::values::validation::FieldErrors;
@@ -111,6 +111,7 @@ pub async fn update(visitor: Visitor, token: Path<String>, form: Form) -> Result
             if !link.consume(db).await? {
                 return Ok(None);
             }
+            MailToken::retire_activation(db, link.user_id).await?;
             User::change_password(db, link.user_id, &digest, now).await?;
             let user = User::find(db, link.user_id).await?.ok_or(Error::NotFound)?;
             if user.activated_at.is_none() {

@@ -133,9 +133,13 @@ fn log_lines(app: &App) -> Vec<String> {
     };
     vec![
         if lines.connected { "connected".to_owned() } else { "not connected".to_owned() },
-        format!("{} shipped, {} waiting in memory", count(lines.shipped, "line"), lines.waiting),
-        format!("{} ({} kB) spooled on disk", count(lines.spooled_lines, "line"), lines.spooled_bytes / 1000),
-        format!("{} dropped", count(lines.dropped, "line")),
+        format!("{} shipped, {} waiting in memory", pluralize(&lines.shipped, "line"), lines.waiting),
+        format!(
+            "{} ({} kB) spooled on disk",
+            pluralize(&lines.spooled_lines, "line"),
+            lines.spooled_bytes / 1000
+        ),
+        format!("{} dropped", pluralize(&lines.dropped, "line")),
     ]
 }
 
@@ -148,10 +152,6 @@ async fn outbox_depth(app: &App) -> Vec<String> {
         }
         Err(_) => vec!["the outbox is in the database, which does not answer".to_owned()],
     }
-}
-
-fn count(number: u64, one: &str) -> String {
-    pluralize(&number.cast_signed(), one)
 }
 
 fn card(app: &App, service: &app::Service, is_up: bool, depths: Vec<String>) -> Service {

@@ -19,7 +19,7 @@ pub enum Purpose {
     EmailChange,
     /// Restores the former address of an account. Has its own table (email_restore.rs).
     EmailRestore,
-    /// An activation link that was used, kept so that the page can explain why it no longer works.
+    /// An activation link whose account is active, kept so that the page can explain why it no longer works.
     UsedActivation,
 }
 
@@ -117,6 +117,18 @@ impl MailToken {
             "DELETE FROM mail_tokens WHERE user_id = ? AND purpose <> ?",
             user_id,
             Purpose::UsedActivation.as_str(),
+        )?;
+        Ok(())
+    }
+
+    /// Records that the user needs no activation link any more: a password reset has activated the account.
+    pub async fn retire_activation(db: &mut Conn, user_id: i64) -> Result<()> {
+        execute!(
+            db,
+            "UPDATE mail_tokens SET purpose = ? WHERE user_id = ? AND purpose = ?",
+            Purpose::UsedActivation.as_str(),
+            user_id,
+            Purpose::Activation.as_str(),
         )?;
         Ok(())
     }

@@ -48,6 +48,8 @@ pub enum Upload {
     File(File, Digest),
     /// The chosen file is empty.
     Empty,
+    /// The chosen file has a multipart type, as a saved web page (.mht) has; the rest was not read.
+    WebPage,
     /// Larger than [`MAX_PICTURE`]; the rest was not read.
     TooLarge,
     /// The temporary file could not be written; the rest was not read.
@@ -92,6 +94,11 @@ async fn read_parts(mut parts: Multipart, keep_picture: bool) -> Result<PostForm
     let mut seen = [false; FIELDS.len()];
     let mut count = 0;
     while let Some(part) = parts.next().await {
+        if let Err(MultipartError::Nested) = part {
+            form.draft.has_picture = true;
+            form.picture = Upload::WebPage;
+            return Ok(form);
+        }
         let part = part.map_err(broken)?;
         count += 1;
         if count > MAX_PARTS {

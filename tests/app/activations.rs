@@ -235,7 +235,11 @@ async fn the_button_activates_only_what_its_browser_or_its_password_made() {
     owner.submit(form.set("user[password_confirmation]", "hers alone")).await;
     assert!(owner.is_logged_in().await);
     app.browser().log_in(ARCHER, "the password of mallory").await.assert_at(422, "/login");
-    app.browser().get(&link).await.assert_flash("danger", INVALID);
+    // It has activated the account, which the activation link says from now on.
+    owner.get(&link).await.assert_flash("info", "Your account is already active.");
+    let page = app.browser().get(&link).await;
+    page.assert_at(200, "/login");
+    page.assert_flash("info", "Your account is already active. You can log in.");
 }
 
 /// Otherwise anyone who has the mail could guess the password.

@@ -160,7 +160,7 @@ async fn production_starts_only_on_a_schema_that_is_up_to_date() {
     }
     assert_eq!(
         program.succeed(&["migrate"]).trim(),
-        format!("The database is up to date; {} migrations were applied.", database::migrations())
+        format!("The database is up to date; {} migrations applied.", database::migrations())
     );
     assert_eq!(program.succeed(&["migrate"]).trim(), "The database is up to date.");
     program.serve().stop();

@@ -221,7 +221,7 @@ impl Work {
         let now = self.shipper.stats.snapshot();
         self.reported_dropped.set(now.dropped);
         say(format_args!(
-            "problem with {}: {error}; {} lines are waiting on disk, {} were dropped since the start; retrying",
+            "problem with {}: {error}; retrying; lines on disk: {}, dropped since the start: {}",
             authority(&self.shipper.target.host, self.shipper.target.port),
             now.spooled_lines,
             now.dropped
@@ -232,7 +232,7 @@ impl Work {
         let now = self.shipper.stats.snapshot();
         if now.dropped > self.reported_dropped.get() {
             let why = error.map(|error| format!(" ({error})")).unwrap_or_default();
-            say(format_args!("{} lines were dropped since the start{why}", now.dropped));
+            say(format_args!("lines dropped since the start: {}{why}", now.dropped));
         }
     }
 }

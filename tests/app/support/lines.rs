@@ -111,9 +111,8 @@ pub fn stop(serving: Serving) -> String {
 
 /// The number of dropped lines that the program reports at exit.
 pub fn dropped(complaints: &str) -> usize {
-    let last = complaints.lines().rfind(|line| line.contains("dropped since the start"));
-    let numbers = |line: &str| line.split(' ').filter_map(|word| word.parse().ok()).collect::<Vec<usize>>();
-    last.map_or(0, |line| *numbers(line).last().unwrap())
+    let last = complaints.rsplit_once("dropped since the start: ");
+    last.map_or(0, |(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap())
 }
 
 pub fn spool_bytes(folder: &Path) -> usize {
