@@ -219,6 +219,11 @@ async fn tokens_devices_and_mails_on(app: TestApp) {
         MailToken::pending_email(db, anna.id, now).await.unwrap().as_deref(),
         change.map(|_| "new@example.com").ok()
     );
+    let retired = MailToken::issue(db, anna.id, Purpose::Activation, &anna.email, now).await.unwrap();
+    MailToken::retire_activation(db, anna.id).await.unwrap();
+    let used = Purpose::UsedActivation;
+    assert!(MailToken::find(db, used, retired.expose(), &anna.email).await.unwrap().is_some());
+    MailToken::revoke(db, anna.id, used).await.unwrap();
     let activation = MailToken::issue(db, anna.id, Purpose::Activation, &anna.email, now).await.unwrap();
     let token = MailToken::find(db, Purpose::Activation, activation.expose(), &anna.email).await.unwrap();
     assert!(token.as_ref().unwrap().use_activation(db).await.unwrap());
