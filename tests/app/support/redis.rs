@@ -4,6 +4,7 @@ use std::process::Command;
 
 use redis::{Client, Connection, FromRedisValue, cmd};
 
+use super::server::free_address;
 use super::wait::wait_blocking;
 use super::{Certificates, Server};
 
@@ -39,7 +40,7 @@ pub fn start_with_tls(certificates: &Certificates) -> Server {
 pub fn start_cluster() -> Vec<Server> {
     let node = |port: u16| {
         // By default the cluster bus uses the port plus 10000, which may not exist.
-        let bus = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let bus = free_address().port();
         program(port, &["--cluster-enabled", "yes", "--cluster-port", &bus.to_string()])
     };
     let nodes: Vec<_> = (0..3).map(|_| Server::start(node)).collect();
@@ -73,9 +74,9 @@ pub fn ask<T: FromRedisValue>(server: &Server, words: &[&str]) -> T {
 }
 
 fn program(port: u16, options: &[&str]) -> Command {
-    // A folder of its own, because each cluster node writes a file. scripts/test removes all temporary files.
-    let folder = std::env::temp_dir().join(format!("sample-app-redis-{}-{port}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    // A folder of its own, because a cluster node keeps what it knows in a file: a later node on the same port must not
+    // find it. scripts/test removes all temporary files.
+    let folder = tempfile::Builder::new().prefix("sample-app-redis.").tempdir().unwrap().keep();
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
     command.arg("--dir").arg(folder).args(options);
