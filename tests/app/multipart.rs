@@ -225,6 +225,12 @@ async fn a_chosen_file_of_a_multipart_type_is_no_picture_and_the_text_kept() {
             assert_eq!(page.errors(), ["Picture is not a JPEG, PNG, GIF or WebP image"]);
         }
     }
+    // In any other field, and whether the form ends or not: nothing after it is read.
+    let nested = part("form-data; name=\"files\"\r\nContent-Type: multipart/mixed; boundary=inner", b"x");
+    for body in [form(&[nested.clone(), content(b"A post")]), nested] {
+        let page = post(&browser, TYPE, body).await;
+        assert_eq!((page.status, page.errors().len()), (422, 2), "{}", page.text());
+    }
     assert_unchanged(&app, &before).await;
 }
 
